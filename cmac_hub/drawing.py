@@ -1,0 +1,106 @@
+"""Pixels of an overlay: heat over a frame, the strip of sound below it, captions. It knows no model and no files."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+# Turbo, from cold to hot, sampled at nine places: enough for a table of 256 by linear interpolation.
+_TURBO = np.array(
+    [
+        [48, 18, 59], [70, 107, 227], [40, 187, 236], [49, 242, 153], [163, 253, 61],
+        [237, 208, 58], [251, 128, 34], [210, 49, 5], [122, 4, 3],
+    ]
+)  # fmt: skip
+
+HEAT_COLOURS = np.stack([np.interp(np.linspace(0.15, 0.9, 256), np.linspace(0, 1, 9), _TURBO[:, c]) for c in range(3)], 1)
+"""(256, 3) RGB of a strength from 0 to 255."""
+
+HEAT_OPACITY = (np.clip(np.linspace(0, 1, 256) * 1.6, 0, 1) ** 1.2 * 165).astype(np.uint8)
+"""(256,) opacity of a strength from 0 to 255: nothing shows nothing."""
+
+_COLOUR_LUT = [HEAT_COLOURS[:, c].round().astype(int).tolist() for c in range(3)]
+
+
+def strength(heat: np.ndarray, limits: tuple[float, float], fade: float = 1.0) -> np.ndarray:
+    """Raw map values -> uint8 strengths: 0 up to `limits[0]`, 255 from `limits[1]` on, scaled by `fade` in [0, 1]."""
+    low, high = limits
+    return (np.clip((heat - low) / max(1e-6, high - low), 0, 1) * (255 * fade)).astype(np.uint8)
+
+
+def enlarge(values_HW: np.ndarray, width: int, height: int) -> Image.Image:
+    """A small uint8 or fp32 map over a whole frame, smoothly."""
+    return Image.fromarray(values_HW).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def overlay(frame: Image.Image, strength_HW: np.ndarray) -> Image.Image:
+    """An RGB frame with the heat of a small (h, w) uint8 map over all of it."""
+    if not strength_HW.any():
+        return frame
+    level = enlarge(strength_HW, *frame.size)
+    colour = Image.merge("RGB", [level.point(table) for table in _COLOUR_LUT])
+    return Image.composite(colour, frame, level.point(HEAT_OPACITY.tolist()))
+
+
+def caption(frame: Image.Image, text: str) -> Image.Image:
+    """The frame with a line of text in its lower left corner."""
+    frame = frame.copy()
+    size = max(12, frame.height // 18)
+    font = ImageFont.load_default(size)
+    pen = ImageDraw.Draw(frame, "RGBA")
+    left, top, right, bottom = pen.textbbox((size // 2, 0), text, font=font)
+    y = frame.height - (bottom - top) - size
+    pen.rectangle((left - size // 4, y - size // 4, right + size // 4, frame.height - size // 2), fill=(0, 0, 0, 150))
+    pen.text((left, y - top), text, font=font, fill=(255, 255, 255, 255))
+    return frame
+
+
+def spectrogram_image(log_mel_FS: np.ndarray) -> np.ndarray:
+    """A normalised log-mel -> (F, S) uint8 grey, low frequencies at the bottom."""
+    return (np.clip((log_mel_FS[::-1] + 2) / 4.5, 0, 1) * 255).astype(np.uint8)
+
+
+class SoundStrip:
+    """The last seconds of sound as a strip: a grey spectrogram, the frequency attention as heat, a cursor at now.
+
+    Args:
+        width: pixels.
+        height: pixels.
+        seconds: how much time the strip spans.
+        rate: columns (spectrogram frames) a second.
+    """
+
+    def __init__(self, width: int, height: int, seconds: float, rate: float) -> None:
+        self.width, self.height, self.seconds, self.rate = width, height, seconds, rate
+        self._grey: deque[np.ndarray] = deque()
+        self._heat: deque[np.ndarray] = deque()
+        self._end = 0.0
+
+    def append(self, grey_FS: np.ndarray, heat_FS: np.ndarray, end: float) -> None:
+        """Adds columns (F, s) uint8, grey and strength, that end at the time `end` in seconds."""
+        self._grey.extend(grey_FS.T)
+        self._heat.extend(heat_FS.T)
+        self._end = end
+        keep = round((self.seconds + 2) * self.rate)
+        while len(self._grey) > keep:
+            self._grey.popleft()
+            self._heat.popleft()
+
+    def draw(self, now: float) -> Image.Image:
+        """The strip at a moment: RGB of (width, height), the cursor three quarters along."""
+        columns = round(self.seconds * self.rate)
+        first = round((now - 0.75 * self.seconds - self._end) * self.rate) + len(self._grey)
+        picked = range(max(0, first), min(len(self._grey), first + columns))
+        bands = len(self._grey[0]) if self._grey else 1
+        grey, heat = np.zeros((bands, columns), np.uint8), np.zeros((bands, columns), np.uint8)
+        if picked:
+            at = slice(picked.start - first, picked.stop - first)
+            grey[:, at] = np.stack([self._grey[i] for i in picked], 1)
+            heat[:, at] = np.stack([self._heat[i] for i in picked], 1)
+        strip = Image.fromarray(grey).resize((self.width, self.height), Image.Resampling.BILINEAR).convert("RGB")
+        strip = overlay(strip, heat)
+        x = round(0.75 * self.width)
+        ImageDraw.Draw(strip).line((x, 0, x, self.height), fill=(255, 255, 255), width=max(1, self.width // 300))
+        return strip

@@ -1,0 +1,75 @@
+"""ResNet-9 (He et al. 2016, as AVID and GDT use it): a log-mel spectrogram -> a feature map of frequencies and moments."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cmac_hub.config import AudioConfig
+from cmac_hub.encoders.visual import initialise
+
+
+class Block(nn.Module):
+    """A basic residual block of two 3x3 convolutions."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        )
+        self.conv2 = nn.Sequential(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.downsample: nn.Module | None = None
+        if inputs != outputs or stride != 1:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x_BCFS: Tensor) -> Tensor:
+        shortcut = x_BCFS if self.downsample is None else self.downsample(x_BCFS)
+        return self.relu(self.conv2(self.conv1(x_BCFS)) + shortcut)
+
+
+class AudioEncoder(nn.Module):
+    """ResNet-9: a 7x7 stem and four basic blocks, f_a of the paper.
+
+    Args:
+        config: widths and strides; the default has 64-128-256-512 channels and a total stride of 16.
+    """
+
+    def __init__(self, config: AudioConfig | None = None) -> None:
+        super().__init__()
+        config = config or AudioConfig()
+        self.config = config
+        width = config.width
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
+        if config.stem_pool:
+            self.stem.append(nn.MaxPool2d(3, 2, 1))
+        inputs = width
+        for stage, stride in enumerate(config.stage_strides):
+            outputs = width << stage
+            self.add_module(f"layer{stage + 1}", Block(inputs, outputs, stride))
+            inputs = outputs
+        self.channels = inputs
+        initialise(self)
+
+    def forward(self, spectrograms_BCFS: Tensor) -> Tensor:
+        """Spectrograms -> feature maps.
+
+        Args:
+            spectrograms_BCFS: (B, 1, F, S) float, normalised log-mel as `CMAC.preprocess` makes it; any F, S.
+
+        Returns:
+            (B, C, F', S') float, non-negative, not pooled.
+
+        Raises:
+            ValueError: the input has not four dimensions or not one channel.
+        """
+        if spectrograms_BCFS.ndim != 4 or spectrograms_BCFS.shape[1] != 1:
+            raise ValueError(f"spectrograms have shape {tuple(spectrograms_BCFS.shape)}; expected (B, 1, F, S)")
+        x = spectrograms_BCFS.contiguous(memory_format=torch.channels_last)
+        for part in (self.stem, self.layer1, self.layer2, self.layer3, self.layer4):
+            x = part(x)
+        return x

@@ -1,0 +1,19 @@
+"""The errors a user can meet: each message is one line that says what was given, what is accepted, and what to do."""
+
+from __future__ import annotations
+
+
+class CMACError(Exception):
+    """Base of every error this package raises on purpose; the command line prints it without a traceback."""
+
+
+class MediaError(CMACError, ValueError):
+    """A file that cannot be opened, decoded, or has no stream of the kind that was asked for."""
+
+
+class OutputError(CMACError, OSError):
+    """An output that may not be written: it exists, equals the input, or its folder is missing or full."""
+
+
+class CheckpointError(CMACError, ValueError):
+    """A checkpoint that is unknown, unsafe, incomplete, misshapen, or from a newer format."""

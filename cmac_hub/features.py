@@ -1,0 +1,180 @@
+"""Files or arrays -> features of both streams, one row a window, with flat memory however long the file."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from tqdm import tqdm
+
+from cmac_hub import preprocessing
+from cmac_hub.config import CMACConfig
+from cmac_hub.errors import MediaError
+from cmac_hub.media import windows
+from cmac_hub.model import CMAC, Stream
+
+BATCH = 16
+"""Windows that pass through the network at once."""
+
+SILENCE = 1e-3
+"""RMS below which a window counts as silent: -60 dB of full scale."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Features:
+    """One row a window; fp32 tensors on the CPU. A missing stream's fields are None."""
+
+    times: Tensor
+    """(N,) fp64, seconds on the container's clock: the windows' centres."""
+    visual: Tensor | None = None
+    """(N, C): the visual encoder's map, averaged over its positions."""
+    audio: Tensor | None = None
+    """(N, C): the audio encoder's map, averaged over its positions."""
+    visual_embedding: Tensor | None = None
+    """(N, D) of unit length, comparable with `audio_embedding` by the dot product."""
+    audio_embedding: Tensor | None = None
+    """(N, D) of unit length."""
+    sound_level: Tensor | None = None
+    """(N,) RMS of each window's waveform in [0, 1]; below `SILENCE` the audio features describe silence."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is a sound track and nothing to hear on it."""
+        return self.sound_level is not None and bool((self.sound_level < SILENCE).all())
+
+    def to_dict(self) -> dict[str, Tensor]:
+        """What is there, by field name: the keys of the files that `cmac features` writes."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+
+def extract_features(
+    model: CMAC,
+    media: str | Path | list[str | Path] | None = None,
+    *,
+    frames: ArrayLike | None = None,
+    frame_rate: float | None = None,
+    waveform: ArrayLike | None = None,
+    sample_rate: float | None = None,
+    window: float | None = None,
+    hop: float | None = None,
+    progress: bool | None = None,
+) -> Features | list[Features | None]:
+    """Features of a file, of several files, or of arrays.
+
+    Args:
+        model: a network in eval mode.
+        media: a path, or a list of paths; or leave it out and give arrays.
+        frames: (T, H, W, 3) uint8 RGB.
+        frame_rate: hertz, of `frames`.
+        waveform: (channels, n) or (n,) float in [-1, 1].
+        sample_rate: hertz, of `waveform`.
+        window: seconds that one row describes; the default is what the network was trained on.
+        hop: seconds between two rows; the default is the window.
+        progress: show a progress bar on stderr; the default shows one for more than one file.
+
+    Returns:
+        `Features`; for a list of paths a list of them, with None (and a warning) in the place of a file that cannot be
+        read, so that one bad file does not cost the others.
+
+    Raises:
+        MediaError: a single file that cannot be read.
+        ValueError: neither or both of a path and arrays, or arrays of a wrong shape, dtype or rate.
+    """
+    arrays = frames is not None or waveform is not None
+    if (media is not None) == arrays:
+        raise ValueError("give either a path (or a list of paths) or frames and/or a waveform by keyword")
+    window = model.config.window if window is None else window
+    hop = window if hop is None else hop
+    if media is None:
+        times, cut, sounds = preprocessing.cut_windows(
+            frames, frame_rate, waveform, sample_rate, model.config, window, hop
+        )
+        rows = (
+            (float(t), None if cut is None else cut[i], None if sounds is None else sounds[i])
+            for i, t in enumerate(times)
+        )
+        return _collect(model, rows)
+    if isinstance(media, str | Path):
+        return _collect(model, _read(media, model.config, window, hop, bool(progress)))
+    results: list[Features | None] = []
+    show = len(media) > 1 if progress is None else progress
+    for path in tqdm(media, disable=not show, unit="file"):
+        try:
+            results.append(_collect(model, _read(path, model.config, window, hop, False)))
+        except MediaError as error:
+            warnings.warn(f"skipped: {error}", stacklevel=2)
+            results.append(None)
+    return results
+
+
+Row = tuple[float, Tensor | None, Tensor | None]
+"""Time, frames (T, H, W, 3) uint8, waveform (n,) fp32 of one window."""
+
+
+def _read(path: str | Path, config: CMACConfig, window: float, hop: float, progress: bool) -> Iterator[Row]:
+    cut = windows(
+        path,
+        window=window,
+        hop=hop,
+        frames=config.visual.frames,
+        size=config.visual.size,
+        multiple=config.visual.multiple,
+        sample_rate=config.audio.sample_rate,
+    )
+    for one in tqdm(cut, disable=not progress, unit="window"):
+        yield (
+            one.time,
+            None if one.frames is None else torch.from_numpy(one.frames),
+            None if one.waveform is None else torch.from_numpy(one.waveform),
+        )
+
+
+@torch.inference_mode()
+def _collect(model: CMAC, rows: Iterable[Row]) -> Features:
+    times: list[float] = []
+    levels: list[Tensor] = []
+    visual: list[tuple[Tensor, Tensor]] = []
+    audio: list[tuple[Tensor, Tensor]] = []
+    for batch in batched(rows, BATCH):
+        times += [time for time, _, _ in batch]
+        frames = [f for _, f, _ in batch if f is not None]
+        sounds = [s for _, _, s in batch if s is not None]
+        clips, spectrograms = model.prepare(
+            torch.stack(frames) if frames else None, torch.stack(sounds) if sounds else None
+        )
+        if clips is not None:
+            visual.append(_pooled(model.visual_stream(clips)))
+        if spectrograms is not None:
+            audio.append(_pooled(model.audio_stream(spectrograms)))
+            levels.append(torch.stack(sounds).square().mean(1).sqrt())
+    return Features(
+        torch.from_numpy(np.array(times, dtype=np.float64)),
+        *(torch.cat([pair[0] for pair in part]) if part else None for part in (visual, audio)),
+        *(torch.cat([pair[1] for pair in part]) if part else None for part in (visual, audio)),
+        torch.cat(levels) if levels else None,
+    )
+
+
+def _pooled(stream: Stream) -> tuple[Tensor, Tensor]:
+    return stream.features.float().cpu(), stream.embedding.float().cpu()
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter."""
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

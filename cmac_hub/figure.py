@@ -1,0 +1,77 @@
+"""One moment as in the paper's Fig. 5: what was seen and heard, and the four attention maps on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cmac_hub import drawing
+from cmac_hub.config import CMACConfig
+from cmac_hub.media import MediaInfo
+
+if TYPE_CHECKING:
+    from cmac_hub.visualizer import Moment
+
+
+def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: CMACConfig) -> Figure:
+    """Two rows (sight, sound) of three pictures (as it is, guidance, prediction).
+
+    Args:
+        info: of the file the moment is from.
+        image_HWC: the displayed frame, uint8 RGB.
+        moment: what the network made of the window around it.
+        config: of the network.
+
+    Returns:
+        a figure with a canvas of its own: no window opens, no global state is touched.
+    """
+    figure = Figure(figsize=(12, 2.2 + 4 * info.height / max(1, info.width) * 1.0 + 2.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 3, height_ratios=[4 * info.height / max(1, info.width), 2.2])
+    figure.suptitle(f"{info.path.name}, {moment.time:.2f} s")
+    maps = moment.attention
+    for column, title in enumerate(("video", "guidance", "prediction")):
+        top, bottom = axes[0, column], axes[1, column]
+        top.set_title(title)
+        top.imshow(image_HWC)
+        top.set_axis_off()
+        if column:
+            heat = (maps.visual_guidance, maps.visual_prediction)[column - 1]
+            _shade(top, None if heat is None else heat.mean(0), (0, info.width, info.height, 0))
+        if moment.log_mel_FS is None:
+            bottom.text(0.5, 0.5, "no sound track", ha="center", va="center")
+            bottom.set_axis_off()
+            continue
+        bands, frames = moment.log_mel_FS.shape
+        half = frames * config.audio.hop_seconds / 2
+        extent = (moment.time - half, moment.time + half, 0, bands)
+        bottom.imshow(moment.log_mel_FS, origin="lower", aspect="auto", cmap="gray", extent=extent)
+        bottom.set_xlabel("seconds")
+        if column == 0:
+            bottom.set_ylabel("mel band")
+        if not moment.sound:
+            bottom.set_title("no sound")
+        elif column:
+            heat = (maps.audio_guidance, maps.audio_prediction)[column - 1]
+            _shade(bottom, None if heat is None else heat.flip(0), (extent[0], extent[1], extent[2], extent[3]))
+    return figure
+
+
+def _shade(axes: object, heat: Tensor | None, extent: tuple[float, float, float, float]) -> None:
+    """Heat over a picture, row 0 on top, from its own lowest to its own highest value, which the corner tells."""
+    if heat is None:
+        return
+    values = heat.numpy()
+    low, high = float(values.min()), float(values.max())
+    strength = drawing.strength(values, (low, high))
+    level = np.asarray(drawing.enlarge(np.ascontiguousarray(strength), 256, 256))
+    rgba = np.dstack([drawing.HEAT_COLOURS[level] / 255, drawing.HEAT_OPACITY[level] / 255])
+    axes.imshow(rgba, extent=extent, aspect="auto", origin="upper")  # type: ignore[attr-defined]
+    axes.text(  # type: ignore[attr-defined]
+        0.02, 0.04, f"{low:.2f} to {high:.2f}", transform=axes.transAxes, color="white", fontsize=8,  # type: ignore[attr-defined]
+        bbox={"facecolor": "black", "alpha": 0.5, "linewidth": 0},
+    )  # fmt: skip

@@ -1,0 +1,250 @@
+"""A name -> a checkpoint folder -> a network. One function parses a name, one fetches the folder, one builds.
+
+A checkpoint is a folder with `config.json` and `model.safetensors`. Loading is strict: every key, every shape, no
+pickles, and never random weights in the place of trained ones.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from huggingface_hub import constants, errors, hf_hub_download
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from cmac_hub.config import ARCHITECTURES, CMACConfig
+from cmac_hub.encoders import AudioEncoder, VisualEncoder
+from cmac_hub.errors import CheckpointError
+from cmac_hub.model import CMAC
+from cmac_hub.visualizer import Visualizer
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+REGISTERED = ("cmac-nano",)
+"""Checkpoints inside the package: they need no network."""
+
+ACCEPTED = f"a registered name ({', '.join(REGISTERED)}), 'hf-hub:owner/repo[@revision]', 'local-dir:path', or a path"
+
+
+class Source(NamedTuple):
+    """Where a checkpoint lies."""
+
+    kind: Literal["package", "hub", "folder"]
+    location: str
+    revision: str | None = None
+
+
+class Pretrained(NamedTuple):
+    """What `load_cmac` returns: three parts of one network."""
+
+    visual_encoder: VisualEncoder
+    audio_encoder: AudioEncoder
+    visualizer: Visualizer
+
+    @property
+    def model(self) -> CMAC:
+        """The whole network."""
+        return self.visualizer.model
+
+
+def parse_source(name: str | os.PathLike[str]) -> Source:
+    """What a name means. A registered name wins over a folder of that name; `./x` is always a path.
+
+    Raises:
+        CheckpointError: the name is none of what is accepted.
+    """
+    text = os.fspath(name)
+    if text in REGISTERED:
+        return Source("package", text)
+    if text.startswith("hf-hub:"):
+        repository, _, revision = text.removeprefix("hf-hub:").partition("@")
+        if repository.count("/") != 1 or not all(repository.split("/")):
+            raise CheckpointError(f"{text!r} names no repository; expected 'hf-hub:owner/repo[@revision]'")
+        return Source("hub", repository, revision or None)
+    if text.startswith("local-dir:"):
+        return Source("folder", text.removeprefix("local-dir:"))
+    if isinstance(name, os.PathLike) or text.startswith((".", "/", "~")) or Path(text).exists():
+        return Source("folder", text)
+    if text in ARCHITECTURES:
+        raise CheckpointError(f"no weights of {text!r} are published yet; accepted is {ACCEPTED}")
+    hint = f"; for a repository on the Hub write 'hf-hub:{text}'" if text.count("/") == 1 else ""
+    raise CheckpointError(f"unknown model {text!r}; accepted is {ACCEPTED}{hint}")
+
+
+def fetch(
+    source: Source,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """The folder of a checkpoint on this machine; downloads it from the Hub when needed.
+
+    Raises:
+        CheckpointError: there is no such folder, repository, revision or file, or the Hub cannot be reached.
+    """
+    if source.kind == "package":
+        return Path(str(resources.files("cmac_hub") / "weights" / source.location))
+    if source.kind == "folder":
+        folder = Path(source.location).expanduser()
+        if not folder.exists():
+            raise CheckpointError(f"there is no folder {folder}; accepted is {ACCEPTED}")
+        if not folder.is_dir():
+            raise CheckpointError(
+                f"{folder} is a file; give the folder that holds {CONFIG} and {WEIGHTS} (pickles are never loaded)"
+            )
+        return folder
+    repository, revision = source.location, revision or source.revision
+    folder = Path()
+    for name in (CONFIG, WEIGHTS):
+        try:
+            file = hf_hub_download(
+                repository, name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
+            )
+        except errors.GatedRepoError as error:
+            raise CheckpointError(f"{repository} is gated; ask for access on its page and log in: hf auth login") from error
+        except errors.RepositoryNotFoundError as error:
+            raise CheckpointError(f"the Hub has no repository {repository}, or it is private; check it or pass a token") from error
+        except errors.RevisionNotFoundError as error:
+            raise CheckpointError(f"{repository} has no revision {revision!r}; check its branches and tags") from error
+        except errors.LocalEntryNotFoundError as error:
+            raise CheckpointError(
+                f"{name} of {repository} is not in the cache and the Hub was not reached; connect once, or use cmac-nano"
+            ) from error
+        except errors.EntryNotFoundError as error:
+            raise CheckpointError(f"{repository} has no {name}; only safetensors are loaded, never pickles") from error
+        except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"{name} of {repository} could not be fetched: {reason}") from error
+        folder = Path(file).parent
+    return folder
+
+
+def build(folder: Path, *, device: Any = None, dtype: torch.dtype | None = None) -> CMAC:
+    """A checkpoint folder -> a network in eval mode, with exactly the folder's weights.
+
+    Raises:
+        CheckpointError: a missing file, a pickle, a newer format, a key that is missing, unknown or misshapen.
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            pickles = [p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"}]
+            refused = f"; {pickles[0]} is a pickle and never loaded" if pickles else ""
+            raise CheckpointError(f"{folder} has no {name}{refused}; expected {CONFIG} and {WEIGHTS}")
+    config = CMACConfig.load(folder / CONFIG)
+    with torch.device("meta"):
+        model = CMAC(config)
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    try:
+        with safe_open(folder / WEIGHTS, "pt", device="cpu") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            _check_keys(expected, found, folder / WEIGHTS)
+            state = {name: file.get_tensor(name) for name in expected}
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder / WEIGHTS} is no complete safetensors file ({error})") from error
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.to(device=device, dtype=dtype).requires_grad_(True).eval()
+
+
+def _check_keys(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], path: Path) -> None:
+    problems = [f"missing {name}" for name in expected if name not in found]
+    problems += [f"unknown {name}" for name in found if name not in expected]
+    problems += [
+        f"{name} has shape {found[name]}, the config asks for {shape}"
+        for name, shape in expected.items()
+        if name in found and found[name] != shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise CheckpointError(f"{path} does not fit its config: {problems[0]}{more}")
+
+
+def load_model(
+    name: str | os.PathLike[str] = "cmac-nano",
+    *,
+    revision: str | None = None,
+    device: Any = None,
+    dtype: torch.dtype | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> CMAC:
+    """A trained network in eval mode.
+
+    Args:
+        name: a registered name ("cmac-nano", inside the package), "hf-hub:owner/repo[@revision]", "local-dir:path",
+            or a path. A registered name wins over a folder of that name; "./x" is always a path.
+        revision: branch, tag or commit on the Hub.
+        device: where to put it; the default is the CPU.
+        dtype: floating-point type; the default is the checkpoint's, fp32.
+        cache_dir: where downloads are kept.
+        token: of a private repository.
+        local_files_only: never use the network.
+
+    Raises:
+        CheckpointError: see `parse_source`, `fetch` and `build`.
+    """
+    source = parse_source(name)
+    folder = fetch(source, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+    return build(folder, device=device, dtype=dtype)
+
+
+def load_cmac(
+    name: str | os.PathLike[str] = "cmac-nano",
+    *,
+    revision: str | None = None,
+    device: Any = None,
+    dtype: torch.dtype | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> Pretrained:
+    """The visual encoder, the audio encoder and the sound-source visualizer of a trained network, in eval mode.
+
+    Arguments and errors are those of `load_model`; the whole network is the result's `.model`.
+    """
+    model = load_model(
+        name,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        cache_dir=cache_dir,
+        token=token,
+        local_files_only=local_files_only,
+    )
+    return Pretrained(model.visual_encoder, model.audio_encoder, Visualizer(model))
+
+
+def save_model(model: CMAC, folder: str | Path) -> None:
+    """Writes `config.json` and `model.safetensors` of a network; each is complete or not there at all."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    temporary = folder / f".{WEIGHTS}.part"
+    try:
+        save_file(state, temporary, metadata={"format": "pt"})
+        os.replace(temporary, folder / WEIGHTS)
+        model.config.save(temporary)
+        os.replace(temporary, folder / CONFIG)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cached(name: str | os.PathLike[str]) -> bool:
+    """Whether a checkpoint can be loaded without the network."""
+    source = parse_source(name)
+    try:
+        folder = fetch(source, local_files_only=True)
+    except CheckpointError:
+        return False
+    return all((folder / file).is_file() for file in (CONFIG, WEIGHTS))
+
+
+def cache_folder() -> str:
+    """Where the Hub's downloads are kept by default."""
+    return constants.HF_HUB_CACHE

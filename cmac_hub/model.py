@@ -1,0 +1,234 @@
+"""CMAC: two encoders, the attention that joins them, and one projection head, as one `nn.Module`.
+
+The network knows no files. The methods that take or give files (`extract_features`, `from_pretrained`, ...) hand over to
+the rooms above (`features.py`, `hub.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from huggingface_hub import PyTorchModelHubMixin
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from cmac_hub import attention, preprocessing
+from cmac_hub.config import CMACConfig
+from cmac_hub.encoders import AudioEncoder, VisualEncoder
+
+if TYPE_CHECKING:
+    from cmac_hub.features import Features
+
+
+class Attention(NamedTuple):
+    """The four maps of one batch, at map resolution, in [0, 1]; None where a stream was not given."""
+
+    visual_guidance: Tensor | None
+    """(B, T', H', W'): where in the picture the sound's filter responds (Eq. 4)."""
+    visual_prediction: Tensor | None
+    """(B, T', H', W'): what the visual encoder alone attends to (Eq. 5)."""
+    audio_guidance: Tensor | None
+    """(B, F', S'): which frequencies and moments the picture's filter responds to (Eq. 4)."""
+    audio_prediction: Tensor | None
+    """(B, F', S'): what the audio encoder alone attends to (Eq. 5)."""
+
+
+class Stream(NamedTuple):
+    """One modality of a batch on its way through the network."""
+
+    map: Tensor
+    """(B, C, ...) the encoder's feature map."""
+    transformed: Tensor
+    """(B, C, ...) g(.) of Eq. 3."""
+    filter: Tensor
+    """(B, C) kappa of Eq. 3."""
+    embedding: Tensor
+    """(B, D) of unit length: the projected filter."""
+    saliency: Tensor
+    """(B, ...) s-hat of Eq. 5, in [0, 1]."""
+
+    @property
+    def features(self) -> Tensor:
+        """(B, C): the feature map averaged over its positions."""
+        return self.map.flatten(2).mean(2)
+
+
+class Output(NamedTuple):
+    """All that training needs of one batch."""
+
+    visual: Stream
+    audio: Stream
+    attention: Attention
+
+
+class CMAC(nn.Module, PyTorchModelHubMixin):
+    """The network of "Cross-Modal Attention Consistency for Video-Audio Unsupervised Learning" (arXiv 2106.06939).
+
+    A new instance has random weights and is in training mode; `CMAC.from_pretrained` gives trained ones in eval mode.
+
+    Args:
+        config: every number of the network; the default is `cmac-base`, the paper's.
+    """
+
+    def __init__(self, config: CMACConfig | None = None) -> None:
+        super().__init__()
+        config = config or CMACConfig()
+        self.config = config
+        size = config.attention
+        self.visual_encoder = VisualEncoder(config.visual)
+        self.audio_encoder = AudioEncoder(config.audio)
+        self.visual_transform = attention.VisualTransform(self.visual_encoder.channels, size.filter_channels)
+        self.audio_transform = attention.AudioTransform(self.audio_encoder.channels, size.filter_channels)
+        self.visual_saliency = attention.VisualSaliency(self.visual_encoder.channels, size.saliency_channels)
+        self.audio_saliency = attention.AudioSaliency(self.audio_encoder.channels, size.saliency_channels)
+        # Shared: Eq. 4 compares the filter of one modality with the map of the other, so their spaces must agree, and
+        # only a common projection makes the contrastive loss align the spaces themselves.
+        heads = ["shared"] if size.shared_head else ["visual", "audio"]
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(size.filter_channels, size.embedding, bias=False) for name in heads}
+        )
+
+    def visual_stream(self, clips_BCTHW: Tensor) -> Stream:
+        """Clips (B, 3, T, H, W), normalised -> their stream. Raises ValueError as `VisualEncoder` does."""
+        features = self.visual_encoder(clips_BCTHW)
+        return self._stream(features, self.visual_transform(features), self.visual_saliency(features), "visual")
+
+    def audio_stream(self, spectrograms_BCFS: Tensor) -> Stream:
+        """Spectrograms (B, 1, F, S), normalised -> their stream. Raises ValueError as `AudioEncoder` does."""
+        features = self.audio_encoder(spectrograms_BCFS)
+        return self._stream(features, self.audio_transform(features), self.audio_saliency(features), "audio")
+
+    def _stream(self, features: Tensor, transformed: Tensor, saliency: Tensor, modality: str) -> Stream:
+        filter_BC = attention.make_filter(transformed)
+        head = self.heads["shared" if self.config.attention.shared_head else modality]
+        return Stream(features, transformed, filter_BC, F.normalize(head(filter_BC).float(), dim=1), saliency)
+
+    def forward(self, clips: Tensor, spectrograms: Tensor) -> Output:
+        """One batch of synchronous pairs through the whole network.
+
+        Args:
+            clips: (B, 3, T, H, W) float, from `preprocess`.
+            spectrograms: (B, 1, F, S) float, from `preprocess`.
+
+        Raises:
+            ValueError: a wrong shape, or batches of different sizes.
+        """
+        if len(clips) != len(spectrograms):
+            raise ValueError(f"{len(clips)} clips and {len(spectrograms)} spectrograms; give as many of each")
+        visual, audio = self.visual_stream(clips), self.audio_stream(spectrograms)
+        return Output(visual, audio, self._attention(visual, audio))
+
+    def _attention(self, visual: Stream | None, audio: Stream | None) -> Attention:
+        guidance_v = guidance_a = None
+        if visual is not None and audio is not None:
+            how = self.config.attention.scales, self.config.attention.normalization
+            guidance_v = attention.correlate_pyramid(audio.filter.float(), visual.transformed.float(), *how)
+            guidance_a = attention.correlate_pyramid(visual.filter.float(), audio.transformed.float(), *how)
+        return Attention(
+            guidance_v,
+            None if visual is None else visual.saliency,
+            guidance_a,
+            None if audio is None else audio.saliency,
+        )
+
+    @torch.inference_mode()
+    def attend(self, clips: Tensor | None = None, spectrograms: Tensor | None = None) -> Attention:
+        """The four attention maps; with one stream alone, its prediction only.
+
+        Args:
+            clips: (B, 3, T, H, W) float, from `preprocess`, or None.
+            spectrograms: (B, 1, F, S) float, from `preprocess`, or None.
+
+        Returns:
+            maps of (B, T', H', W') and (B, F', S'), fp32 in [0, 1].
+
+        Raises:
+            ValueError: neither stream given, a wrong shape, or batches of different sizes.
+        """
+        if clips is None and spectrograms is None:
+            raise ValueError("neither clips nor spectrograms were given; give at least one of them")
+        if clips is not None and spectrograms is not None:
+            maps = self(clips, spectrograms).attention
+        else:
+            maps = self._attention(
+                None if clips is None else self.visual_stream(clips),
+                None if spectrograms is None else self.audio_stream(spectrograms),
+            )
+        return Attention(*(None if one is None else one.float() for one in maps))
+
+    @torch.inference_mode()
+    def similarity(self, clips: Tensor, spectrograms: Tensor) -> Tensor:
+        """Does this sound belong to this picture? (B, B') cosines of every clip with every spectrogram, fp32."""
+        return self.visual_stream(clips).embedding @ self.audio_stream(spectrograms).embedding.T
+
+    def preprocess(
+        self,
+        frames: ArrayLike | None = None,
+        frame_rate: float | None = None,
+        waveform: ArrayLike | None = None,
+        sample_rate: float | None = None,
+        *,
+        window: float | None = None,
+        hop: float | None = None,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Raw arrays -> what the encoders take, one row a window, on the model's device and in its dtype.
+
+        Args:
+            frames: (T, H, W, 3) uint8 RGB, or None.
+            frame_rate: hertz.
+            waveform: (channels, n) or (n,) float in [-1, 1], or None.
+            sample_rate: hertz.
+            window: seconds; the default is the config's.
+            hop: seconds between the starts of two windows; the default is the window.
+
+        Returns:
+            clips (B, 3, T, H, W) and spectrograms (B, 1, F, S); None in the place of a stream that was not given.
+
+        Raises:
+            ValueError: neither stream given, a missing rate, a wrong shape or dtype.
+        """
+        window = self.config.window if window is None else window
+        _, frames_cut, sounds_cut = preprocessing.cut_windows(
+            frames, frame_rate, waveform, sample_rate, self.config, window, window if hop is None else hop
+        )
+        return self.prepare(frames_cut, sounds_cut)
+
+    def prepare(
+        self, frames_BTHWC: Tensor | None, waveforms_BN: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Windows already cut -> what the encoders take.
+
+        Args:
+            frames_BTHWC: (B, T, H, W, 3) uint8 at the config's size, or None.
+            waveforms_BN: (B, n) float in [-1, 1] at the config's sample rate, or None.
+        """
+        weight = next(self.parameters())
+        clips = spectrograms = None
+        if frames_BTHWC is not None:
+            clips = preprocessing.normalize_clips(frames_BTHWC.to(weight.device), self.config.visual)
+            clips = clips.to(weight.dtype)
+        if waveforms_BN is not None:
+            spectrograms = preprocessing.log_mel(waveforms_BN.to(weight.device), self.config.audio).to(weight.dtype)
+        return clips, spectrograms
+
+    def extract_features(self, media: str | Path | list[str | Path] | None = None, **arguments: Any) -> Any:
+        """Features of a file, of a list of files, or of arrays: see `cmac_hub.features.extract_features`."""
+        from cmac_hub.features import extract_features
+
+        result: Features | list[Features] = extract_features(self, media, **arguments)
+        return result
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path = "cmac-nano", **arguments: Any) -> CMAC:
+        """Trained weights by name, folder or Hub repository, in eval mode: see `cmac_hub.hub.load_model`."""
+        from cmac_hub.hub import load_model
+
+        return load_model(pretrained_model_name_or_path, **arguments)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        from cmac_hub.hub import save_model
+
+        save_model(self, save_directory)

@@ -1,0 +1,1 @@
+"""Training and evaluation of CMAC. Nothing outside of this folder imports it."""
