@@ -16,21 +16,17 @@ from cmac_hub.config import Normalization
 
 
 class VisualTransform(nn.Sequential):
-    """g_v of Eq. 3: a 1x1x1 convolution and batch norm.
-
-    The norm has no scale and shift of its own: filters are then centred over the batch, and a contrastive loss cannot
-    get stuck with all of them in one narrow cone. It also makes 0 the cosine of what does not belong together.
-    """
+    """g_v of Eq. 3: a 1x1x1 convolution and batch norm."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(nn.Conv3d(inputs, outputs, 1, bias=False), nn.BatchNorm3d(outputs, affine=False))
+        super().__init__(nn.Conv3d(inputs, outputs, 1, bias=False), nn.BatchNorm3d(outputs))
 
 
 class AudioTransform(nn.Sequential):
-    """g_a of Eq. 3: a 1x1 convolution and batch norm, without scale and shift like its sibling."""
+    """g_a of Eq. 3: a 1x1 convolution and batch norm."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs, affine=False))
+        super().__init__(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
 
 
 def make_filter(map_BC: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: 
     Returns:
         a figure with a canvas of its own: no window opens, no global state is touched.
     """
-    figure = Figure(figsize=(12, 2.2 + 4 * info.height / max(1, info.width) * 1.0 + 2.2), layout="constrained")
+    figure = Figure(figsize=(12, 3.2 + 4 * info.height / max(1, info.width)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3, height_ratios=[4 * info.height / max(1, info.width), 2.2])
     figure.suptitle(f"{info.path.name}, {moment.time:.2f} s")
@@ -41,7 +41,7 @@ def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: 
         top.set_axis_off()
         if column:
             heat = (maps.visual_guidance, maps.visual_prediction)[column - 1]
-            _shade(top, None if heat is None else heat.mean(0), (0, info.width, info.height, 0))
+            _shade(top, None if heat is None else heat.mean(0), (0, info.width, info.height, 0), "equal")
         if moment.log_mel_FS is None:
             bottom.text(0.5, 0.5, "no sound track", ha="center", va="center")
             bottom.set_axis_off()
@@ -57,11 +57,11 @@ def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: 
             bottom.set_title("no sound")
         elif column:
             heat = (maps.audio_guidance, maps.audio_prediction)[column - 1]
-            _shade(bottom, None if heat is None else heat.flip(0), (extent[0], extent[1], extent[2], extent[3]))
+            _shade(bottom, None if heat is None else heat.flip(0), extent, "auto")
     return figure
 
 
-def _shade(axes: object, heat: Tensor | None, extent: tuple[float, float, float, float]) -> None:
+def _shade(axes: object, heat: Tensor | None, extent: tuple[float, float, float, float], aspect: str) -> None:
     """Heat over a picture, row 0 on top, from its own lowest to its own highest value, which the corner tells."""
     if heat is None:
         return
@@ -70,7 +70,7 @@ def _shade(axes: object, heat: Tensor | None, extent: tuple[float, float, float,
     strength = drawing.strength(values, (low, high))
     level = np.asarray(drawing.enlarge(np.ascontiguousarray(strength), 256, 256))
     rgba = np.dstack([drawing.HEAT_COLOURS[level] / 255, drawing.HEAT_OPACITY[level] / 255])
-    axes.imshow(rgba, extent=extent, aspect="auto", origin="upper")  # type: ignore[attr-defined]
+    axes.imshow(rgba, extent=extent, aspect=aspect, origin="upper")  # type: ignore[attr-defined]
     axes.text(  # type: ignore[attr-defined]
         0.02, 0.04, f"{low:.2f} to {high:.2f}", transform=axes.transAxes, color="white", fontsize=8,  # type: ignore[attr-defined]
         bbox={"facecolor": "black", "alpha": 0.5, "linewidth": 0},

@@ -87,9 +87,7 @@ class CMAC(nn.Module, PyTorchModelHubMixin):
         # Shared: Eq. 4 compares the filter of one modality with the map of the other, so their spaces must agree, and
         # only a common projection makes the contrastive loss align the spaces themselves.
         heads = ["shared"] if size.shared_head else ["visual", "audio"]
-        self.heads = nn.ModuleDict(
-            {name: nn.Linear(size.filter_channels, size.embedding, bias=False) for name in heads}
-        )
+        self.heads = nn.ModuleDict({name: nn.Linear(size.filter_channels, size.embedding) for name in heads})
 
     def visual_stream(self, clips_BCTHW: Tensor) -> Stream:
         """Clips (B, 3, T, H, W), normalised -> their stream. Raises ValueError as `VisualEncoder` does."""

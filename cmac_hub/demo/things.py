@@ -145,16 +145,16 @@ def _bee(pen: Pen, rng: np.random.Generator) -> None:
 
 def _flute(pen: Pen, rng: np.random.Generator) -> None:
     metal = _hue(rng, rng.choice([0.58, 0.09]), 0.03, rng.uniform(0.12, 0.6), 0.85)
-    tilt, half = rng.uniform(0.5, 0.72), 0.055
+    tilt, half = rng.uniform(0.5, 0.72), 0.085
 
     def at(t: float, side: float) -> Point:
         return 0.04 + 0.92 * t - side * tilt * 0.9, 0.5 - (t - 0.5) * tilt + side
 
     pen.polygon([at(0, -half), at(1, -half), at(1, half), at(0, half)], metal)
     for t in (0.02, 0.3, 0.97):
-        pen.polygon([at(t - 0.02, -0.07), at(t + 0.02, -0.07), at(t + 0.02, 0.07), at(t - 0.02, 0.07)], _darker(metal, 0.75))
+        pen.polygon([at(t - 0.02, -0.1), at(t + 0.02, -0.1), at(t + 0.02, 0.1), at(t - 0.02, 0.1)], _darker(metal, 0.75))
     for t in np.linspace(0.42, 0.9, 6):
-        pen.ellipse(*at(float(t), 0.0), 0.036, 0.036, (250, 248, 240))
+        pen.ellipse(*at(float(t), 0.0), 0.045, 0.045, (250, 248, 240))
     pen.ellipse(*at(0.16, 0.0), 0.05, 0.03, (40, 36, 36))
 
 

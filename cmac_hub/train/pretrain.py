@@ -63,7 +63,8 @@ def pretrain(recipe: Recipe, data: Path | None, run: Path, *, progress: bool = T
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=recipe.learning_rate,
-        betas=(0.9, 0.98),
+        # A shorter second moment forgets the scale of gradients on the first plateau, and the run never leaves it.
+        betas=(0.9, 0.999),
     )
     masks = torch.Generator().manual_seed(recipe.seed)
     step = resume(run / "checkpoint.pt", recipe, model, optimizer, masks)
@@ -107,7 +108,6 @@ def pretrain(recipe: Recipe, data: Path | None, run: Path, *, progress: bool = T
                 raise CMACError(f"the loss is {losses.total.item()} at step {step}; the last checkpoint is kept in {run}")
             optimizer.zero_grad(set_to_none=True)
             losses.total.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
             optimizer.step()
             step += 1
             bar.update()

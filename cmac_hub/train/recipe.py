@@ -44,7 +44,6 @@ class Recipe:
     """lambda of Eq. 8."""
     within_modal: bool = True
     detach_target: bool = True
-    gradient_clip: float = 5.0
     bf16: bool = True
     checkpoint_every: int = 250
 

@@ -1,0 +1,124 @@
+"""The `cmac` command. Results go to stdout, errors and progress to stderr; an error is one line, never a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from cmac_hub import __version__
+from cmac_hub.errors import CMACError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Returns:
+        the exit code: 0 when all went well, 1 when something failed, 2 for a wrong call, 130 when interrupted.
+    """
+    options = build_parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (CMACError, OSError, ValueError) as error:
+        print(f"cmac: {_one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("cmac: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line's grammar; each command's work is imported when it runs."""
+    parser = argparse.ArgumentParser(prog="cmac", description="What makes the sound in a video, and where.")
+    parser.add_argument("--version", action="version", version=f"cmac-hub {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    localize = commands.add_parser("localize", help="draw the attention over videos, sound kept")
+    localize.add_argument("inputs", nargs="+", metavar="VIDEO", help="files, or folders that are searched")
+    localize.add_argument("-o", "--output", help="a file for one video, else a folder; default: beside the input")
+    localize.add_argument("--layout", choices=["overlay", "side-by-side", "panel"], default="overlay")
+    localize.add_argument("--map", choices=["guidance", "prediction"], help="default: the model's")
+    localize.add_argument("--json", action="store_true", help="print time, peak, score and sound of each window")
+    localize.set_defaults(run=_localize)
+
+    features = commands.add_parser("features", help="write the features of videos, one safetensors file each")
+    features.add_argument("inputs", nargs="+", metavar="VIDEO", help="files, or folders that are searched")
+    features.add_argument("-o", "--output", required=True, help="folder, made when missing")
+    features.set_defaults(run=_features)
+
+    figure = commands.add_parser("figure", help="draw frame and spectrogram with guidance and prediction")
+    figure.add_argument("input", metavar="VIDEO")
+    figure.add_argument("--time", type=float, required=True, help="seconds on the video's clock")
+    figure.add_argument("-o", "--output", required=True, help=".png, .pdf or .svg")
+    figure.set_defaults(run=_figure)
+
+    info = commands.add_parser("info", help="tell what a model is")
+    info.add_argument("model", nargs="?", default="cmac-nano", metavar="MODEL")
+    info.add_argument("--device", default="cpu", help=argparse.SUPPRESS)
+    info.set_defaults(run=_info)
+
+    download = commands.add_parser("download", help="fetch a model into the cache")
+    download.add_argument("model", metavar="MODEL", help="hf-hub:owner/repo[@revision]")
+    download.add_argument("--device", default="cpu", help=argparse.SUPPRESS)
+    download.set_defaults(run=_download)
+
+    demo = commands.add_parser("demo", help="draw a sounding scene and find its source")
+    demo.add_argument("-o", "--output", default="cmac-demo", help="folder, made when missing")
+    demo.add_argument("--seed", type=int, default=4, help="which scene, 0 to 999")
+    demo.set_defaults(run=_demo)
+
+    for command in (localize, features, figure, demo):
+        command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+        command.add_argument("--model", default="cmac-nano", help="name, hf-hub:owner/repo[@revision], or folder")
+        command.add_argument("--device", default="cpu", help="cpu, cuda, mps, ...")
+        command.add_argument("--window", type=_seconds, help="seconds seen and heard at once")
+    for command in (localize, features):
+        command.add_argument("--hop", type=_seconds, help="seconds from one window to the next")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no positive number of seconds")
+    return value
+
+
+def _localize(options: argparse.Namespace) -> int:
+    from cmac_hub.cli.localize import localize
+
+    return localize(options)
+
+
+def _features(options: argparse.Namespace) -> int:
+    from cmac_hub.cli.features import features
+
+    return features(options)
+
+
+def _figure(options: argparse.Namespace) -> int:
+    from cmac_hub.cli.localize import figure
+
+    return figure(options)
+
+
+def _info(options: argparse.Namespace) -> int:
+    from cmac_hub.cli.models import info
+
+    return info(options)
+
+
+def _download(options: argparse.Namespace) -> int:
+    from cmac_hub.cli.models import download
+
+    return download(options)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from cmac_hub.cli.demo import demo
+
+    return demo(options)

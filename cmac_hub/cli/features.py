@@ -1,0 +1,92 @@
+"""`cmac features`: one safetensors file a video and an index; a second run does only what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from cmac_hub.cli.files import Input, find_inputs, make_folder, replacing, run_all
+from cmac_hub.errors import OutputError
+from cmac_hub.features import Features, extract_features
+from cmac_hub.hub import load_model
+
+COLUMNS = ["path", "features", "windows", "first", "last", "picture", "sound"]
+
+
+def features(options: argparse.Namespace) -> int:
+    """Writes NAME.EXT.safetensors for every input and index.csv beside them."""
+    inputs = find_inputs(options.inputs)
+    folder = make_folder(Path(options.output))
+    model = load_model(options.model, device=options.device)
+    window = options.window or model.config.window
+    settings = {"model": str(options.model), "window": f"{window:g}", "hop": f"{options.hop or window:g}"}
+    bar = tqdm(total=len(inputs), unit="file", disable=not sys.stderr.isatty())
+    seen: set[Path] = set()
+
+    def work(one: Input) -> None:
+        bar.update()
+        target = folder / one.relative.with_name(one.relative.name + ".safetensors")
+        if target in seen:
+            raise OutputError(f"{target} was written for another input of this call already; rename one of them")
+        seen.add(target)
+        if target.exists() and not options.overwrite:
+            made = _settings_of(target)
+            if made is not None and {k: made.get(k) for k in settings} != settings:
+                raise OutputError(f"{target} was made with other settings; choose another output or pass --overwrite")
+            if made is not None:
+                print(target)
+                return
+        make_folder(target.parent)
+        result = extract_features(model, one.path, window=options.window, hop=options.hop)
+        assert isinstance(result, Features)
+        if result.audio is None or result.silent:
+            what = "no sound track" if result.audio is None else "nothing to hear"
+            print(f"cmac: {one.path} has {what}", file=sys.stderr)
+        with replacing(target, True) as temporary:
+            save_file(result.to_dict(), temporary, metadata={"source": str(one.relative), **settings})
+        print(target)
+
+    code = run_all(inputs, work)
+    bar.close()
+    _write_index(folder)
+    return code
+
+
+def _settings_of(path: Path) -> dict[str, str] | None:
+    """What a features file says of itself; None for one that is broken and must be made again."""
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return None
+
+
+def _write_index(folder: Path) -> None:
+    """One line for each features file that lies in the folder."""
+    with replacing(folder / "index.csv", True) as temporary, temporary.open("w", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+        for path in sorted(folder.rglob("*.safetensors")):
+            try:
+                with safe_open(path, "pt") as stored:
+                    keys, made = set(stored.keys()), stored.metadata() or {}
+                    times = stored.get_tensor("times")
+            except (SafetensorError, OSError):
+                continue
+            table.writerow(
+                {
+                    "path": made.get("source", ""),
+                    "features": path.relative_to(folder),
+                    "windows": len(times),
+                    "first": f"{times[0].item():.3f}",
+                    "last": f"{times[-1].item():.3f}",
+                    "picture": "visual" in keys,
+                    "sound": "audio" in keys,
+                }
+            )

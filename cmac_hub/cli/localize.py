@@ -1,0 +1,83 @@
+"""`cmac localize` and `cmac figure`: videos in, pictures of the attention out."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from cmac_hub.cli.files import Input, find_inputs, make_folder, replacing, run_all
+from cmac_hub.errors import MediaError, OutputError
+from cmac_hub.hub import load_cmac
+from cmac_hub.media.writer import check_output
+from cmac_hub.visualizer import HOP, Peak, Visualizer
+
+
+def localize(options: argparse.Namespace) -> int:
+    """Draws an overlay video for every input."""
+    inputs = find_inputs(options.inputs)
+    targets = _targets(inputs, options)
+    if len(inputs) == 1 and inputs[0].path.exists():
+        check_output(targets[inputs[0].path], inputs[0].path, options.overwrite)
+    visualizer = load_cmac(options.model, device=options.device).visualizer
+    taken: set[Path] = set()
+
+    def work(one: Input) -> None:
+        target = targets[one.path]
+        if target in taken:
+            raise OutputError(f"{target} was written for another input of this call already; rename one of them")
+        if options.output is not None and len(inputs) > 1:
+            make_folder(target.parent)
+        peaks = _render(visualizer, one.path, target, options)
+        taken.add(target)
+        if options.json:
+            for peak in peaks:
+                print(json.dumps({"file": str(one.path), **dataclasses.asdict(peak)}))
+        else:
+            print(target)
+        if peaks and not any(peak.sound for peak in peaks) and options.map != "prediction":
+            print(f"cmac: {one.path} has no audible sound: the picture says so, nothing is lit", file=sys.stderr)
+
+    return run_all(inputs, work)
+
+
+def _render(visualizer: Visualizer, source: Path, target: Path, options: argparse.Namespace) -> list[Peak]:
+    return visualizer.render(
+        source,
+        target,
+        layout=options.layout,
+        map=options.map,
+        window=options.window,
+        hop=options.hop or HOP,
+        overwrite=options.overwrite,
+        progress=sys.stderr.isatty(),
+    )
+
+
+def _targets(inputs: list[Input], options: argparse.Namespace) -> dict[Path, Path]:
+    """Each input's output: the file that was named, or STEM_attention.mp4 in the folder that was, or beside it."""
+    single = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
+    if options.output is not None and single and not Path(options.output).is_dir():
+        return {inputs[0].path: Path(options.output)}
+    targets = {}
+    for one in inputs:
+        name = f"{one.path.stem}_attention.mp4"
+        folder = one.path.parent if options.output is None else Path(options.output) / one.relative.parent
+        targets[one.path] = folder / name
+    return targets
+
+
+def figure(options: argparse.Namespace) -> int:
+    """Draws one moment of one video."""
+    target, source = Path(options.output), Path(options.input)
+    if target.suffix.lower() not in (".png", ".pdf", ".svg", ".jpg"):
+        raise OutputError(f"{target} ends in {target.suffix or 'nothing'}; accepted are .png, .pdf, .svg, .jpg")
+    if not source.exists():
+        raise MediaError(f"there is no file {source}")
+    with replacing(target, options.overwrite, source) as temporary:
+        visualizer = load_cmac(options.model, device=options.device).visualizer
+        visualizer.figure(source, options.time, window=options.window).savefig(temporary, dpi=120)
+    print(target)
+    return 0
