@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import av
 import av.logging
 from av.container import InputContainer
+from av.stream import Stream
 
 from cmac_hub.errors import MediaError
 
 TICKS = av.time_base
 """FFmpeg's own clock: ticks a second of a container's start and duration."""
+
+MOST_TRIED = 500
+"""Packets in which the first frame is looked for."""
+
+NO_MEDIA = {"tty", "hls", "concat", "dash", "bin", "xbin", "lrc", "srt", "ass", "webvtt"}
+"""Formats FFmpeg would open that are text, or lists that name other files."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +63,19 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         raise MediaError(f"there is no file {path}")
     if path.is_dir():
         raise MediaError(f"{path} is a folder; give a media file")
+    if not path.is_file():
+        raise MediaError(f"{path} is no ordinary file; give a media file")
     if path.stat().st_size == 0:
-        raise MediaError(f"{path} is empty (0 bytes)")
+        raise MediaError(f"{path} is empty (0 bytes); give a media file")
     av.logging.set_level(None)
     try:
-        container = av.open(str(path), metadata_errors="ignore")
+        # "./" keeps FFmpeg from reading a name such as "concat:a" as a protocol.
+        container = av.open(os.path.join(".", path), metadata_errors="ignore", options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{path} is no media file that can be read ({_reason(error)})") from error
     try:
+        if container.format.name in NO_MEDIA:
+            raise MediaError(f"{path} is text ({container.format.name}), no media file")
         yield container
     finally:
         container.close()
@@ -90,7 +104,7 @@ def sound_stream(container: InputContainer) -> av.AudioStream | None:
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """Reads a file's header, and its first frame for the rotation.
+    """Reads a file's header, and its first frame for size and rotation.
 
     Raises:
         MediaError: the file cannot be opened, or holds neither picture nor sound.
@@ -99,21 +113,14 @@ def probe(path: str | Path) -> MediaInfo:
         picture, sound = picture_stream(container), sound_stream(container)
         if picture is None and sound is None:
             raise MediaError(f"{path} holds neither picture nor sound that can be decoded")
-        starts = [float(s.start_time * s.time_base) for s in (picture, sound) if s and s.start_time is not None and s.time_base]
-        start = min(starts) if starts else (container.start_time or 0) / TICKS
-        duration = container.duration / TICKS if container.duration and container.duration > 0 else None
-        rotation, width, height = 0, 0, 0
-        if picture is not None:
-            picture.thread_type = "NONE"
-            rotation = _rotation(container, picture)
-            width, height = picture.codec_context.width, picture.codec_context.height
-            if rotation in (90, 270):
-                width, height = height, width
+        found = [stream for stream in (picture, sound) if stream is not None]
+        starts = [float(s.start_time * s.time_base) for s in found if s.start_time is not None and s.time_base]
+        rotation, width, height = (0, 0, 0) if picture is None else _shape(container, picture)
         rate = picture.average_rate or picture.guessed_rate if picture else None
         return MediaInfo(
             path=Path(path),
-            start=start,
-            duration=duration,
+            start=min(starts) if starts else (container.start_time or 0) / TICKS,
+            duration=container.duration / TICKS if container.duration and container.duration > 0 else None,
             has_picture=picture is not None,
             has_sound=sound is not None,
             width=width,
@@ -122,23 +129,38 @@ def probe(path: str | Path) -> MediaInfo:
             frame_rate=float(rate) if rate else None,
             sample_rate=sound.codec_context.sample_rate if sound else None,
             channels=sound.codec_context.channels if sound else None,
-            picture_codec=picture.codec_context.name if picture else None,
-            sound_codec=sound.codec_context.name if sound else None,
+            picture_codec=codec_name(picture) if picture else None,
+            sound_codec=codec_name(sound) if sound else None,
         )
 
 
-def _rotation(container: InputContainer, stream: av.VideoStream) -> int:
-    """The display rotation of the first frame that can be decoded, in steps of 90 degrees."""
-    broken = 0
-    for packet in container.demux(stream):
+def codec_name(stream: Stream) -> str:
+    """The codec's own name ("av1", "mp3"), not that of the decoder in use ("libdav1d", "mp3float")."""
+    codec = stream.codec_context.codec
+    return str(getattr(codec, "canonical_name", None) or codec.name)
+
+
+def _shape(container: InputContainer, stream: av.VideoStream) -> tuple[int, int, int]:
+    """Rotation, displayed width and height of the first frame that can be decoded; of the header if there is none."""
+    stream.thread_type = "NONE"
+    rotation, width, height = 0, stream.codec_context.width, stream.codec_context.height
+    frame = _first_frame(container, stream)
+    if frame is not None:
+        rotation, width, height = frame_rotation(frame), frame.width, frame.height
+    return (rotation, height, width) if rotation in (90, 270) else (rotation, width, height)
+
+
+def _first_frame(container: InputContainer, stream: av.VideoStream) -> av.VideoFrame | None:
+    packets = islice(container.demux(stream), MOST_TRIED)
+    while True:
         try:
+            packet = next(packets, None)
+            if packet is None:
+                return None
             for frame in packet.decode():
-                return frame_rotation(frame)
+                return frame
         except av.FFmpegError:
-            broken += 1
-            if broken > 100:
-                break
-    return 0
+            continue
 
 
 def frame_rotation(frame: av.VideoFrame) -> int:

@@ -7,15 +7,14 @@ from torch import Tensor
 
 
 def mask_spectrograms(
-    spectrograms_BCFS: Tensor, generator: torch.Generator, *, bands: float = 0.2, frames: float = 0.2
+    spectrograms_BCFS: Tensor, generator: torch.Generator, share: float = 0.2
 ) -> Tensor:
     """SpecAugment's frequency and time masks (Park et al. 2019): one of each a spectrogram, filled with its mean.
 
     Args:
         spectrograms_BCFS: (B, 1, F, S).
         generator: source of the masks' places.
-        bands: widest frequency mask as a share of F.
-        frames: widest time mask as a share of S.
+        share: widest mask as a share of F, and of S.
 
     Returns:
         a new (B, 1, F, S).
@@ -23,7 +22,7 @@ def mask_spectrograms(
     b, _, f, s = spectrograms_BCFS.shape
     fill_B111 = spectrograms_BCFS.mean((1, 2, 3), keepdim=True)
     covered_BFS = torch.zeros(b, f, s, dtype=torch.bool)
-    for size, share, axis in ((f, bands, 1), (s, frames, 2)):
+    for size, axis in ((f, 1), (s, 2)):
         width_B1 = torch.rand(b, 1, generator=generator) * share * size
         start_B1 = torch.rand(b, 1, generator=generator) * (size - width_B1)
         place_1N = torch.arange(size)[None]

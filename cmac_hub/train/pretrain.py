@@ -93,7 +93,8 @@ def pretrain(recipe: Recipe, data: Path | None, run: Path, *, progress: bool = T
                 group["lr"] = learning_rate(recipe, step)
             clips, spectrograms = model.prepare(frames_BTHWC, waveforms_BN)
             assert clips is not None and spectrograms is not None
-            spectrograms = mask_spectrograms(spectrograms, masks)
+            if recipe.mask_share > 0:
+                spectrograms = mask_spectrograms(spectrograms, masks, recipe.mask_share)
             with torch.autocast(clips.device.type, torch.bfloat16, enabled=recipe.bf16):
                 output = model(clips, spectrograms)
             losses = in_batch_objective(

@@ -44,6 +44,9 @@ class Recipe:
     """lambda of Eq. 8."""
     within_modal: bool = True
     detach_target: bool = True
+    mask_share: float = 0.0
+    """Widest SpecAugment mask as a share of each axis. On small batches it hides the first, weak agreement between the
+    modalities: `nano` does without."""
     bf16: bool = True
     checkpoint_every: int = 250
 

@@ -1,0 +1,1 @@
+"""Evaluations, one protocol a file."""

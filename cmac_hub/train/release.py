@@ -1,0 +1,69 @@
+"""A training checkpoint -> the folder that users load.
+
+    python -m cmac_hub.train release runs/nano/checkpoint.pt -o FOLDER --data ../shared/data
+
+The folder holds the inference weights, and a config that says how maps are drawn and how the weights were made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cmac_hub.config import CMACConfig, DisplayConfig
+from cmac_hub.errors import CheckpointError
+from cmac_hub.hub import save_model
+from cmac_hub.model import CMAC
+from cmac_hub.train.evaluate.localization import calibrate, evaluate
+
+KEPT = ("name", "batch", "learning_rate", "temperature", "consistency_weight", "within_modal", "real_share", "seed")
+
+
+def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
+    """The network of a training checkpoint, in eval mode, and the recipe with the number of steps done.
+
+    Raises:
+        CheckpointError: there is no such file, or it is no checkpoint of `pretrain`.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}; give the checkpoint.pt of a run folder")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model = CMAC(CMACConfig.from_dict(state["config"]))
+        model.load_state_dict(state["model"])
+    except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} is no training checkpoint of this package ({reason})") from error
+    return model.eval(), {**state["recipe"], "steps": state["step"]}
+
+
+def release(checkpoint: Path, folder: Path, data: Path | None, note: str = "") -> CMAC:
+    """Writes `config.json` and `model.safetensors`.
+
+    Args:
+        checkpoint: of `pretrain`.
+        folder: made when missing.
+        data: a folder laid out like `shared/data`: measures on validation scenes which map points better and at
+            which values drawing starts; without it the config keeps its defaults.
+        note: goes into the config's training summary, e.g. "first weights".
+    """
+    model, recipe = load_checkpoint(checkpoint)
+    display = DisplayConfig()
+    if data is not None:
+        limits = calibrate(model, data)
+        found = evaluate(model, data, "validation", count=300)
+        better = sum(found[which]["all"]["prediction"] - found[which]["all"]["guidance"] for which in ("known", "new"))
+        display = DisplayConfig(
+            guidance=limits["guidance"],
+            prediction=limits["prediction"],
+            default_map="prediction" if better > 0 else "guidance",
+        )
+    training = {"note": note} if note else {}
+    training |= {f"recipe_{key}" if key == "name" else key: recipe[key] for key in KEPT}
+    training |= {"steps": recipe["steps"], "clips": recipe["steps"] * recipe["batch"]}
+    model.config = dataclasses.replace(model.config, display=display, training=training)
+    save_model(model, folder)
+    return model

@@ -1,0 +1,206 @@
+"""Windows and frames by presentation time, from files made for each difficulty and from real ones."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import tone, write_media
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cmac_hub.errors import MediaError
+from cmac_hub.media import fit_size, probe, read_frame, read_frames, read_sound, windows
+
+RATE = 16000
+
+
+def cut(path, **more):
+    return list(windows(path, **{"frames": 8, "size": 32, "sample_rate": RATE, **more}))
+
+
+def brightness(frames: np.ndarray) -> np.ndarray:
+    return frames.mean((1, 2, 3))
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(8, 256), st.sampled_from([1, 2, 8, 16]))
+def test_fit_size_keeps_the_aspect_and_the_multiple(width, height, size, multiple):
+    w, h = fit_size(width, height, size, multiple)
+    assert w % multiple == 0
+    assert h % multiple == 0
+    assert min(w, h) >= 1
+    assert abs(min(w, h) - size) <= multiple
+    assert max(w, h) <= 2.5 * size + multiple
+    if max(width, height) <= 2.4 * min(width, height) and multiple == 1:
+        assert w / h == pytest.approx(width / height, rel=2.5 / size)
+
+
+def test_windows_cover_the_file(clip):
+    got = cut(clip)
+    assert [w.time for w in got] == pytest.approx([0.5, 1.5, 2.5], abs=0.03)
+    assert all(w.frames.shape == (8, 32, 48, 3) and w.frames.dtype == np.uint8 for w in got)
+    assert all(w.waveform.shape == (RATE,) and w.waveform.dtype == np.float32 for w in got)
+    levels = np.concatenate([brightness(w.frames) for w in got])
+    assert (np.diff(levels) > 0).all()
+
+
+@settings(max_examples=12, deadline=None)
+@given(window=st.sampled_from([0.2, 0.5, 1.0, 2.0, 5.0]), hop=st.sampled_from([0.1, 0.25, 0.7, 1.0, 4.0]))
+def test_the_grid_of_windows(clip, window, hop):
+    info = probe(clip)
+    got = cut(clip, window=window, hop=hop)
+    # A decoder may give up to two AAC frames more than the container declares.
+    latest = info.start + info.duration + 2 * 1024 / RATE
+    assert [w.time for w in got] == pytest.approx([info.start + k * hop + window / 2 for k in range(len(got))], abs=1e-6)
+    assert got[-1].time < latest or len(got) == 1
+    assert got[-1].time + hop >= info.start + info.duration
+    assert all(len(w.waveform) == round(window * RATE) for w in got)
+
+
+def test_frames_are_nearest_by_time_stamp_at_a_variable_rate(tmp_path):
+    times = np.concatenate([np.arange(5) / 5, 1 + np.arange(50) / 50])
+    path = write_media(tmp_path / "vfr.mp4", times=times)
+    levels = np.round(20 + 200 * np.arange(len(times)) / (len(times) - 1))
+    for one in cut(path, frames=4):
+        instants = one.time - 0.5 + (np.arange(4) + 0.5) / 4
+        nearest = np.abs(times[None] - instants[:, None]).argmin(1)
+        assert brightness(one.frames) == pytest.approx(levels[nearest], abs=4)
+
+
+def test_late_sound_is_preceded_by_silence(tmp_path):
+    path = write_media(tmp_path / "late.mkv", times=np.arange(75) / 25, sound=tone(1.0), sound_start=1.0, audio_codec="flac")
+    heard = np.concatenate([w.waveform for w in cut(path)])
+    onset = int(np.flatnonzero(np.abs(heard) > 0.05)[0])
+    assert onset / RATE == pytest.approx(1.0, abs=0.01)
+    assert np.abs(heard[int(2.05 * RATE) :]).max() < 1e-3
+
+
+def test_sound_and_picture_stay_together(tmp_path):
+    """A flash and a beep at two seconds are found in the same window, at the same place."""
+    times = np.arange(100) / 25
+    images = np.zeros((100, 48, 64, 3), np.uint8)
+    images[50:55] = 255
+    beep = np.zeros(4 * RATE, np.float32)
+    beep[2 * RATE : 2 * RATE + 3200] = tone(0.2, level=0.8)
+    path = write_media(tmp_path / "sync.mp4", times=times, images=images, sound=beep)
+    (one,) = [w for w in cut(path, frames=25) if w.frames.max() > 200]
+    flash = np.flatnonzero(brightness(one.frames) > 128)[0] / 25
+    sound = np.flatnonzero(np.abs(one.waveform) > 0.2)[0] / RATE
+    assert flash == pytest.approx(0.0, abs=0.05)
+    assert sound == pytest.approx(0.0, abs=0.03)
+
+
+@pytest.mark.parametrize(("layout", "rate"), [("mono", 8000), ("stereo", 44100), ("5.1", 48000)])
+def test_any_channels_and_rate(tmp_path, layout, rate):
+    channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+    sound = np.repeat(tone(1.5, rate)[None], channels, 0)
+    path = write_media(tmp_path / "a.mkv", sound=sound, sample_rate=rate, layout=layout, audio_codec="flac")
+    heard = read_sound(path, RATE)
+    assert len(heard) / RATE == pytest.approx(1.5, abs=0.02)
+    spectrum = np.abs(np.fft.rfft(heard[:RATE]))
+    assert abs(int(spectrum.argmax()) - 440) <= 2
+
+
+def test_odd_sizes_and_ten_bits(tmp_path):
+    path = write_media(tmp_path / "odd.mkv", times=np.arange(25) / 25, size=(63, 47), pix_fmt="yuv444p")
+    assert next(iter(read_frames(path))).image.shape == (47, 63, 3)
+    deep = write_media(tmp_path / "deep.mkv", times=np.arange(25) / 25, pix_fmt="yuv420p10le")
+    assert cut(deep)[0].frames.shape == (8, 32, 40, 3) or cut(deep)[0].frames.shape == (8, 32, 43, 3)
+
+
+def test_a_short_file_is_padded_and_says_so(tmp_path):
+    path = write_media(tmp_path / "short.mp4", times=np.arange(6) / 25, sound=tone(0.24))
+    (one,) = cut(path)
+    assert one.padded
+    assert one.frames.shape[0] == 8
+    assert np.abs(one.waveform[RATE // 2 :]).max() < 1e-3
+
+
+def test_missing_streams(silent_picture, sound_only):
+    assert all(w.waveform is None and w.frames is not None for w in cut(silent_picture))
+    assert all(w.frames is None and w.waveform is not None for w in cut(sound_only))
+    with pytest.raises(MediaError, match="no picture"):
+        next(read_frames(sound_only))
+    with pytest.raises(MediaError, match="no sound"):
+        read_sound(silent_picture, RATE)
+
+
+def test_seeking_gives_what_streaming_gives(clip):
+    whole = cut(clip, window=0.5, hop=0.5)
+    for one in whole[1:]:
+        (again,) = cut(clip, window=0.5, hop=10, start=one.time - 0.25, stop=one.time + 0.25)
+        np.testing.assert_array_equal(again.frames, one.frames)
+        assert np.corrcoef(again.waveform[800:-800], one.waveform[800:-800])[0, 1] > 0.95
+
+
+def test_read_frame_is_the_one_on_screen(clip):
+    frames = list(read_frames(clip))
+    assert len(frames) == 75
+    for index in (0, 1, 30, 74):
+        shown = read_frame(clip, frames[index].time + 0.01)
+        np.testing.assert_array_equal(shown.image, frames[index].image)
+    np.testing.assert_array_equal(read_frame(clip, 99.0).image, frames[-1].image)
+
+
+def test_a_truncated_file_gives_what_is_there(tmp_path, clip):
+    whole = write_media(tmp_path / "whole.mp4", times=np.arange(75) / 25, sound=tone(3.0), fragmented=True)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    assert 1 <= len(cut(broken)) <= 3
+    hopeless = tmp_path / "hopeless.mp4"
+    hopeless.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    with pytest.raises(MediaError, match="hopeless"):
+        cut(hopeless)
+
+
+@pytest.mark.parametrize("what", ["missing", "folder", "empty", "text"])
+def test_what_cannot_be_read_is_one_line(tmp_path, what):
+    path = tmp_path / "x.mp4"
+    if what == "folder":
+        path.mkdir()
+    elif what == "empty":
+        path.touch()
+    elif what == "text":
+        path.write_text("this is no video\n" * 50)
+    with pytest.raises(MediaError) as caught:
+        cut(path)
+    assert "x.mp4" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", [{"window": 0}, {"hop": -1}, {"frames": 0}, {"size": 0}, {"sample_rate": 0}])
+def test_wrong_arguments(clip, bad):
+    with pytest.raises(ValueError, match="it must be a"):
+        cut(clip, **bad)
+
+
+def test_memory_is_flat(tmp_path):
+    """The buffers hold a window, not the file: ten times the length costs no more memory."""
+
+    def peak(seconds: int) -> int:
+        path = write_media(tmp_path / f"{seconds}.mkv", times=np.arange(seconds * 25) / 25, sound=tone(float(seconds)))
+        stream = windows(path, frames=8, size=32, sample_rate=RATE)
+        next(stream)
+        tracemalloc.start()
+        assert sum(1 for _ in stream) >= seconds - 2
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(60) < 1.2 * peak(6) + 100_000
+
+
+def test_every_real_format(shared):
+    for path in sorted((shared / "formats").iterdir()):
+        if path.name == "invalid_header.mkv":
+            with pytest.raises(MediaError):
+                probe(path)
+            continue
+        info, got = probe(path), cut(path)
+        assert got
+        assert (got[0].frames is not None) == info.has_picture
+        assert (got[0].waveform is not None) == info.has_sound
+        if info.has_picture:
+            first = next(iter(read_frames(path)))
+            assert first.image.shape == (info.height, info.width, 3)

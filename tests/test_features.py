@@ -1,0 +1,72 @@
+"""Files and arrays -> features: shapes, missing streams, lists with a bad file among good ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cmac_hub.errors import MediaError
+from cmac_hub.features import batched
+
+
+def test_of_a_file(tiny, clip):
+    got = tiny.extract_features(clip)
+    assert got.times.tolist() == pytest.approx([0.5, 1.5, 2.5], abs=0.03)
+    assert got.visual.shape == got.audio.shape == (3, 32)
+    assert got.visual_embedding.shape == (3, 8)
+    torch.testing.assert_close(got.audio_embedding.norm(dim=1), torch.ones(3))
+    assert got.sound_level.numpy() == pytest.approx([0.3 / 2**0.5] * 3, rel=0.1)
+    assert not got.silent
+
+
+def test_hop_and_window(tiny, clip):
+    got = tiny.extract_features(clip, window=2.0, hop=0.5)
+    assert got.times[:4].tolist() == pytest.approx([1.0, 1.5, 2.0, 2.5], abs=0.03)
+
+
+def test_batches_change_nothing(tiny, clip, monkeypatch):
+    from cmac_hub import features
+
+    together = tiny.extract_features(clip, hop=0.1)
+    monkeypatch.setattr(features, "BATCH", 3)
+    apart = tiny.extract_features(clip, hop=0.1)
+    torch.testing.assert_close(together.visual, apart.visual, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(together.audio, apart.audio, atol=1e-5, rtol=1e-4)
+
+
+def test_missing_streams(tiny, silent_picture, sound_only):
+    seen, heard = tiny.extract_features(silent_picture), tiny.extract_features(sound_only)
+    assert seen.audio is seen.audio_embedding is seen.sound_level is None
+    assert heard.visual is heard.visual_embedding is None
+    assert set(heard.to_dict()) == {"times", "audio", "audio_embedding", "sound_level"}
+
+
+def test_of_arrays(tiny):
+    frames, sound = np.zeros((50, 32, 32, 3), np.uint8), np.zeros((2, 88200), np.float32)
+    got = tiny.extract_features(frames=frames, frame_rate=25.0, waveform=sound, sample_rate=44100)
+    assert got.times.tolist() == [0.5, 1.5]
+    assert got.silent
+
+
+def test_a_bad_file_does_not_cost_the_good_ones(tiny, clip, tmp_path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    with pytest.warns(UserWarning, match=r"bad\.mp4"):
+        first, second, third = tiny.extract_features([clip, bad, clip], progress=False)
+    assert second is None
+    torch.testing.assert_close(first.visual, third.visual)
+    with pytest.raises(MediaError, match=r"bad\.mp4"):
+        tiny.extract_features(bad)
+
+
+def test_wrong_calls(tiny, clip):
+    with pytest.raises(ValueError, match="either"):
+        tiny.extract_features()
+    with pytest.raises(ValueError, match="either"):
+        tiny.extract_features(clip, frames=np.zeros((1, 8, 8, 3), np.uint8), frame_rate=1.0)
+
+
+def test_batched():
+    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(batched([], 2)) == []

@@ -1,0 +1,177 @@
+"""A name -> a network, strictly; the Hub is played by a stand-in, the network is never used."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import errors
+from safetensors.torch import load_file, save_file
+
+from cmac_hub import CMAC, hub, load_cmac
+from cmac_hub.config import FORMAT_VERSION
+from cmac_hub.errors import CheckpointError
+from cmac_hub.hub import Source, parse_source
+
+
+@pytest.fixture
+def folder(tiny, tmp_path) -> Path:
+    tiny.save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def test_parse_source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("cmac-nano").mkdir()
+    Path("mine").mkdir()
+    assert parse_source("cmac-nano") == Source("package", "cmac-nano")
+    assert parse_source("./cmac-nano") == Source("folder", "./cmac-nano")
+    assert parse_source("mine") == Source("folder", "mine")
+    assert parse_source("local-dir:x/y") == Source("folder", "x/y")
+    assert parse_source("hf-hub:a/b") == Source("hub", "a/b")
+    assert parse_source("hf-hub:a/b@v1") == Source("hub", "a/b", "v1")
+
+
+@pytest.mark.parametrize("name", ["resnet50", "hf-hub:alone", "hf-hub:", "someone/something", "cmac-base"])
+def test_unknown_names_list_what_is_accepted(name):
+    with pytest.raises(CheckpointError) as caught:
+        parse_source(name)
+    assert "\n" not in str(caught.value)
+    assert "hf-hub:" in str(caught.value)
+
+
+def test_round_trip(tiny, folder):
+    again = CMAC.from_pretrained(folder)
+    assert again.config == tiny.config
+    assert not again.training
+    for name, tensor in tiny.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], tensor, msg=name)
+    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert load_cmac(f"local-dir:{folder}").model.config == tiny.config
+    assert CMAC.from_pretrained(folder, dtype=torch.bfloat16).heads["shared"].weight.dtype == torch.bfloat16
+
+
+def test_the_three_parts_share_one_network():
+    visual, audio, visualizer = parts = load_cmac()
+    assert parts.model.visual_encoder is visual
+    assert visualizer.model.audio_encoder is audio
+    assert not visual.training
+    assert not audio.training
+
+
+def test_a_loaded_network_can_be_trained(folder):
+    model = CMAC.from_pretrained(folder).train()
+    out = model(torch.randn(2, 3, 8, 32, 32), torch.randn(2, 1, 64, 100))
+    out.visual.embedding.sum().backward()
+    assert model.visual_encoder.stem[0].weight.grad is not None
+
+
+def change_weights(folder, change):
+    state = load_file(folder / "model.safetensors")
+    change(state)
+    save_file(state, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: change_weights(f, lambda s: s.pop("heads.shared.weight")), "missing heads.shared.weight"),
+        (lambda f: change_weights(f, lambda s: s.update(extra=torch.zeros(1))), "unknown extra"),
+        (lambda f: change_weights(f, lambda s: s.update({"heads.shared.weight": torch.zeros(3, 3)})), "has shape"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"garbage"), "safetensors"),
+        (lambda f: (f / "model.safetensors").unlink(), "has no model.safetensors"),
+        (lambda f: (f / "config.json").unlink(), "has no config.json"),
+        (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "pickle"),
+        (
+            lambda f: (f / "config.json").write_text(
+                json.dumps({**json.loads((f / "config.json").read_text()), "format_version": FORMAT_VERSION + 1})
+            ),
+            "format version",
+        ),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(folder, damage, message):
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        CMAC.from_pretrained(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_file_is_refused(folder):
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="safetensors"):
+        CMAC.from_pretrained(folder)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "weights.pt").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match="is a file"):
+        CMAC.from_pretrained(tmp_path / "weights.pt")
+    with pytest.raises(CheckpointError, match="no folder"):
+        CMAC.from_pretrained("./nowhere")
+
+
+def test_the_hub_is_asked_for_two_files(folder, monkeypatch, tmp_path):
+    asked = []
+
+    def download(repository, name, **arguments):
+        asked.append((repository, name, arguments["revision"]))
+        return str(folder / name)
+
+    monkeypatch.setattr(hub, "hf_hub_download", download)
+    CMAC.from_pretrained("hf-hub:someone/cmac@v2")
+    assert asked == [("someone/cmac", "config.json", "v2"), ("someone/cmac", "model.safetensors", "v2")]
+
+
+def response(status: int):
+    import httpx2
+
+    return httpx2.Response(status, request=httpx2.Request("GET", "http://127.0.0.1"))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (lambda: errors.GatedRepoError("x", response=response(403)), "gated"),
+        (lambda: errors.RepositoryNotFoundError("x", response=response(404)), "no repository"),
+        (lambda: errors.RevisionNotFoundError("x", response=response(404)), "no revision"),
+        (lambda: errors.RemoteEntryNotFoundError("x", response=response(404)), "never pickles"),
+        (lambda: errors.LocalEntryNotFoundError("x"), "not in the cache"),
+        (lambda: errors.OfflineModeIsEnabled("offline"), "could not be fetched"),
+    ],
+)
+def test_the_hubs_errors_are_one_line(monkeypatch, error, message):
+    def download(*_, **__):
+        raise error()
+
+    monkeypatch.setattr(hub, "hf_hub_download", download)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        CMAC.from_pretrained("hf-hub:someone/cmac")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_packaged_checkpoint_is_small_and_complete():
+    folder = hub.fetch(parse_source("cmac-nano"))
+    assert sum(p.stat().st_size for p in folder.iterdir()) < 12e6
+    assert hub.cached("cmac-nano")
+    config = CMAC.from_pretrained().config
+    assert config.name == "cmac-nano"
+    assert config.training
+
+
+def test_save_leaves_a_good_checkpoint_when_the_disk_is_full(tiny, folder, monkeypatch):
+    before = (folder / "model.safetensors").read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(hub, "save_file", full)
+    with pytest.raises(OSError, match="space"):
+        hub.save_model(tiny, folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert not [p for p in folder.iterdir() if p.name.startswith(".")]
+    shutil.rmtree(folder)

@@ -1,0 +1,33 @@
+"""torch.hub: load, list, help, from this repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = str(Path(__file__).resolve().parents[1])
+
+
+@pytest.fixture(autouse=True)
+def own_hub_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "_get_cache_or_reload", lambda *_, **__: ROOT)
+
+
+def test_load():
+    from cmac_hub import CMAC
+
+    assert isinstance(torch.hub.load(ROOT, "cmac", source="local"), CMAC)
+    visual, audio, visualizer = torch.hub.load(ROOT, "cmac_parts", source="local")
+    assert visualizer.model.visual_encoder is visual
+
+
+def test_list_shows_the_entries_alone():
+    assert torch.hub.list("owner/cmac-hub", skip_validation=True, trust_repo=True) == ["cmac", "cmac_parts"]
+
+
+def test_help_reads_well():
+    text = torch.hub.help("owner/cmac-hub", "cmac", skip_validation=True, trust_repo=True)
+    assert "eval mode" in text
+    assert "Example" in text

@@ -1,0 +1,96 @@
+"""CMAC as one module: shapes, ranges, streams alone, heads, and that it is a Hub model."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from cmac_hub.config import CMAC_BASE, CMAC_NANO
+from cmac_hub.model import CMAC
+
+
+@pytest.fixture
+def batch(tiny):
+    torch.manual_seed(3)
+    return torch.randn(2, 3, 8, 32, 40), torch.randn(2, 1, 64, 100)
+
+
+def test_forward(tiny, batch):
+    out = tiny(*batch)
+    assert out.visual.map.shape == (2, 32, 2, 4, 5)
+    assert out.audio.map.shape == (2, 32, 8, 13)
+    assert out.visual.filter.shape == (2, 16)
+    for stream in (out.visual, out.audio):
+        torch.testing.assert_close(stream.embedding.norm(dim=1), torch.ones(2))
+        torch.testing.assert_close(stream.features, stream.map.flatten(2).mean(2))
+
+
+def test_attend(tiny, batch):
+    maps = tiny.attend(*batch)
+    for one, shape in zip(maps, [(2, 2, 4, 5)] * 2 + [(2, 8, 13)] * 2, strict=True):
+        assert one.shape == shape
+        assert one.dtype == torch.float32
+        assert 0 <= one.min() <= one.max() <= 1
+    seen, heard = tiny.attend(clips=batch[0]), tiny.attend(spectrograms=batch[1])
+    assert seen.visual_guidance is seen.audio_guidance is seen.audio_prediction is None
+    torch.testing.assert_close(seen.visual_prediction, maps.visual_prediction)
+    torch.testing.assert_close(heard.audio_prediction, maps.audio_prediction)
+
+
+def test_similarity(tiny, batch):
+    got = tiny.similarity(*batch)
+    out = tiny(*batch)
+    for i in range(2):
+        for j in range(2):
+            expected = sum(float(a) * float(b) for a, b in zip(out.visual.embedding[i].detach(), out.audio.embedding[j].detach(), strict=True))
+            assert float(got[i, j]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_batch_changes_nothing(tiny, batch):
+    together, alone = tiny.attend(*batch), tiny.attend(batch[0][:1], batch[1][:1])
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a[:1], b, atol=1e-5, rtol=1e-4)
+
+
+def test_wrong_calls(tiny, batch):
+    with pytest.raises(ValueError, match="at least one"):
+        tiny.attend()
+    with pytest.raises(ValueError, match="as many"):
+        tiny(batch[0], batch[1][:1])
+
+
+def test_preprocess(tiny):
+    frames = np.zeros((50, 48, 64, 3), np.uint8)
+    sound = np.zeros((2, 32000), np.float32)
+    clips, spectrograms = tiny.preprocess(frames, 25.0, sound, 16000)
+    assert clips.shape == (2, 3, 8, 32, 40)
+    assert spectrograms.shape == (2, 1, 64, 100)
+    assert tiny.preprocess(waveform=sound, sample_rate=16000)[0] is None
+
+
+@pytest.mark.parametrize("shared_head", [True, False])
+@pytest.mark.parametrize("normalization", ["cosine", "softmax", "none"])
+def test_options(tiny_config, batch, shared_head, normalization):
+    joint = dataclasses.replace(tiny_config.attention, shared_head=shared_head, normalization=normalization, scales=3)
+    model = CMAC(dataclasses.replace(tiny_config, attention=joint))
+    out = model(*batch)
+    total = out.visual.embedding.sum() + out.audio.embedding.sum() + sum(m.sum() for m in out.attention)
+    total.backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_the_named_architectures():
+    with torch.device("meta"):
+        nano, base = CMAC(CMAC_NANO), CMAC(CMAC_BASE)
+    assert 1e6 < sum(p.numel() for p in nano.parameters()) < 3e6
+    assert base.visual_transform[0].out_channels == 512
+    assert base.heads["shared"].out_features == 256
+
+
+def test_half_precision(tiny_config, batch):
+    model = CMAC(tiny_config).eval().bfloat16()
+    maps = model.attend(batch[0].bfloat16(), batch[1].bfloat16())
+    assert all(torch.isfinite(m).all() and m.dtype == torch.float32 for m in maps)

@@ -1,0 +1,109 @@
+"""Frames and waveforms -> tensors, against slow sums and known signals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import tone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cmac_hub.config import CMAC_BASE, CMAC_NANO
+from cmac_hub.preprocessing import cut_windows, log_mel, normalize_clips, resample, resize_frames
+
+AUDIO, VISUAL = CMAC_NANO.audio, CMAC_NANO.visual
+
+
+def test_clips_are_normalised_and_stay_channels_last():
+    frames = torch.randint(0, 256, (2, 3, 4, 5, 3), dtype=torch.uint8)
+    clips = normalize_clips(frames, VISUAL)
+    assert clips.shape == (2, 3, 3, 4, 5)
+    assert clips.is_contiguous(memory_format=torch.channels_last_3d)
+    for c in range(3):
+        expected = (frames[1, 2, 3, 4, c].item() / 255 - VISUAL.mean[c]) / VISUAL.std[c]
+        assert clips[1, c, 2, 3, 4].item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_log_mel_of_a_tone_peaks_at_its_band():
+    got = log_mel(torch.from_numpy(tone(1.0, hertz=1000.0))[None], AUDIO)
+    assert got.shape == (1, 1, 64, 100)
+
+    def mel(hertz: float) -> float:
+        return 2595 * math.log10(1 + hertz / 700)
+
+    band = int(got[0, 0, :, 50].argmax())
+    assert band == pytest.approx(65 * mel(1000) / mel(8000) - 1, abs=1)
+
+
+def test_log_mel_of_silence_is_the_floor():
+    got = log_mel(torch.zeros(1, 16000), AUDIO)
+    assert got.max() - got.min() < 1e-6
+    assert got[0, 0, 0, 0].item() == pytest.approx((math.log(AUDIO.log_floor) - AUDIO.mean) / AUDIO.std, abs=1e-4)
+
+
+@pytest.mark.parametrize("config", [CMAC_NANO.audio, CMAC_BASE.audio])
+def test_no_mel_band_is_empty(config):
+    noise = torch.randn(1, config.sample_rate, generator=torch.Generator().manual_seed(0)) * 0.1
+    got = log_mel(noise, config) * config.std + config.mean
+    assert got.shape == (1, 1, config.mel_bands, 100)
+    assert got.mean(3).min() > math.log(config.log_floor) + 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from([8000, 16000, 22050, 44100, 48000]), st.integers(1, 3), st.floats(0.05, 2.0))
+def test_resampling_keeps_the_length(rate, channels, seconds):
+    sound = np.zeros((channels, max(1, round(seconds * rate))), np.float32)
+    got = resample(sound, rate, AUDIO)
+    assert got.ndim == 1
+    assert abs(len(got) - sound.shape[1] / rate * 16000) <= 2
+
+
+def test_frames_are_resized_to_the_short_side():
+    frames = np.zeros((2, 90, 160, 3), np.uint8)
+    assert resize_frames(frames, VISUAL).shape == (2, 64, 112, 3)
+    with pytest.raises(ValueError, match="expected uint8"):
+        resize_frames(frames.astype(np.float32), VISUAL)
+
+
+def test_arrays_give_the_windows_a_file_gives(clip):
+    """The same content as arrays and as a file: same times, nearly the same pixels and samples."""
+    from cmac_hub.media import read_frames, read_sound, windows
+
+    frames = np.stack([f.image for f in read_frames(clip)])
+    times, cut, sounds = cut_windows(frames, 25.0, read_sound(clip, 16000)[:48000], 16000, CMAC_NANO, 1.0, 1.0)
+    got = list(windows(clip, frames=8, size=64, multiple=8, sample_rate=16000))[: len(times)]
+    assert times == pytest.approx([w.time for w in got], abs=0.03)
+    for i, one in enumerate(got):
+        assert cut[i].shape == one.frames.shape
+        assert np.abs(cut[i].numpy().mean((1, 2, 3)) - one.frames.mean((1, 2, 3))).max() < 5
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 120), st.sampled_from([5.0, 24.0, 29.97]), st.sampled_from([0.3, 1.0, 2.5]), st.sampled_from([0.2, 1.0]))
+def test_windows_of_arrays(count, rate, window, hop):
+    frames = np.zeros((count, 8, 8, 3), np.uint8)
+    times, cut, sounds = cut_windows(frames, rate, None, None, CMAC_NANO, window, hop)
+    assert sounds is None
+    assert len(cut) == len(times) >= 1
+    assert times[0] == pytest.approx(window / 2)
+    assert all(t < count / rate + 1e-6 for t in times[1:])
+    assert times[-1] + hop >= count / rate - 1e-6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None, None, None, None), "at least one"),
+        ((np.zeros((2, 8, 8, 3), np.uint8), None, None, None), "frame_rate"),
+        ((None, None, np.zeros(100), None), "sample_rate"),
+        ((np.zeros((0, 8, 8, 3), np.uint8), 25.0, None, None), "no frames"),
+        ((None, None, np.zeros((1, 2, 3)), 16000), "expected"),
+        ((None, None, np.zeros(0), 16000), "empty"),
+    ],
+)
+def test_wrong_arrays(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cut_windows(*arguments, CMAC_NANO, 1.0, 1.0)
