@@ -3,7 +3,17 @@
 from cmac_hub.hub import load_cmac as _load_cmac
 from cmac_hub.hub import load_model as _load_model
 
-dependencies = ["torch", "torchvision", "torchaudio", "huggingface_hub", "safetensors", "av", "PIL", "matplotlib", "tqdm"]
+dependencies = [
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "huggingface_hub",
+    "safetensors",
+    "av",
+    "PIL",
+    "matplotlib",
+    "tqdm",
+]
 
 
 def cmac(name="cmac-nano", **arguments):

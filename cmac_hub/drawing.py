@@ -15,7 +15,9 @@ _TURBO = np.array(
     ]
 )  # fmt: skip
 
-HEAT_COLOURS = np.stack([np.interp(np.linspace(0.15, 0.9, 256), np.linspace(0, 1, 9), _TURBO[:, c]) for c in range(3)], 1)
+HEAT_COLOURS = np.stack(
+    [np.interp(np.linspace(0.15, 0.9, 256), np.linspace(0, 1, 9), _TURBO[:, c]) for c in range(3)], 1
+)
 """(256, 3) RGB of a strength from 0 to 255."""
 
 HEAT_OPACITY = (np.clip(np.linspace(0, 1, 256) * 1.6, 0, 1) ** 1.2 * 165).astype(np.uint8)

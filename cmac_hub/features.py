@@ -157,10 +157,12 @@ def _collect(model: CMAC, rows: Iterable[Row]) -> Features:
             audio.append(_pooled(model.audio_stream(spectrograms)))
             levels.append(torch.stack(sounds).square().mean(1).sqrt())
     return Features(
-        torch.from_numpy(np.array(times, dtype=np.float64)),
-        *(torch.cat([pair[0] for pair in part]) if part else None for part in (visual, audio)),
-        *(torch.cat([pair[1] for pair in part]) if part else None for part in (visual, audio)),
-        torch.cat(levels) if levels else None,
+        times=torch.from_numpy(np.array(times, dtype=np.float64)),
+        visual=torch.cat([features for features, _ in visual]) if visual else None,
+        audio=torch.cat([features for features, _ in audio]) if audio else None,
+        visual_embedding=torch.cat([embedding for _, embedding in visual]) if visual else None,
+        audio_embedding=torch.cat([embedding for _, embedding in audio]) if audio else None,
+        sound_level=torch.cat(levels) if levels else None,
     )
 
 

@@ -107,14 +107,19 @@ def fetch(
                 repository, name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
             )
         except errors.GatedRepoError as error:
-            raise CheckpointError(f"{repository} is gated; ask for access on its page and log in: hf auth login") from error
+            raise CheckpointError(
+                f"{repository} is gated; ask for access on its page and log in: hf auth login"
+            ) from error
         except errors.RepositoryNotFoundError as error:
-            raise CheckpointError(f"the Hub has no repository {repository}, or it is private; check it or pass a token") from error
+            raise CheckpointError(
+                f"the Hub has no repository {repository}, or it is private; check it or pass a token"
+            ) from error
         except errors.RevisionNotFoundError as error:
             raise CheckpointError(f"{repository} has no revision {revision!r}; check its branches and tags") from error
         except errors.LocalEntryNotFoundError as error:
             raise CheckpointError(
-                f"{name} of {repository} is not in the cache and the Hub was not reached; connect once, or use cmac-nano"
+                f"{name} of {repository} is not in the cache and the Hub was not reached; "
+                "connect once, or use cmac-nano"
             ) from error
         except errors.EntryNotFoundError as error:
             raise CheckpointError(f"{repository} has no {name}; only safetensors are loaded, never pickles") from error

@@ -1,7 +1,7 @@
 """CMAC: two encoders, the attention that joins them, and one projection head, as one `nn.Module`.
 
-The network knows no files. The methods that take or give files (`extract_features`, `from_pretrained`, ...) hand over to
-the rooms above (`features.py`, `hub.py`).
+The network knows no files. The methods that take or give files (`extract_features`, `from_pretrained`, ...) hand over
+to the rooms above (`features.py`, `hub.py`).
 """
 
 from __future__ import annotations
@@ -194,9 +194,7 @@ class CMAC(nn.Module, PyTorchModelHubMixin):
         )
         return self.prepare(frames_cut, sounds_cut)
 
-    def prepare(
-        self, frames_BTHWC: Tensor | None, waveforms_BN: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def prepare(self, frames_BTHWC: Tensor | None, waveforms_BN: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """Windows already cut -> what the encoders take.
 
         Args:
@@ -212,11 +210,13 @@ class CMAC(nn.Module, PyTorchModelHubMixin):
             spectrograms = preprocessing.log_mel(waveforms_BN.to(weight.device), self.config.audio).to(weight.dtype)
         return clips, spectrograms
 
-    def extract_features(self, media: str | Path | list[str | Path] | None = None, **arguments: Any) -> Any:
+    def extract_features(
+        self, media: str | Path | list[str | Path] | None = None, **arguments: Any
+    ) -> Features | list[Features | None]:
         """Features of a file, of a list of files, or of arrays: see `cmac_hub.features.extract_features`."""
         from cmac_hub.features import extract_features
 
-        result: Features | list[Features] = extract_features(self, media, **arguments)
+        result: Features | list[Features | None] = extract_features(self, media, **arguments)
         return result
 
     @classmethod

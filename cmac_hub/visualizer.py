@@ -214,7 +214,9 @@ class Visualizer(nn.Module):
             raise MediaError(f"{info.path} has no sound to guide the attention; use --map prediction")
         return info, which
 
-    def _windows(self, info: MediaInfo, window: float, hop: float, **limits: float) -> Iterator[Window]:
+    def _windows(
+        self, info: MediaInfo, window: float, hop: float, start: float | None = None, stop: float | None = None
+    ) -> Iterator[Window]:
         config = self.model.config
         return windows(
             info.path,
@@ -224,7 +226,8 @@ class Visualizer(nn.Module):
             size=config.visual.size,
             multiple=config.visual.multiple,
             sample_rate=config.audio.sample_rate,
-            **limits,
+            start=start,
+            stop=stop,
         )
 
     def _moments(self, info: MediaInfo, which: Map, window: float | None, hop: float) -> Iterator[Moment]:
@@ -294,9 +297,7 @@ class _bracket:
 class _Canvas:
     """Draws frames of one video in the chosen layout."""
 
-    def __init__(
-        self, model: CMAC, which: Map, layout: Layout, info: MediaInfo, strip_height: int, hop: float
-    ) -> None:
+    def __init__(self, model: CMAC, which: Map, layout: Layout, info: MediaInfo, strip_height: int, hop: float) -> None:
         self.limits = getattr(model.config.display, which)
         self.which, self.layout, self.hop, self.info = which, layout, hop, info
         self.rate = 1 / model.config.audio.hop_seconds

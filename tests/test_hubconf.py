@@ -19,7 +19,7 @@ def test_load():
     from cmac_hub import CMAC
 
     assert isinstance(torch.hub.load(ROOT, "cmac", source="local"), CMAC)
-    visual, audio, visualizer = torch.hub.load(ROOT, "cmac_parts", source="local")
+    visual, _, visualizer = torch.hub.load(ROOT, "cmac_parts", source="local")
     assert visualizer.model.visual_encoder is visual
 
 

@@ -91,7 +91,9 @@ def replacing(path: Path, overwrite: bool, source: Path | None = None) -> Iterat
     except OSError as error:
         if isinstance(error, CMACError):
             raise
-        raise OutputError(f"{path} could not be written: {error.strerror or error}; nothing half-written was kept") from error
+        raise OutputError(
+            f"{path} could not be written: {error.strerror or error}; nothing half-written was kept"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

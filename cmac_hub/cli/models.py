@@ -16,12 +16,18 @@ def info(options: argparse.Namespace) -> int:
     print(f"{config.name}: {millions:.2f} M parameters, licence {config.license}")
     print(f"folder       {fetch(parse_source(options.model))}")
     print(f"window       {config.window:g} s")
-    print(f"picture      {visual.frames} frames, short side {visual.size} px; R(2+1)D-{visual.depth}, C = {visual.channels}")
+    print(
+        f"picture      {visual.frames} frames, short side {visual.size} px; "
+        f"R(2+1)D-{visual.depth}, C = {visual.channels}"
+    )
     print(
         f"sound        {audio.sample_rate} Hz, {audio.mel_bands} mel bands to {audio.mel_max_hz:g} Hz; "
         f"ResNet-9, C = {audio.channels}"
     )
-    print(f"attention    {config.attention.normalization}, {config.attention.scales} scales, D = {config.attention.embedding}")
+    print(
+        f"attention    {config.attention.normalization}, {config.attention.scales} scales, "
+        f"D = {config.attention.embedding}"
+    )
     print(f"map drawn    {config.display.default_map}")
     for key, value in config.training.items():
         print(f"{key:<12} {value}")

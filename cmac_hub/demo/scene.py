@@ -104,7 +104,7 @@ def make_scene(
     shake = rng.choice([-1.0, 1.0], count) * 0.012 * width
     hops = np.stack([x_sounding + shake * loud, floor - 0.16 * height * loud], 1)
     swing = 2 * np.pi * rng.uniform(0.25, 0.5) * times + rng.uniform(0, 2 * np.pi)
-    sways = np.stack([x_silent + 0.03 * width * np.sin(swing), floor - 0.06 * height * (1 + np.sin(1.7 * swing)) / 2], 1)
-    return DemoScene(
-        seed, width, height, frame_rate, sample_rate, sounding, silent, waveform, hops, sways, size
+    sways = np.stack(
+        [x_silent + 0.03 * width * np.sin(swing), floor - 0.06 * height * (1 + np.sin(1.7 * swing)) / 2], 1
     )
+    return DemoScene(seed, width, height, frame_rate, sample_rate, sounding, silent, waveform, hops, sways, size)

@@ -1,8 +1,9 @@
-"""Sounds the package makes itself: one characteristic voice for each drawn thing, as short events with rests between."""
+"""Sounds the package makes itself: one voice for each drawn thing, as short events with rests between."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def envelope(waveform: np.ndarray, sample_rate: int, rate: float, release: float
     """Loudness in [0, 1], `rate` times a second: rises at once, falls with a time constant of `release` seconds."""
     count = max(1, int(len(waveform) / sample_rate * rate))
     edges = (np.arange(count + 1) * sample_rate / rate).astype(int)
-    loudness = np.array([np.sqrt(np.mean(waveform[a:b] ** 2)) if b > a else 0.0 for a, b in zip(edges, edges[1:], strict=False)])
+    loudness = np.array([np.sqrt(np.mean(waveform[a:b] ** 2)) if b > a else 0.0 for a, b in pairwise(edges)])
     fall = np.exp(-1 / (rate * release))
     for i in range(1, count):
         loudness[i] = max(loudness[i], loudness[i - 1] * fall)

@@ -117,9 +117,7 @@ def _siren(pen: Pen, rng: np.random.Generator) -> None:
     light = _hue(rng, rng.choice([0.0, 0.61]), 0.015, 0.85, 0.95)
     for angle in np.linspace(-2.6, -0.54, 6):
         start, end = 0.46, rng.uniform(0.54, 0.6)
-        pen.line(
-            [(0.5 + r * np.cos(angle), 0.62 + r * np.sin(angle)) for r in (start, end)], (255, 225, 90), 0.035
-        )
+        pen.line([(0.5 + r * np.cos(angle), 0.62 + r * np.sin(angle)) for r in (start, end)], (255, 225, 90), 0.035)
     pen.ellipse(0.5, 0.45, 0.29, 0.29, light)
     pen.box(0.21, 0.44, 0.79, 0.78, light, 0.0)
     pen.box(0.12, 0.74, 0.88, 0.94, (70, 74, 84), 0.05)
@@ -152,7 +150,9 @@ def _flute(pen: Pen, rng: np.random.Generator) -> None:
 
     pen.polygon([at(0, -half), at(1, -half), at(1, half), at(0, half)], metal)
     for t in (0.02, 0.3, 0.97):
-        pen.polygon([at(t - 0.02, -0.1), at(t + 0.02, -0.1), at(t + 0.02, 0.1), at(t - 0.02, 0.1)], _darker(metal, 0.75))
+        pen.polygon(
+            [at(t - 0.02, -0.1), at(t + 0.02, -0.1), at(t + 0.02, 0.1), at(t - 0.02, 0.1)], _darker(metal, 0.75)
+        )
     for t in np.linspace(0.42, 0.9, 6):
         pen.ellipse(*at(float(t), 0.0), 0.045, 0.045, (250, 248, 240))
     pen.ellipse(*at(0.16, 0.0), 0.05, 0.03, (40, 36, 36))
@@ -163,7 +163,9 @@ def _rattle(pen: Pen, rng: np.random.Generator) -> None:
     pen.line([(0.46, 0.5), (0.16, 0.94)], (150, 100, 54), 0.085)
     pen.ellipse(0.6, 0.32, 0.29, 0.3, red)
     for k in range(5):
-        pen.line([(0.36 + 0.11 * k, 0.3 - 0.05 * (k % 2)), (0.42 + 0.11 * k, 0.38 - 0.05 * (k % 2))], (255, 226, 120), 0.035)
+        pen.line(
+            [(0.36 + 0.11 * k, 0.3 - 0.05 * (k % 2)), (0.42 + 0.11 * k, 0.38 - 0.05 * (k % 2))], (255, 226, 120), 0.035
+        )
     pen.line([(0.36, 0.2), (0.84, 0.2)], (250, 245, 235), 0.022)
     pen.line([(0.36, 0.46), (0.84, 0.46)], (250, 245, 235), 0.022)
     pen.shine(0.5, 0.22, 0.07, 0.07, 130)
@@ -225,7 +227,10 @@ def draw_background(rng: np.random.Generator, width: int, height: int) -> np.nda
         x, span, tall = rng.uniform(0, width), rng.uniform(0.1, 0.35) * width, rng.uniform(0.06, 0.25) * height
         tone = (*_darker(ground, rng.uniform(0.75, 1.1)), 90)
         base = horizon * height
-        pen.polygon([(x - span, base), (x - span * 0.2, base - tall), (x + span * 0.3, base - tall * 0.8), (x + span, base)], tone)
+        pen.polygon(
+            [(x - span, base), (x - span * 0.2, base - tall), (x + span * 0.3, base - tall * 0.8), (x + span, base)],
+            tone,
+        )
     for _ in range(int(rng.integers(2, 6))):
         x, y, r = rng.uniform(0, width), rng.uniform(0, horizon * 0.7) * height, rng.uniform(0.03, 0.1) * height
         pen.ellipse((x - 2 * r, y - r, x + 2 * r, y + r), (255, 255, 255, 60))

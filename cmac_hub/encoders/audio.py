@@ -1,4 +1,4 @@
-"""ResNet-9 (He et al. 2016, as AVID and GDT use it): a log-mel spectrogram -> a feature map of frequencies and moments."""
+"""ResNet-9 (He et al. 2016, as AVID and GDT use it): a log-mel spectrogram -> a map of frequencies and moments."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ class Block(nn.Module):
         self.conv2 = nn.Sequential(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs))
         self.downsample: nn.Module | None = None
         if inputs != outputs or stride != 1:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x_BCFS: Tensor) -> Tensor:
@@ -69,7 +67,7 @@ class AudioEncoder(nn.Module):
         """
         if spectrograms_BCFS.ndim != 4 or spectrograms_BCFS.shape[1] != 1:
             raise ValueError(f"spectrograms have shape {tuple(spectrograms_BCFS.shape)}; expected (B, 1, F, S)")
-        x = spectrograms_BCFS.contiguous(memory_format=torch.channels_last)
-        for part in (self.stem, self.layer1, self.layer2, self.layer3, self.layer4):
-            x = part(x)
-        return x
+        x_BCFS = spectrograms_BCFS.contiguous(memory_format=torch.channels_last)
+        for part in self.children():
+            x_BCFS = part(x_BCFS)
+        return x_BCFS

@@ -145,10 +145,10 @@ class VisualEncoder(nn.Module):
         """
         if clips_BCTHW.ndim != 5 or clips_BCTHW.shape[1] != 3:
             raise ValueError(f"clips have shape {tuple(clips_BCTHW.shape)}; expected (B, 3, T, H, W)")
-        x = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
-        for part in (self.stem, self.layer1, self.layer2, self.layer3, self.layer4):
-            x = part(x)
-        return x
+        x_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+        for part in self.children():
+            x_BCTHW = part(x_BCTHW)
+        return x_BCTHW
 
 
 def initialise(module: nn.Module) -> None:

@@ -36,9 +36,7 @@ def read_sound(path: str | Path, sample_rate: int) -> np.ndarray:
     return np.clip(np.concatenate(pieces), -1, 1)
 
 
-def decode_sound(
-    info: MediaInfo, sample_rate: int, origin: float, *, layout: str = "mono"
-) -> Iterator[np.ndarray]:
+def decode_sound(info: MediaInfo, sample_rate: int, origin: float, *, layout: str = "mono") -> Iterator[np.ndarray]:
     """The sound from the time `origin` on as consecutive pieces (channels, n) float32.
 
     The first sample given lies at `origin`. Sound that starts later is preceded by silence, holes in the time stamps
@@ -70,9 +68,7 @@ def _silence(count: int, channels: int, most: int) -> Iterator[np.ndarray]:
         yield np.zeros((channels, min(most, count - begin)), np.float32)
 
 
-def _runs(
-    info: MediaInfo, sample_rate: int, origin: float, layout: str
-) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
+def _runs(info: MediaInfo, sample_rate: int, origin: float, layout: str) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
     """Stretches of sound without a break: the number of the first sample after `origin`, and the samples in pieces.
 
     A stretch must be used up before the next one is asked for.

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches. What changes a picture is part of composing or cropping it (`scenes.py`, `data.py`)."""
+"""Augmentation of whole batches. What changes a picture belongs to composing or cutting it (`scenes.py`, `data.py`)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 
-def mask_spectrograms(
-    spectrograms_BCFS: Tensor, generator: torch.Generator, share: float = 0.2
-) -> Tensor:
+def mask_spectrograms(spectrograms_BCFS: Tensor, generator: torch.Generator, share: float = 0.2) -> Tensor:
     """SpecAugment's frequency and time masks (Park et al. 2019): one of each a spectrogram, filled with its mean.
 
     Args:

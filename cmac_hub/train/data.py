@@ -47,7 +47,8 @@ class Shot:
 
 def load_shots(root: Path, size: int, *, progress: bool = True) -> list[Shot]:
     """The training groups of `root/clips` that have sound, short side a quarter larger than `size`."""
-    folder, shots = Path(root) / "clips", []
+    folder = Path(root) / "clips"
+    shots: list[Shot] = []
     splits = load_splits()
     if not (folder / "clips.csv").exists():
         return shots
@@ -56,7 +57,12 @@ def load_shots(root: Path, size: int, *, progress: bool = True) -> list[Shot]:
     for row in tqdm(rows, disable=not progress, desc="real shots", unit="shot"):
         try:
             cut = windows(
-                folder / row["file"], window=0.5, hop=0.5, frames=Shot.RATE // 2, size=size * 5 // 4, sample_rate=SAMPLE_RATE
+                folder / row["file"],
+                window=0.5,
+                hop=0.5,
+                frames=Shot.RATE // 2,
+                size=size * 5 // 4,
+                sample_rate=SAMPLE_RATE,
             )
             parts = [w for w in cut if not w.padded]
         except MediaError:
@@ -110,6 +116,8 @@ class PairStream(IterableDataset[tuple[Tensor, Tensor, int]]):
 
     def pair(self, index: int) -> tuple[Tensor, Tensor, int]:
         """The pair of that number."""
+        if index < self.recipe.pool_clips:
+            index %= max(1, self.recipe.pool_pairs)
         rng = np.random.default_rng([self.recipe.seed, index])
         unlocked = min(len(self.levels), 1 + index // max(1, self.recipe.easy_clips))
         if self.shots and unlocked > 1 and rng.random() < self.recipe.real_share:

@@ -1,7 +1,8 @@
 """What scenes are made of, in memory: pictures with alpha, sounds, photographs, silent things.
 
 A thing has pictures and sounds. A library holds those of one split (`splits.csv`): its sources, which may sound, and
-what else may be seen. Pictures are uint8 RGBa with the colour premultiplied by alpha, so that resizing leaves no fringe.
+what else may be seen. Pictures are uint8 RGBa with the colour premultiplied by alpha, so that resizing leaves no
+fringe.
 """
 
 from __future__ import annotations
@@ -181,7 +182,7 @@ def _shrink(image: Image.Image) -> np.ndarray:
     scale = PICTURE_SIZE / max(image.size)
     premultiplied = image.convert("RGBa")
     if scale < 1:
-        size = tuple(max(1, round(side * scale)) for side in image.size)
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         premultiplied = premultiplied.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
     return np.asarray(premultiplied)
 

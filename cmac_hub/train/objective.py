@@ -107,21 +107,28 @@ def in_batch_objective(
     other_BB = video_B[:, None] != video_B[None]
     loss = visual_BD.new_zeros(())
     for query_BD, key_BD in ((visual_BD, audio_BD), (audio_BD, visual_BD)):
-        loss = loss + contrastive(
-            query_BD,
-            key_BD,
-            key_BD,
-            query_BD if within_modal else None,
-            temperature=temperature,
-            cross_is_negative_BK=other_BB,
-            within_is_negative_BK=other_BB,
-        ).mean()
-    how = {"reduction": reduction, "detach_target": detach_target}
+        loss = (
+            loss
+            + contrastive(
+                query_BD,
+                key_BD,
+                key_BD,
+                query_BD if within_modal else None,
+                temperature=temperature,
+                cross_is_negative_BK=other_BB,
+                within_is_negative_BK=other_BB,
+            ).mean()
+        )
     maps = output.attention
-    assert maps.visual_guidance is not None and maps.visual_prediction is not None
-    assert maps.audio_guidance is not None and maps.audio_prediction is not None
-    consistency = attention_consistency(maps.visual_guidance, maps.visual_prediction.float(), **how)
-    consistency = consistency + attention_consistency(maps.audio_guidance, maps.audio_prediction.float(), **how)
+    consistency = loss.new_zeros(())
+    for guidance, prediction in (
+        (maps.visual_guidance, maps.visual_prediction),
+        (maps.audio_guidance, maps.audio_prediction),
+    ):
+        assert guidance is not None and prediction is not None
+        consistency = consistency + attention_consistency(
+            guidance, prediction.float(), reduction=reduction, detach_target=detach_target
+        )
     with torch.no_grad():
         nearest_B = F.normalize(visual_BD, dim=1).matmul(audio_BD.T).argmax(1)
         accuracy = (nearest_B == torch.arange(len(nearest_B), device=nearest_B.device)).float().mean()

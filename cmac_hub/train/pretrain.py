@@ -106,7 +106,9 @@ def pretrain(recipe: Recipe, data: Path | None, run: Path, *, progress: bool = T
                 detach_target=recipe.detach_target,
             )
             if not torch.isfinite(losses.total):
-                raise CMACError(f"the loss is {losses.total.item()} at step {step}; the last checkpoint is kept in {run}")
+                raise CMACError(
+                    f"the loss is {losses.total.item()} at step {step}; the last checkpoint is kept in {run}"
+                )
             optimizer.zero_grad(set_to_none=True)
             losses.total.backward()
             optimizer.step()
@@ -152,9 +154,7 @@ def save(
     os.replace(temporary, path)
 
 
-def resume(
-    path: Path, recipe: Recipe, model: CMAC, optimizer: torch.optim.Optimizer, masks: torch.Generator
-) -> int:
+def resume(path: Path, recipe: Recipe, model: CMAC, optimizer: torch.optim.Optimizer, masks: torch.Generator) -> int:
     """Restores what `save` wrote, if it is there. Returns the number of steps already done."""
     if not path.exists():
         return 0

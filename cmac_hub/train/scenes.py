@@ -75,7 +75,8 @@ class _Actor:
         """(h, w, 4) premultiplied at a scale, in steps of 4 %."""
         step = round(scale * 25)
         if step not in self.sprites:
-            size = tuple(max(2, round(side * step / 25)) for side in self.picture.size)
+            width, height = self.picture.size
+            size = max(2, round(width * step / 25)), max(2, round(height * step / 25))
             self.sprites[step] = np.asarray(self.picture.resize(size, Image.Resampling.BILINEAR))
         return self.sprites[step]
 
@@ -98,9 +99,14 @@ def _try_compose(library: Library, rng: np.random.Generator, settings: SceneSett
         part *= 10 ** (rng.uniform(-6, 0) / 20)
     offscreen = rng.random() < settings.offscreen
     count = int(rng.integers(settings.distractors[0], settings.distractors[1] + 1))
-    actors = [] if offscreen else [
-        _act(rng, _pick(rng, thing.pictures), part, True, settings) for thing, part in zip(sources, parts, strict=True)
-    ]
+    actors = (
+        []
+        if offscreen
+        else [
+            _act(rng, _pick(rng, thing.pictures), part, True, settings)
+            for thing, part in zip(sources, parts, strict=True)
+        ]
+    )
     for _ in range(count):
         other = _other_thing(library, rng, sources)
         unheard = _cut_sound(rng, other, settings.seconds)
@@ -173,7 +179,8 @@ def _act(
     if rng.random() < 0.5:
         picture = picture.rotate(rng.uniform(-20, 20), Image.Resampling.BILINEAR, expand=True)
     scale = rng.uniform(*settings.thing_size) * settings.size / max(picture.size)
-    picture = picture.resize(tuple(max(4, round(s * scale)) for s in picture.size), Image.Resampling.BILINEAR, reducing_gap=2)
+    size = max(4, round(picture.width * scale)), max(4, round(picture.height * scale))
+    picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2)
     margin = min(0.5, 0.35 * max(picture.size) / settings.size)
     centre = rng.uniform(margin, 1 - margin, 2) * settings.size
     drift = rng.normal(0, 0.06, 2) * settings.size
@@ -230,7 +237,11 @@ def _background(library: Library, rng: np.random.Generator, settings: SceneSetti
     image = Image.fromarray(photo[top : top + cut, left : left + cut]).resize((side, side), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     pixels = pixels[:, ::-1] if rng.random() < 0.5 else pixels
-    ends = rng.integers(0, margin + 1, (2, 2)) if rng.random() < 0.5 else np.repeat(rng.integers(0, margin + 1, (1, 2)), 2, 0)
+    ends = (
+        rng.integers(0, margin + 1, (2, 2))
+        if rng.random() < 0.5
+        else np.repeat(rng.integers(0, margin + 1, (1, 2)), 2, 0)
+    )
     frames_THWC = np.empty((settings.frames, settings.size, settings.size, 3), np.uint8)
     for t in range(settings.frames):
         y, x = np.round(ends[0] + (ends[1] - ends[0]) * t / max(1, settings.frames - 1)).astype(int)

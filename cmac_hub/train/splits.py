@@ -2,11 +2,12 @@
 
 Kinds of rows, and the rules by which they were drawn:
 
-- thing: one concept, joining what looks or sounds the same across collections (ESC-50's classes, the pairs that show the
-  same, UrbanSound8K's classes). 20 things are test and 10 validation: never seen or heard in training.
+- thing: one concept, joining what looks or sounds the same across collections (ESC-50's classes, the pairs that show
+  the same, UrbanSound8K's classes). 20 things are test and 10 validation: never seen or heard in training.
 - label: a collection's class -> its thing.
-- picture: by a hash of its base name (70/10/20), so one drawing in two folders has one split; never less restricted than
-  its thing; a drawing that belongs to a pair stays with the pair; at least two pictures of a training thing are train.
+- picture: by a hash of its base name (70/10/20), so one drawing in two folders has one split; never less restricted
+  than its thing; a drawing that belongs to a pair stays with the pair; at least two pictures of a training thing are
+  train.
 - recording: a Freesound id, shared by ESC-50 and UrbanSound8K. Test: any clip in ESC-50 fold 5 or UrbanSound8K fold 10.
   Validation: half of ESC-50 fold 4, a tenth of UrbanSound8K's others. `pairs/NAME.ogg` follow their thing.
 - background, distractor: 80/10/10 by hash; a distractor that shows a held-out thing has the thing's split.

@@ -52,7 +52,9 @@ def test_the_grid_of_windows(clip, window, hop):
     got = cut(clip, window=window, hop=hop)
     # A decoder may give up to two AAC frames more than the container declares.
     latest = info.start + info.duration + 2 * 1024 / RATE
-    assert [w.time for w in got] == pytest.approx([info.start + k * hop + window / 2 for k in range(len(got))], abs=1e-6)
+    assert [w.time for w in got] == pytest.approx(
+        [info.start + k * hop + window / 2 for k in range(len(got))], abs=1e-6
+    )
     assert got[-1].time < latest or len(got) == 1
     assert got[-1].time + hop >= info.start + info.duration
     assert all(len(w.waveform) == round(window * RATE) for w in got)
@@ -69,7 +71,9 @@ def test_frames_are_nearest_by_time_stamp_at_a_variable_rate(tmp_path):
 
 
 def test_late_sound_is_preceded_by_silence(tmp_path):
-    path = write_media(tmp_path / "late.mkv", times=np.arange(75) / 25, sound=tone(1.0), sound_start=1.0, audio_codec="flac")
+    path = write_media(
+        tmp_path / "late.mkv", times=np.arange(75) / 25, sound=tone(1.0), sound_start=1.0, audio_codec="flac"
+    )
     heard = np.concatenate([w.waveform for w in cut(path)])
     onset = int(np.flatnonzero(np.abs(heard) > 0.05)[0])
     assert onset / RATE == pytest.approx(1.0, abs=0.01)

@@ -110,9 +110,10 @@ def test_existing_outputs_and_the_input_are_safe(clip, tmp_path):
 def test_an_error_leaves_nothing_behind(clip, tmp_path):
     target = tmp_path / "out.mp4"
     target.write_bytes(b"old")
-    with pytest.raises(RuntimeError), VideoWriter(
-        target, width=96, height=64, frame_rate=25, source=clip, overwrite=True
-    ) as writer:
+    with (
+        pytest.raises(RuntimeError),
+        VideoWriter(target, width=96, height=64, frame_rate=25, source=clip, overwrite=True) as writer,
+    ):
         writer.write(np.zeros((64, 96, 3), np.uint8), 0.0)
         raise RuntimeError
     assert target.read_bytes() == b"old"
@@ -121,9 +122,10 @@ def test_an_error_leaves_nothing_behind(clip, tmp_path):
 
 def test_a_full_disk_is_one_line(tmp_path):
     """A real one, where small file systems may be made; /dev/full stands in elsewhere."""
-    with pytest.raises(OutputError, match="disk is full") as caught, VideoWriter(
-        tmp_path / "out.mp4", width=64, height=48, frame_rate=25
-    ) as writer:
+    with (
+        pytest.raises(OutputError, match="disk is full") as caught,
+        VideoWriter(tmp_path / "out.mp4", width=64, height=48, frame_rate=25) as writer,
+    ):
         writer.write(np.zeros((48, 64, 3), np.uint8), 0.0)
         raise OSError(errno.ENOSPC, "No space left on device")
     assert "\n" not in str(caught.value)
@@ -131,9 +133,10 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 
 def test_a_frame_of_another_size(tmp_path):
-    with pytest.raises(ValueError, match="expected"), VideoWriter(
-        tmp_path / "out.mp4", width=64, height=48, frame_rate=float(Fraction(30000, 1001))
-    ) as writer:
+    with (
+        pytest.raises(ValueError, match="expected"),
+        VideoWriter(tmp_path / "out.mp4", width=64, height=48, frame_rate=float(Fraction(30000, 1001))) as writer,
+    ):
         writer.write(np.zeros((48, 62, 3), np.uint8), 0.0)
 
 

@@ -26,7 +26,9 @@ def test_equation_6(reduction):
     target, guess = torch.rand(3, 2, 4, 5, dtype=torch.float64), torch.rand(3, 2, 4, 5, dtype=torch.float64)
     total = 0.0
     for n in range(3):
-        squares = [(float(target[n][p]) - float(guess[n][p])) ** 2 for p in itertools.product(range(2), range(4), range(5))]
+        squares = [
+            (float(target[n][p]) - float(guess[n][p])) ** 2 for p in itertools.product(range(2), range(4), range(5))
+        ]
         total += sum(squares) if reduction == "sum" else sum(squares) / len(squares)
     assert float(attention_consistency(target, guess, reduction=reduction)) == pytest.approx(total / 3)
 

@@ -49,7 +49,7 @@ def make_scenes(library: Library, config: CMACConfig, count: int, seed: int) -> 
 @torch.inference_mode()
 def look(model: CMAC, scenes: Sequence[Scene]) -> Graded:
     """Maps and embeddings of scenes; the size of a batch changes nothing, since the network is in eval mode."""
-    parts: list[tuple[np.ndarray, ...]] = []
+    parts: list[list[np.ndarray]] = []
     for start in range(0, len(scenes), BATCH):
         batch = scenes[start : start + BATCH]
         clips, spectrograms = model.prepare(
@@ -60,8 +60,13 @@ def look(model: CMAC, scenes: Sequence[Scene]) -> Graded:
         output = model(clips, spectrograms)
         maps = output.attention
         assert maps.visual_guidance is not None and maps.visual_prediction is not None
-        values = maps.visual_guidance.mean(1), maps.visual_prediction.mean(1), output.visual.embedding, output.audio.embedding
-        parts.append(tuple(v.float().cpu().numpy() for v in values))
+        values = (
+            maps.visual_guidance.mean(1),
+            maps.visual_prediction.mean(1),
+            output.visual.embedding,
+            output.audio.embedding,
+        )
+        parts.append([v.float().cpu().numpy() for v in values])
     return Graded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -98,8 +103,9 @@ def grade(model: CMAC, scenes: Sequence[Scene]) -> dict[str, float]:
     graded, masks = look(model, scenes), [source_mask(s) for s in scenes]
     untrained = look(random_weights(model.config), scenes)
     # An even number of rows has no middle one: the pixel right below and right of the centre stands for it.
-    centre = np.zeros(scenes[0].masks_THW.shape[1:], np.float32)
-    centre[centre.shape[0] // 2, centre.shape[1] // 2] = 1
+    height, width = scenes[0].masks_THW.shape[1:]
+    centre = np.zeros((height, width), np.float32)
+    centre[height // 2, width // 2] = 1
     return {
         "guidance": pointing_accuracy(list(graded.guidance_NHW), masks),
         "prediction": pointing_accuracy(list(graded.prediction_NHW), masks),
@@ -138,7 +144,7 @@ def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, s
     """
     report: dict[str, Any] = {"split": split, "seed": seed}
     for which in ("known", "new"):
-        library = Library.load(data, split, which)  # type: ignore[arg-type]
+        library = Library.load(data, split, which)
         scenes = make_scenes(library, model.config, count, seed)
         report[which] = {"all": grade(model, scenes)}
         for level, name in enumerate(("easy", "medium", "hard")):
