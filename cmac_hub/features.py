@@ -46,6 +46,9 @@ class Features:
     sound_level: Tensor | None = None
     """(N,) RMS of each window's waveform in [0, 1]; below `SILENCE` the audio features describe silence."""
 
+    padded: Tensor | None = None
+    """(N,) bool: whether part of the window lay outside of the media; always there."""
+
     @property
     def silent(self) -> bool:
         """Whether there is a sound track and nothing to hear on it."""
@@ -95,11 +98,11 @@ def extract_features(
     window = model.config.window if window is None else window
     hop = window if hop is None else hop
     if media is None:
-        times, cut, sounds = preprocessing.cut_windows(
+        times, cut, sounds, padded = preprocessing.cut_windows(
             frames, frame_rate, waveform, sample_rate, model.config, window, hop
         )
         rows = (
-            (float(t), None if cut is None else cut[i], None if sounds is None else sounds[i])
+            (float(t), None if cut is None else cut[i], None if sounds is None else sounds[i], bool(padded[i]))
             for i, t in enumerate(times)
         )
         return _collect(model, rows)
@@ -116,8 +119,8 @@ def extract_features(
     return results
 
 
-Row = tuple[float, Tensor | None, Tensor | None]
-"""Time, frames (T, H, W, 3) uint8, waveform (n,) fp32 of one window."""
+Row = tuple[float, Tensor | None, Tensor | None, bool]
+"""Time, frames (T, H, W, 3) uint8, waveform (n,) fp32 of one window, and whether it is padded."""
 
 
 def _read(path: str | Path, config: CMACConfig, window: float, hop: float, progress: bool) -> Iterator[Row]:
@@ -135,19 +138,22 @@ def _read(path: str | Path, config: CMACConfig, window: float, hop: float, progr
             one.time,
             None if one.frames is None else torch.from_numpy(one.frames),
             None if one.waveform is None else torch.from_numpy(one.waveform),
+            one.padded,
         )
 
 
 @torch.inference_mode()
 def _collect(model: CMAC, rows: Iterable[Row]) -> Features:
     times: list[float] = []
+    padded: list[bool] = []
     levels: list[Tensor] = []
     visual: list[tuple[Tensor, Tensor]] = []
     audio: list[tuple[Tensor, Tensor]] = []
     for batch in batched(rows, BATCH):
-        times += [time for time, _, _ in batch]
-        frames = [f for _, f, _ in batch if f is not None]
-        sounds = [s for _, _, s in batch if s is not None]
+        times += [row[0] for row in batch]
+        frames = [row[1] for row in batch if row[1] is not None]
+        sounds = [row[2] for row in batch if row[2] is not None]
+        padded += [row[3] for row in batch]
         clips, spectrograms = model.prepare(
             torch.stack(frames) if frames else None, torch.stack(sounds) if sounds else None
         )
@@ -163,6 +169,7 @@ def _collect(model: CMAC, rows: Iterable[Row]) -> Features:
         visual_embedding=torch.cat([embedding for _, embedding in visual]) if visual else None,
         audio_embedding=torch.cat([embedding for _, embedding in audio]) if audio else None,
         sound_level=torch.cat(levels) if levels else None,
+        padded=torch.tensor(padded),
     )
 
 

@@ -14,7 +14,7 @@ from cmac_hub.config import CMACConfig
 from cmac_hub.media import MediaInfo
 
 if TYPE_CHECKING:
-    from cmac_hub.visualizer import Moment
+    from cmac_hub.moments import Moment
 
 
 def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: CMACConfig) -> Figure:

@@ -189,7 +189,7 @@ class CMAC(nn.Module, PyTorchModelHubMixin):
             ValueError: neither stream given, a missing rate, a wrong shape or dtype.
         """
         window = self.config.window if window is None else window
-        _, frames_cut, sounds_cut = preprocessing.cut_windows(
+        _, frames_cut, sounds_cut, _ = preprocessing.cut_windows(
             frames, frame_rate, waveform, sample_rate, self.config, window, window if hop is None else hop
         )
         return self.prepare(frames_cut, sounds_cut)

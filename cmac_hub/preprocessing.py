@@ -97,7 +97,7 @@ def cut_windows(
     config: CMACConfig,
     window: float,
     hop: float,
-) -> tuple[np.ndarray, Tensor | None, Tensor | None]:
+) -> tuple[np.ndarray, Tensor | None, Tensor | None, np.ndarray]:
     """Arrays -> the windows a file of the same content would give, see `cmac_hub.media.windows`.
 
     Args:
@@ -110,7 +110,8 @@ def cut_windows(
         hop: seconds between the starts of two windows.
 
     Returns:
-        times (N,) of the centres in seconds, frames (N, T, H', W', 3) uint8 or None, waveforms (N, n') fp32 or None.
+        times (N,) of the centres in seconds, frames (N, T, H', W', 3) uint8 or None, waveforms (N, n') fp32 or None,
+        padded (N,) bool.
 
     Raises:
         ValueError: neither stream given, a stream without its rate, or a stream that is empty.
@@ -147,4 +148,4 @@ def cut_windows(
         first = np.rint(starts * config.audio.sample_rate).astype(np.int64)
         padded = torch.nn.functional.pad(waveform, (0, max(0, int(first[-1]) + length - len(waveform))))
         sounds = torch.stack([padded[i : i + length] for i in first])
-    return starts + window / 2, clips, sounds
+    return starts + window / 2, clips, sounds, starts + window > duration + 1e-3

@@ -39,7 +39,7 @@ def test_missing_streams(tiny, silent_picture, sound_only):
     seen, heard = tiny.extract_features(silent_picture), tiny.extract_features(sound_only)
     assert seen.audio is seen.audio_embedding is seen.sound_level is None
     assert heard.visual is heard.visual_embedding is None
-    assert set(heard.to_dict()) == {"times", "audio", "audio_embedding", "sound_level"}
+    assert set(heard.to_dict()) == {"times", "audio", "audio_embedding", "sound_level", "padded"}
 
 
 def test_of_arrays(tiny):

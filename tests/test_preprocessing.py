@@ -73,7 +73,7 @@ def test_arrays_give_the_windows_a_file_gives(clip):
     from cmac_hub.media import read_frames, read_sound, windows
 
     frames = np.stack([f.image for f in read_frames(clip)])
-    times, cut, _ = cut_windows(frames, 25.0, read_sound(clip, 16000)[:48000], 16000, CMAC_NANO, 1.0, 1.0)
+    times, cut, *_ = cut_windows(frames, 25.0, read_sound(clip, 16000)[:48000], 16000, CMAC_NANO, 1.0, 1.0)
     got = list(windows(clip, frames=8, size=64, multiple=8, sample_rate=16000))[: len(times)]
     assert times == pytest.approx([w.time for w in got], abs=0.03)
     for i, one in enumerate(got):
@@ -90,9 +90,9 @@ def test_arrays_give_the_windows_a_file_gives(clip):
 )
 def test_windows_of_arrays(count, rate, window, hop):
     frames = np.zeros((count, 8, 8, 3), np.uint8)
-    times, cut, sounds = cut_windows(frames, rate, None, None, CMAC_NANO, window, hop)
+    times, cut, sounds, padded = cut_windows(frames, rate, None, None, CMAC_NANO, window, hop)
     assert sounds is None
-    assert len(cut) == len(times) >= 1
+    assert len(cut) == len(times) == len(padded) >= 1
     assert times[0] == pytest.approx(window / 2)
     assert all(t < count / rate + 1e-6 for t in times[1:])
     assert times[-1] + hop >= count / rate - 1e-6

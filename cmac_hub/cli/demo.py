@@ -15,7 +15,7 @@ from cmac_hub.errors import CMACError
 from cmac_hub.features import Features, extract_features
 from cmac_hub.hub import load_cmac
 from cmac_hub.media import VideoWriter
-from cmac_hub.visualizer import Peak
+from cmac_hub.moments import Peak
 
 
 def demo(options: argparse.Namespace) -> int:

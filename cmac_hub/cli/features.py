@@ -48,6 +48,8 @@ def features(options: argparse.Namespace) -> int:
         if result.audio is None or result.silent:
             what = "no sound track" if result.audio is None else "nothing to hear"
             print(f"cmac: {one.path} has {what}", file=sys.stderr)
+        if result.padded is not None and bool(result.padded[0]):
+            print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
         with replacing(target, True) as temporary:
             save_file(result.to_dict(), temporary, metadata={"source": str(one.relative), **settings})
         print(target)

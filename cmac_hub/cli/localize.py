@@ -12,7 +12,8 @@ from cmac_hub.cli.files import Input, find_inputs, make_folder, replacing, run_a
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.hub import load_cmac
 from cmac_hub.media.writer import check_output
-from cmac_hub.visualizer import HOP, Peak, Visualizer
+from cmac_hub.moments import Peak
+from cmac_hub.visualizer import HOP, Visualizer
 
 
 def localize(options: argparse.Namespace) -> int:
@@ -37,6 +38,8 @@ def localize(options: argparse.Namespace) -> int:
                 print(json.dumps({"file": str(one.path), **dataclasses.asdict(peak)}))
         else:
             print(target)
+        if peaks and peaks[0].padded:
+            print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
         if peaks and not any(peak.sound for peak in peaks) and options.map != "prediction":
             print(f"cmac: {one.path} has no audible sound: the picture says so, nothing is lit", file=sys.stderr)
 

@@ -1,0 +1,153 @@
+"""From a video to an overlay: what must stay the same, what each layout shows, and when nothing may be claimed."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from conftest import tone, write_media
+
+from cmac_hub.errors import MediaError, OutputError
+from cmac_hub.media import probe, read_frames
+from cmac_hub.visualizer import Visualizer
+
+
+@pytest.fixture(scope="module")
+def visualizer(tiny):
+    return Visualizer(tiny)
+
+
+@pytest.fixture(scope="module")
+def half_silent(tmp_path_factory):
+    """Four seconds of picture; the tone ends after two."""
+    sound = np.concatenate([tone(2.0), np.zeros(32000, np.float32)])
+    path = tmp_path_factory.mktemp("media") / "half.mp4"
+    return write_media(path, times=np.arange(100) / 25, size=(96, 64), sound=sound)
+
+
+def frame_times(path):
+    return np.array([frame.time for frame in read_frames(path)])
+
+
+def sound_packets(path):
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+@pytest.mark.parametrize(
+    ("layout", "size"), [("overlay", (96, 64)), ("side-by-side", (192, 64)), ("panel", (96, 64 + 16))]
+)
+def test_length_frames_and_sound_stay(visualizer, clip, tmp_path, layout, size):
+    out = tmp_path / "out.mp4"
+    peaks = visualizer.render(clip, out, layout=layout)
+    before, after = probe(clip), probe(out)
+    assert (after.width, after.height) == size
+    assert frame_times(out) == pytest.approx(frame_times(clip), abs=1e-3)
+    assert after.duration == pytest.approx(before.duration, abs=1 / 25)
+    assert sound_packets(out) == sound_packets(clip)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
+    assert all(0 <= p.x <= 96 and 0 <= p.y <= 64 and 0 <= p.score <= 1 for p in peaks)
+    assert [p.time for p in peaks] == sorted(p.time for p in peaks)
+
+
+def test_real_clips_keep_length_frames_and_sound(visualizer, shared, tmp_path):
+    clips = sorted((shared / "clips").rglob("*.mp4"))[:3]
+    assert clips
+    for path in clips:
+        out = tmp_path / path.name
+        visualizer.render(path, out)
+        before, after = probe(path), probe(out)
+        times = frame_times(path)
+        assert frame_times(out) == pytest.approx(times - before.start, abs=2e-3)
+        assert after.duration == pytest.approx(before.duration, abs=1.5 / before.frame_rate)
+        if before.sound_codec == "aac":
+            assert sound_packets(out) == sound_packets(path)
+
+
+def test_the_heat_is_the_map_drawn(visualizer, tmp_path):
+    """Light lies where the map is high: the drawn frame differs from the plain one there and nowhere else."""
+    from cmac_hub.drawing import overlay, strength
+    from PIL import Image
+
+    plain = Image.fromarray(np.full((64, 64, 3), 90, np.uint8))
+    heat = np.zeros((8, 8), np.float32)
+    heat[2, 5] = 1.0
+    lit = np.asarray(overlay(plain, strength(heat, (0.2, 0.8)))).astype(int)
+    change = np.abs(lit - 90).sum(2)
+    y, x = np.unravel_index(change.argmax(), change.shape)
+    assert (y // 8, x // 8) == (2, 5)
+    assert change[40:].max() == 0
+    assert np.array_equal(np.asarray(overlay(plain, strength(heat, (0.2, 0.8), fade=0.0))), np.asarray(plain))
+
+
+def test_silence_makes_no_claim(visualizer, half_silent, tmp_path):
+    out = tmp_path / "out.mp4"
+    peaks = visualizer.render(half_silent, out, map="guidance")
+    assert [p.sound for p in peaks if p.time < 1.4] == [True] * sum(p.time < 1.4 for p in peaks)
+    assert not any(p.sound for p in peaks if p.time > 2.7)
+    plain, drawn = list(read_frames(half_silent)), list(read_frames(out))
+    # Far from the caption in the lower left corner, a silent frame is the plain one.
+    corner = np.s_[:32, 48:]
+    for before, after in zip(plain[80:], drawn[80:], strict=True):
+        assert np.abs(before.image[corner].astype(int) - after.image[corner]).mean() < 4
+        assert np.abs(before.image[40:].astype(int) - after.image[40:]).max() > 60
+
+
+def test_heatmaps_are_the_maps_over_the_frame(visualizer, tiny, clip):
+    got = list(visualizer.heatmaps(clip, map="prediction", hop=1.0))
+    assert [time for time, _ in got][:3] == pytest.approx([0.5, 1.5, 2.5], abs=0.03)
+    assert all(heat.shape == (64, 96) and heat.dtype == np.float32 for _, heat in got)
+    assert all(0 <= heat.min() and heat.max() <= 1 for _, heat in got)
+    peaks = list(visualizer.locate(clip, map="prediction", hop=1.0))
+    for (_, heat), peak in zip(got, peaks, strict=True):
+        assert heat[int(peak.y), int(peak.x)] == pytest.approx(heat.max(), abs=0.02)
+
+
+def test_what_cannot_be_drawn(visualizer, clip, silent_picture, sound_only, tmp_path):
+    out = tmp_path / "out.mp4"
+    with pytest.raises(MediaError, match="--map prediction"):
+        visualizer.render(silent_picture, out, map="guidance")
+    with pytest.raises(MediaError, match="no picture"):
+        visualizer.render(sound_only, out)
+    with pytest.raises(ValueError, match="overlay, side-by-side, panel"):
+        visualizer.render(clip, out, layout="circle")
+    with pytest.raises(ValueError, match="guidance, prediction"):
+        visualizer.render(clip, out, map="both")
+    with pytest.raises(OutputError, match="input itself"):
+        visualizer.render(clip, clip, overwrite=True)
+    assert not list(tmp_path.iterdir())
+    visualizer.render(silent_picture, out, map="prediction")
+    assert len(frame_times(out)) == 50
+
+
+def test_a_file_that_breaks_midway_leaves_nothing(visualizer, clip, tmp_path, monkeypatch):
+    from cmac_hub import visualizer as module
+
+    def breaking(path):
+        for index, frame in enumerate(read_frames(path)):
+            if index == 20:
+                raise MediaError("the disk was pulled out")
+            yield frame
+
+    monkeypatch.setattr(module, "read_frames", breaking)
+    (tmp_path / "out.mp4").write_bytes(b"old")
+    with pytest.raises(MediaError, match="pulled out"):
+        visualizer.render(clip, tmp_path / "out.mp4", overwrite=True)
+    assert (tmp_path / "out.mp4").read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_figure(visualizer, clip, silent_picture, tmp_path):
+    figure = visualizer.figure(clip, 1.5)
+    assert len(figure.axes) == 6
+    figure.savefig(tmp_path / "figure.png")
+    assert len(visualizer.figure(silent_picture, 0.0).axes) == 6
+    with pytest.raises(MediaError, match=r"no moment 9\.00 s"):
+        visualizer.figure(clip, 9.0)
+
+
+def test_short_clips_are_padded_and_say_so(visualizer, tmp_path):
+    path = write_media(tmp_path / "short.mp4", times=np.arange(6) / 25, sound=tone(0.24))
+    peaks = visualizer.render(path, tmp_path / "out.mp4")
+    assert peaks[0].padded
+    assert len(frame_times(tmp_path / "out.mp4")) == 6
