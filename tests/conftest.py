@@ -1,16 +1,16 @@
-"""Media made on the fly, a small network, and where the shared data lies when it is there."""
+"""Files to work on, a small network, and where the shared data lies when it is there."""
 
 from __future__ import annotations
 
 import dataclasses
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
+from making import tone, write_media
 
+from cmac_hub.cli import main
 from cmac_hub.config import CMAC_NANO, CMACConfig
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -21,11 +21,6 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder ../shared/data is not beside this checkout")
     return SHARED
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="session")
@@ -48,63 +43,6 @@ def tiny(tiny_config):
     return CMAC(tiny_config).eval()
 
 
-def tone(seconds: float, rate: int = 16000, hertz: float = 440.0, level: float = 0.3) -> np.ndarray:
-    return (level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
-
-
-def write_media(
-    path: Path,
-    *,
-    times: np.ndarray | None = None,
-    images: np.ndarray | None = None,
-    size: tuple[int, int] = (64, 48),
-    sound: np.ndarray | None = None,
-    sample_rate: int = 16000,
-    sound_start: float = 0.0,
-    layout: str = "mono",
-    video_codec: str = "libx264",
-    audio_codec: str = "aac",
-    pix_fmt: str = "yuv420p",
-    fragmented: bool = False,
-) -> Path:
-    """A file with frames at given times (brightness tells the time unless images are given) and a waveform."""
-    options = {"movflags": "frag_keyframe+empty_moov"} if fragmented else {}
-    with av.open(str(path), "w", options=options) as container:
-        if times is not None:
-            stream = container.add_stream(video_codec, rate=25)
-            stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
-            stream.codec_context.time_base = stream.time_base = Fraction(1, 90000)
-            if video_codec == "libx264":
-                stream.codec_context.options = {"crf": "10", "preset": "ultrafast", "g": "10"}
-        if sound is not None:
-            track = container.add_stream(audio_codec, rate=sample_rate, layout=layout)
-            track.codec_context.time_base = Fraction(1, sample_rate)
-        if times is not None:
-            for index, time in enumerate(times):
-                if images is None:
-                    image = np.full((size[1], size[0], 3), round(20 + 200 * index / max(1, len(times) - 1)), np.uint8)
-                else:
-                    image = images[index]
-                frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pix_fmt)
-                frame.pts, frame.time_base = round(float(time) * 90000), Fraction(1, 90000)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        if sound is not None:
-            channels = sound if sound.ndim == 2 else sound[None]
-            format_name = track.codec_context.format.name
-            resampler = av.AudioResampler(format_name, layout, sample_rate)
-            step = 1024
-            for start in range(0, channels.shape[1], step):
-                part = np.ascontiguousarray(channels[:, start : start + step], np.float32)
-                frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
-                frame.sample_rate = sample_rate
-                frame.pts, frame.time_base = start + round(sound_start * sample_rate), Fraction(1, sample_rate)
-                for out in resampler.resample(frame):
-                    container.mux(track.encode(out))
-            container.mux(track.encode(None))
-    return path
-
-
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seconds of picture (25 frames a second, 96 x 64) and of a tone."""
@@ -122,3 +60,24 @@ def silent_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sound_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of a tone without picture."""
     return write_media(tmp_path_factory.mktemp("media") / "tone.m4a", sound=tone(2.0))
+
+
+@pytest.fixture(scope="session")
+def model_folder(tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    tiny.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def cmac(model_folder, capsys):
+    """Runs a command; gives its exit code, stdout and stderr. An error must be one line, never a traceback."""
+
+    def run(command: str, *arguments: object, model: object = model_folder) -> tuple[int, str, str]:
+        extra = ["--model", str(model)] if model is not None else []
+        code = main([command, *map(str, arguments), *extra])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    return run

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from making import tone
 
 from cmac_hub.config import CMAC_BASE, CMAC_NANO
 from cmac_hub.preprocessing import cut_windows, log_mel, normalize_clips, resample, resize_frames

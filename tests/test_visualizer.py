@@ -5,7 +5,7 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
-from conftest import tone, write_media
+from making import tone, write_media
 
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.media import probe, read_frames
@@ -66,8 +66,9 @@ def test_real_clips_keep_length_frames_and_sound(visualizer, shared, tmp_path):
 
 def test_the_heat_is_the_map_drawn(visualizer, tmp_path):
     """Light lies where the map is high: the drawn frame differs from the plain one there and nowhere else."""
-    from cmac_hub.drawing import overlay, strength
     from PIL import Image
+
+    from cmac_hub.drawing import overlay, strength
 
     plain = Image.fromarray(np.full((64, 64, 3), 90, np.uint8))
     heat = np.zeros((8, 8), np.float32)
@@ -97,7 +98,7 @@ def test_heatmaps_are_the_maps_over_the_frame(visualizer, tiny, clip):
     got = list(visualizer.heatmaps(clip, map="prediction", hop=1.0))
     assert [time for time, _ in got][:3] == pytest.approx([0.5, 1.5, 2.5], abs=0.03)
     assert all(heat.shape == (64, 96) and heat.dtype == np.float32 for _, heat in got)
-    assert all(0 <= heat.min() and heat.max() <= 1 for _, heat in got)
+    assert all(heat.min() >= 0 and heat.max() <= 1 for _, heat in got)
     peaks = list(visualizer.locate(clip, map="prediction", hop=1.0))
     for (_, heat), peak in zip(got, peaks, strict=True):
         assert heat[int(peak.y), int(peak.x)] == pytest.approx(heat.max(), abs=0.02)

@@ -116,13 +116,17 @@ class PairStream(IterableDataset[tuple[Tensor, Tensor, int]]):
 
     def pair(self, index: int) -> tuple[Tensor, Tensor, int]:
         """The pair of that number."""
-        if index < self.recipe.pool_clips:
-            index %= max(1, self.recipe.pool_pairs)
         rng = np.random.default_rng([self.recipe.seed, index])
+        if index < self.recipe.drawn_clips:
+            drawn = 1.0 if index < 0.6 * self.recipe.drawn_clips else 0.6
+            return self._compose(replace(self.levels[0], drawn=drawn), rng, index)
         unlocked = min(len(self.levels), 1 + index // max(1, self.recipe.easy_clips))
         if self.shots and unlocked > 1 and rng.random() < self.recipe.real_share:
             video = int(rng.integers(len(self.shots)))
             frames, sound = cut_shot(self.shots[video], rng, self.levels[0].size, self.levels[0].frames)
             return torch.from_numpy(frames), torch.from_numpy(sound), video
-        scene = compose(self.library, rng, self.levels[int(rng.integers(unlocked))])
+        return self._compose(self.levels[int(rng.integers(unlocked))], rng, index)
+
+    def _compose(self, level: SceneSettings, rng: np.random.Generator, index: int) -> tuple[Tensor, Tensor, int]:
+        scene = compose(self.library, rng, level)
         return torch.from_numpy(scene.frames_THWC), torch.from_numpy(scene.waveform), len(self.shots) + index

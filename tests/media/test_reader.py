@@ -6,9 +6,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import tone, write_media
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from making import tone, write_media
 
 from cmac_hub.errors import MediaError
 from cmac_hub.media import fit_size, probe, read_frame, read_frames, read_sound, windows

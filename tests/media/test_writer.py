@@ -9,7 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from conftest import tone, write_media
+from making import tone, write_media
 
 from cmac_hub.errors import OutputError
 from cmac_hub.media import VideoWriter, probe, read_frames

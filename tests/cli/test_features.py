@@ -1,0 +1,71 @@
+"""`cmac features`: one file a video, an index, and a second run that does only what is missing."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+
+@pytest.fixture
+def folder(tmp_path, clip, silent_picture, sound_only):
+    inside = tmp_path / "in"
+    (inside / "sub").mkdir(parents=True)
+    shutil.copy(clip, inside / "a.mp4")
+    shutil.copy(silent_picture, inside / "sub" / "b.mp4")
+    shutil.copy(sound_only, inside / "c.m4a")
+    (inside / "broken.mp4").write_text("no video")
+    return inside
+
+
+def test_a_folder(cmac, folder, tmp_path, tiny):
+    out = tmp_path / "out"
+    code, stdout, err = cmac("features", folder, "-o", out)
+    assert code == 1
+    assert "1 of 4 files failed" in err
+    assert "broken.mp4" in err
+    assert len(stdout.splitlines()) == 3
+    got = load_file(out / "a.mp4.safetensors")
+    expected = tiny.extract_features(folder / "a.mp4")
+    torch.testing.assert_close(got["visual"], expected.visual)
+    torch.testing.assert_close(got["times"], expected.times)
+    rows = list(csv.DictReader((out / "index.csv").open(newline="")))
+    assert [row["path"] for row in rows] == ["a.mp4", "c.m4a", "sub/b.mp4"]
+    assert [row["sound"] for row in rows] == ["True", "True", "False"]
+    assert [row["picture"] for row in rows] == ["True", "False", "True"]
+
+
+def test_a_second_run_does_what_is_missing(cmac, folder, tmp_path):
+    out = tmp_path / "out"
+    (folder / "broken.mp4").unlink()
+    assert cmac("features", folder, "-o", out)[0] == 0
+    kept, redone, torn = (out / f for f in ("a.mp4.safetensors", "c.m4a.safetensors", "sub/b.mp4.safetensors"))
+    stamp = kept.stat().st_mtime_ns
+    redone.unlink()
+    torn.write_bytes(torn.read_bytes()[:100])
+    assert cmac("features", folder, "-o", out)[0] == 0
+    assert kept.stat().st_mtime_ns == stamp
+    assert redone.exists()
+    assert "visual" in load_file(torn)
+    assert len(list(csv.DictReader((out / "index.csv").open(newline="")))) == 3
+    assert not [p for p in out.rglob("*") if ".part" in p.name]
+
+
+def test_other_settings_are_not_mixed(cmac, clip, tmp_path):
+    out = tmp_path / "out"
+    assert cmac("features", clip, "-o", out)[0] == 0
+    code, _, err = cmac("features", clip, "-o", out, "--hop", 0.5)
+    assert code == 1
+    assert "other settings" in err
+    assert cmac("features", clip, "-o", out, "--hop", 0.5, "--overwrite")[0] == 0
+    assert len(load_file(out / "clip.mp4.safetensors")["times"]) >= 5
+
+
+def test_an_output_that_is_a_file(cmac, clip, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = cmac("features", clip, "-o", tmp_path / "file")
+    assert code == 1
+    assert len(err.splitlines()) == 1
