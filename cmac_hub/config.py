@@ -107,7 +107,7 @@ class DisplayConfig:
     guidance: tuple[float, float] = (0.5, 0.9)
     prediction: tuple[float, float] = (0.5, 0.9)
     default_map: Literal["guidance", "prediction"] = "guidance"
-    """What is drawn when nobody says which: the map that pointed better in this checkpoint's evaluation."""
+    """What is drawn when nobody says which: the map that pointed better where silent things compete with the source."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from cmac_hub.hub import save_model
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.localization import calibrate, evaluate
 
-KEPT = ("name", "batch", "learning_rate", "temperature", "consistency_weight", "within_modal", "real_share", "seed")
+KEPT = ("name", "drawn_clips", "batch", "learning_rate", "temperature", "consistency_weight", "within_modal", "real_share", "seed")
 
 
 def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
@@ -54,15 +54,16 @@ def release(checkpoint: Path, folder: Path, data: Path | None, note: str = "") -
     display = DisplayConfig()
     if data is not None:
         limits = calibrate(model, data)
-        found = evaluate(model, data, "validation", count=300)
-        better = sum(found[which]["all"]["prediction"] - found[which]["all"]["guidance"] for which in ("known", "new"))
+        found = evaluate(model, data, "validation", count=600)
+        # Hard scenes decide: where nothing silent competes with the source, any map of salient things points right.
+        better = sum(found[which]["hard"]["prediction"] - found[which]["hard"]["guidance"] for which in ("known", "new"))
         display = DisplayConfig(
             guidance=limits["guidance"],
             prediction=limits["prediction"],
             default_map="prediction" if better > 0 else "guidance",
         )
     training = {"note": note} if note else {}
-    training |= {f"recipe_{key}" if key == "name" else key: recipe[key] for key in KEPT}
+    training |= {f"recipe_{key}" if key == "name" else key: recipe[key] for key in KEPT if key in recipe}
     training |= {"steps": recipe["steps"], "clips": recipe["steps"] * recipe["batch"]}
     model.config = dataclasses.replace(model.config, display=display, training=training)
     save_model(model, folder)
