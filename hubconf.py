@@ -12,6 +12,7 @@ dependencies = [
     "av",
     "PIL",
     "matplotlib",
+    "numpy",
     "tqdm",
 ]
 

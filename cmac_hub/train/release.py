@@ -19,7 +19,17 @@ from cmac_hub.hub import save_model
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.localization import calibrate, evaluate
 
-KEPT = ("name", "drawn_clips", "batch", "learning_rate", "temperature", "consistency_weight", "within_modal", "real_share", "seed")
+KEPT = (
+    "name",
+    "drawn_clips",
+    "batch",
+    "learning_rate",
+    "temperature",
+    "consistency_weight",
+    "within_modal",
+    "real_share",
+    "seed",
+)
 
 
 def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
@@ -56,7 +66,9 @@ def release(checkpoint: Path, folder: Path, data: Path | None, note: str = "") -
         limits = calibrate(model, data)
         found = evaluate(model, data, "validation", count=600)
         # Hard scenes decide: where nothing silent competes with the source, any map of salient things points right.
-        better = sum(found[which]["hard"]["prediction"] - found[which]["hard"]["guidance"] for which in ("known", "new"))
+        better = sum(
+            found[which]["hard"]["prediction"] - found[which]["hard"]["guidance"] for which in ("known", "new")
+        )
         display = DisplayConfig(
             guidance=limits["guidance"],
             prediction=limits["prediction"],

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from cmac_hub.drawing import HEAT_OPACITY, SoundStrip, caption, overlay, spectrogram_image, strength
+
+
+@given(st.floats(0, 1), st.floats(0, 0.9), st.floats(0.01, 0.5), st.floats(0, 1))
+def test_strength_is_the_line_between_the_limits(value, low, span, fade):
+    found = strength(np.full((1, 1), value), (low, low + span), fade)
+    expected = min(1.0, max(0.0, (value - low) / (low + span - low))) * 255 * fade
+    assert found.dtype == np.uint8
+    assert abs(int(found[0, 0]) - expected) <= 1
+
+
+def test_no_heat_leaves_the_frame_as_it_is():
+    frame = Image.new("RGB", (32, 20), (10, 200, 30))
+    assert overlay(frame, np.zeros((4, 4), np.uint8)) is frame
+    assert HEAT_OPACITY[0] == 0
+
+
+def test_heat_reaches_the_corner_it_belongs_to():
+    frame = Image.new("RGB", (64, 64))
+    heat = np.zeros((8, 8), np.uint8)
+    heat[0, 7] = 255
+    drawn = np.asarray(overlay(frame, heat)).astype(int).sum(2)
+    assert drawn[0, 63] > 100
+    assert drawn[40:, :24].max() == 0
+
+
+def test_a_caption_changes_the_lower_left_corner_of_a_copy():
+    frame = Image.new("RGB", (200, 100), (90, 90, 90))
+    drawn = np.asarray(caption(frame, "no sound")).astype(int)
+    changed = np.nonzero((drawn != 90).any(2))
+    assert changed[0].min() > 50 and changed[1].max() < 150
+    assert np.asarray(frame).max() == 90
+
+
+def test_low_frequencies_lie_at_the_bottom():
+    log_mel = np.full((4, 6), -2.0)
+    log_mel[0] = 2.5
+    assert spectrogram_image(log_mel)[-1].min() == 255
+    assert spectrogram_image(log_mel)[:-1].max() == 0
+
+
+def test_the_strip_shows_a_column_at_its_time_and_forgets_the_past():
+    strip = SoundStrip(width=400, height=20, seconds=4.0, rate=10.0)
+    for second in range(60):
+        grey = np.full((5, 10), 255 if second == 58 else 0, np.uint8)
+        strip.append(grey, np.zeros_like(grey), end=second + 1.0)
+    assert len(strip._grey) <= 60
+    row = np.asarray(strip.draw(now=59.5))[10, :, 0]
+    # The strip spans 56.5 to 60.5 s, so second 58 lies 1.5 to 2.5 s in.
+    assert row[150:250].mean() > 200
+    assert row[:130].max() < 60
+    assert row[300] == 255, "the cursor"
+
+
+def test_an_empty_strip_can_be_drawn():
+    assert SoundStrip(90, 10, 3.0, 100.0).draw(0.0).size == (90, 10)
+
+
+@pytest.mark.parametrize("limits", [(0.5, 0.5), (0.7, 0.6)])
+def test_limits_that_meet_do_not_divide_by_zero(limits):
+    assert strength(np.array([[0.0, 1.0]]), limits).tolist() == [[0, 255]]

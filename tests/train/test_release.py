@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from cmac_hub.errors import CheckpointError
+from cmac_hub.hub import build
+from cmac_hub.train.pretrain import save
+from cmac_hub.train.recipe import Recipe
+from cmac_hub.train.release import load_checkpoint, release
+
+
+@pytest.fixture
+def checkpoint(tiny, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    save(path, Recipe(steps=99), tiny, torch.optim.AdamW(tiny.parameters()), torch.Generator(), step=7)
+    return path
+
+
+def test_a_release_is_the_network_and_says_how_it_was_made(checkpoint, tiny, tmp_path):
+    release(checkpoint, tmp_path / "out", None, note="a test")
+    model = build(tmp_path / "out")
+    for (name, one), two in zip(tiny.state_dict().items(), model.state_dict().values(), strict=True):
+        assert torch.equal(one, two), name
+    training = model.config.training
+    assert training["note"] == "a test" and training["steps"] == 7 and training["clips"] == 7 * Recipe().batch
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_what_is_no_checkpoint_is_said(tmp_path, checkpoint):
+    (tmp_path / "text.pt").write_text("hello")
+    for path in (tmp_path / "text.pt", tmp_path / "missing.pt"):
+        with pytest.raises(CheckpointError, match="checkpoint"):
+            load_checkpoint(path)
+    model, recipe = load_checkpoint(checkpoint)
+    assert not model.training and recipe["steps"] == 7
