@@ -1,0 +1,53 @@
+"""The scripts in examples/ run as their docstrings say."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(monkeypatch, name, *arguments):
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+def test_features(monkeypatch, clip, capsys):
+    run(monkeypatch, "features.py", clip.parent)
+    assert "3 windows" in capsys.readouterr().out
+
+
+def test_overlay_keeps_the_length(monkeypatch, clip, tmp_path):
+    import av
+
+    run(monkeypatch, "overlay.py", clip, tmp_path / "dots.mp4")
+    with av.open(str(tmp_path / "dots.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 75
+
+
+def test_figure(monkeypatch, clip, tmp_path):
+    run(monkeypatch, "figure.py", clip, tmp_path / "moment.png")
+    assert (tmp_path / "moment.png").stat().st_size > 10_000
+
+
+def test_retrieval(monkeypatch, clip, sound_only, capsys):
+    run(monkeypatch, "retrieval_by_sound.py", sound_only, clip)
+    assert capsys.readouterr().out.count("clip.mp4 at") == 3
+
+
+def test_upload_pushes_the_folder(monkeypatch, model_folder, capsys):
+    from cmac_hub import CMAC
+
+    pushed = []
+    monkeypatch.setattr(CMAC, "push_to_hub", lambda self, repository: pushed.append((self.config.name, repository)))
+    run(monkeypatch, "upload_to_hub.py", model_folder, "owner/mine")
+    assert pushed == [("tiny", "owner/mine")]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.py")), ids=lambda path: path.name)
+def test_every_example_compiles_and_says_what_it_does(path):
+    source = path.read_text(encoding="utf-8")
+    compile(source, str(path), "exec")
+    assert source.startswith('"""')

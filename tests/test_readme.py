@@ -1,0 +1,70 @@
+"""What README promises, run as it stands there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cmac_hub.cli import main
+from cmac_hub.cli.demo import write_scene
+from cmac_hub.demo import make_scene
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"^\$ (cmac .*?)(?:\s+#.*)?$", README, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    """A folder with dog.mp4 and videos/, whatever they show."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "videos").mkdir()
+    scene = make_scene(1, seconds=3.0, width=160, height=96)
+    write_scene(scene, folder / "dog.mp4", overwrite=False)
+    write_scene(scene, folder / "videos" / "one.mp4", overwrite=False)
+    return folder
+
+
+def test_readme_has_what_this_file_runs():
+    assert len(SNIPPETS) == 3 and len(COMMANDS) == 7
+
+
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_python(code, videos, monkeypatch, tmp_path):
+    hub = "torch.hub" in code
+    monkeypatch.chdir(ROOT if hub else videos)
+    namespace: dict[str, object] = {}
+    exec(code, namespace)
+    if hub:
+        assert type(namespace["model"]).__name__ == "CMAC"
+    elif "agreement" in namespace:
+        assert namespace["agreement"].shape == (len(namespace["several"][0].times),)
+    else:
+        assert (videos / "dog_attention.mp4").stat().st_size > 1000
+        (videos / "dog_attention.mp4").unlink()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command, videos, monkeypatch, capsys):
+    monkeypatch.chdir(videos)
+    assert main(shlex.split(command)[1:]) == 0
+    assert capsys.readouterr().out
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\((?!http)(.*?)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_figures_are_those_of_the_model_card():
+    """Rows of README's table stand in the card with the same numbers."""
+    card = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
+    rows = [line.replace("*", "") for line in README.splitlines() if line.startswith(("| seen in", "| never seen"))]
+    assert rows
+    for row in rows:
+        things, level, *numbers = [cell.strip() for cell in row.strip("|").split("|")]
+        found = [line for line in card.splitlines() if line.startswith(f"| {things} | {level}")]
+        cells = [cell.strip() for cell in found[0].strip("|").split("|")][2:8]
+        assert cells == [part.strip() for cell in numbers for part in cell.split("/")]
