@@ -27,8 +27,12 @@ _COLOUR_LUT = [HEAT_COLOURS[:, c].round().astype(int).tolist() for c in range(3)
 
 
 def strength(heat: np.ndarray, limits: tuple[float, float], fade: float = 1.0) -> np.ndarray:
-    """Raw map values -> uint8 strengths: 0 up to `limits[0]`, 255 from `limits[1]` on, scaled by `fade` in [0, 1]."""
-    low, high = limits
+    """Raw map values -> uint8 strengths: 0 up to `limits[0]`, 255 from `limits[1]` on, scaled by `fade` in [0, 1].
+
+    The limits only ever rise: to the map's median below, to its peak above. So a map that is high everywhere shows
+    where it is highest instead of one flat red, and a map that is low everywhere shows nothing.
+    """
+    low, high = max(limits[0], float(np.median(heat))), max(limits[1], float(heat.max()))
     return (np.clip((heat - low) / max(1e-6, high - low), 0, 1) * (255 * fade)).astype(np.uint8)
 
 

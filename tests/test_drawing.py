@@ -9,10 +9,19 @@ from cmac_hub.drawing import HEAT_OPACITY, SoundStrip, caption, overlay, spectro
 
 @given(st.floats(0, 1), st.floats(0, 0.9), st.floats(0.01, 0.5), st.floats(0, 1))
 def test_strength_is_the_line_between_the_limits(value, low, span, fade):
-    found = strength(np.full((1, 1), value), (low, low + span), fade)
-    expected = min(1.0, max(0.0, (value - low) / (low + span - low))) * 255 * fade
+    found = strength(np.array([[value, 0.0, 0.0]]), (low, low + span), fade)
+    expected = min(1.0, max(0.0, (value - low) / (max(value, low + span) - low))) * 255 * fade
     assert found.dtype == np.uint8
     assert abs(int(found[0, 0]) - expected) <= 1
+
+
+def test_a_map_that_is_high_everywhere_shows_where_it_is_highest():
+    heat = np.linspace(0.8, 0.9, 64).reshape(8, 8)
+    found = strength(heat, (0.5, 0.7))
+    assert found[-1, -1] == 255 and found[:4].max() == 0
+    assert (np.diff(found[4:].ravel().astype(int)) > 0).all()
+    assert strength(np.full((8, 8), 0.9), (0.5, 0.7)).max() == 0, "no place stands out"
+    assert strength(heat, (0.95, 0.99)).max() == 0
 
 
 def test_no_heat_leaves_the_frame_as_it_is():
