@@ -113,7 +113,7 @@ class VideoWriter:
         options = {} if kind == "matroska" else {"movflags": "+faststart"}
         opened = av.open(os.path.join(".", self._temporary), "w", format=kind, options=options)
         self._container: OutputContainer = self._stack.enter_context(opened)
-        stream = self._container.add_stream("libx264", rate=self._rate, options={"preset": "veryfast", "crf": "20"})
+        stream = self._container.add_stream("libx264", rate=self._rate, options={"preset": "superfast", "crf": "20"})
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv444p" if any(side % 2 for side in self._size) else "yuv420p"
         context = stream.codec_context
