@@ -175,3 +175,24 @@ def test_save_leaves_a_good_checkpoint_when_the_disk_is_full(tiny, folder, monke
     assert (folder / "model.safetensors").read_bytes() == before
     assert not [p for p in folder.iterdir() if p.name.startswith(".")]
     shutil.rmtree(folder)
+
+
+def test_push_to_hub_uploads_safetensors_and_config(tiny, monkeypatch):
+    """The mixin's own upload, its two calls to the Hub recorded instead of sent."""
+    uploaded: list[str] = []
+
+    class Api:
+        def __init__(self, **_):
+            pass
+
+        def create_repo(self, repo_id, **_):
+            return type("Url", (), {"repo_id": repo_id})()
+
+        def upload_folder(self, *, folder_path, **_):
+            uploaded.extend(sorted(p.name for p in Path(folder_path).iterdir()))
+            return "https://hub/commit"
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
+    tiny.push_to_hub("owner/tiny")
+    assert {"config.json", "model.safetensors"} <= set(uploaded)
+    assert not [name for name in uploaded if name.endswith((".bin", ".pt"))]

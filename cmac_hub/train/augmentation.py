@@ -1,29 +1,105 @@
-"""Augmentation of whole batches. What changes a picture belongs to composing or cutting it (`scenes.py`, `data.py`)."""
+"""Augmentation. Clips are changed one by one as uint8 in the workers, spectrograms in whole batches on the device."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torchaudio.functional import mask_along_axis_iid
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as vision
+
+ZOOM = 1.25
+"""Largest short side that is cropped from, as a multiple of the crop: the usual 128 to 160 pixels."""
 
 
-def mask_spectrograms(spectrograms_BCFS: Tensor, generator: torch.Generator, share: float = 0.2) -> Tensor:
-    """SpecAugment's frequency and time masks (Park et al. 2019): one of each a spectrogram, filled with its mean.
+@dataclass(frozen=True)
+class ClipAugmentation:
+    """Random square crop, horizontal flip and, if wished, colour jitter; the same for all frames of a clip.
 
     Args:
-        spectrograms_BCFS: (B, 1, F, S).
-        generator: source of the masks' places.
-        share: widest mask as a share of F, and of S.
+        size: side of the crop in pixels.
+        jitter: change brightness, contrast, saturation and hue.
+    """
+
+    size: int
+    jitter: bool = False
+
+    def __call__(self, frames_THWC: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """(T, H, W, 3) uint8 of any size -> (T, size, size, 3) uint8."""
+        frames_TCHW = torch.from_numpy(frames_THWC).permute(0, 3, 1, 2)
+        # A crop of `size` from frames whose short side is up to ZOOM times as long, in one step of resizing.
+        side = max(1, int(min(frames_TCHW.shape[2:]) / rng.uniform(1.0, ZOOM)))
+        top, left = (int(rng.integers(n - side + 1)) for n in frames_TCHW.shape[2:])
+        cut_TCHW = vision.resized_crop(frames_TCHW, top, left, side, side, [self.size, self.size], antialias=True)
+        if rng.random() < 0.5:
+            cut_TCHW = vision.horizontal_flip(cut_TCHW)
+        if self.jitter:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(rng.integers(2**62)))
+                cut_TCHW = v2.ColorJitter(0.4, 0.4, 0.4, 0.1)(cut_TCHW)
+        return cut_TCHW.permute(0, 2, 3, 1).contiguous()
+
+
+def augment_spectrograms(spectrograms_BCFS: Tensor, *, seed: int, time_warp: int, mask_share: float) -> Tensor:
+    """SpecAugment (Park et al. 2019): time warping, one frequency mask and one time mask a spectrogram.
+
+    Args:
+        spectrograms_BCFS: (B, 1, F, S), normalised, so that a mask is filled with 0.
+        seed: the same seed gives the same augmentation, whatever came before.
+        time_warp: spectrogram frames by which a moment is moved at most; 0 leaves time alone.
+        mask_share: widest mask as a share of F and of S; 0 masks nothing.
 
     Returns:
         a new (B, 1, F, S).
     """
-    b, _, f, s = spectrograms_BCFS.shape
-    fill_B111 = spectrograms_BCFS.mean((1, 2, 3), keepdim=True)
-    covered_BFS = torch.zeros(b, f, s, dtype=torch.bool)
-    for size, axis in ((f, 1), (s, 2)):
-        width_B1 = torch.rand(b, 1, generator=generator) * share * size
-        start_B1 = torch.rand(b, 1, generator=generator) * (size - width_B1)
-        place_1N = torch.arange(size)[None]
-        masked_BN = (place_1N >= start_B1) & (place_1N < start_B1 + width_B1)
-        covered_BFS |= masked_BN.unsqueeze(3 - axis)
-    return torch.where(covered_BFS[:, None].to(spectrograms_BCFS.device), fill_B111, spectrograms_BCFS)
+    with torch.random.fork_rng(devices=[spectrograms_BCFS.device] if spectrograms_BCFS.is_cuda else []):
+        torch.manual_seed(seed)
+        if time_warp > 0:
+            spectrograms_BCFS = warp_time(spectrograms_BCFS, time_warp)
+        if mask_share > 0:
+            for axis in (2, 3):
+                widest = max(1, round(mask_share * spectrograms_BCFS.shape[axis]))
+                spectrograms_BCFS = mask_along_axis_iid(spectrograms_BCFS, widest, 0.0, axis)
+    return spectrograms_BCFS
+
+
+def warp_time(spectrograms_BCFS: Tensor, most: int) -> Tensor:
+    """Moves one random moment of each spectrogram by up to `most` frames; what lies around it stretches linearly.
+
+    torchaudio has no time warping. `most` is kept below a quarter of S.
+    """
+    b, _, _, s = spectrograms_BCFS.shape
+    most = min(most, (s - 1) // 4)
+    if most < 1:
+        return spectrograms_BCFS
+    device = spectrograms_BCFS.device
+    target_B1 = most + 1 + torch.rand(b, 1, device=device) * (s - 3 - 2 * most)
+    source_B1 = target_B1 + (2 * torch.rand(b, 1, device=device) - 1) * most
+    place_1S = torch.arange(s, device=device, dtype=torch.float32)[None]
+    before_BS = place_1S * source_B1 / target_B1
+    after_BS = source_B1 + (place_1S - target_B1) * (s - 1 - source_B1) / (s - 1 - target_B1)
+    asked_BS = torch.where(place_1S < target_B1, before_BS, after_BS)
+    low_BS = asked_BS.floor().long().clamp(0, s - 1)
+    share_B11S = (asked_BS - low_BS)[:, None, None].to(spectrograms_BCFS.dtype)
+    low_BCFS, high_BCFS = (
+        spectrograms_BCFS.gather(3, i[:, None, None].expand_as(spectrograms_BCFS))
+        for i in (low_BS, (low_BS + 1).clamp(max=s - 1))
+    )
+    return low_BCFS + (high_BCFS - low_BCFS) * share_B11S
+
+
+def flip_and_gain(frames_THWC: Tensor, waveform_N: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A second view of a composed clip: mirrored or not, padded and cut again, louder or softer, with faint noise."""
+    pad = frames_THWC.shape[1] // 8
+    padded = F.pad(frames_THWC.permute(0, 3, 1, 2).float(), (pad,) * 4, mode="reflect")
+    top, left = (int(rng.integers(2 * pad + 1)) for _ in range(2))
+    height, width = frames_THWC.shape[1:3]
+    view = padded[:, :, top : top + height, left : left + width].round().to(torch.uint8)
+    if rng.random() < 0.5:
+        view = view.flip(3)
+    noise = torch.from_numpy(rng.normal(0, 1e-3, len(waveform_N))).float()
+    return view.permute(0, 2, 3, 1).contiguous(), (waveform_N * 10 ** (rng.uniform(-6, 0) / 20) + noise).clamp(-1, 1)

@@ -1,176 +1,271 @@
-"""Pretraining, one process, top to bottom:
+"""Pretraining, top to bottom: recipe -> data -> network -> step -> log -> checkpoint.
 
-    python -m cmac_hub.train pretrain --recipe nano --data ../shared/data -o runs/nano
+    python -m cmac_hub.train pretrain --recipe nano --data DATA -o runs/nano
+    python -m cmac_hub.train pretrain --recipe nano --data DATA -o runs/nano --resume
+    torchrun --nproc-per-node 8 -m cmac_hub.train pretrain --recipe kinetics400 --data manifest.csv -o runs/k400
 
-recipe -> data -> model -> step -> log -> checkpoint. A second call on the same folder resumes where the last checkpoint
-stands. `recipe.json`, `log.csv` and `checkpoint.pt` lie in the run folder.
+A run folder holds `recipe.json`, `environment.json`, `log.csv`, `tensorboard/` where it is installed, `checkpoints/`.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import json
 import math
-import os
 import signal
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
-from cmac_hub.train.augmentation import mask_spectrograms
-from cmac_hub.train.data import PairStream
-from cmac_hub.train.objective import in_batch_objective
+from cmac_hub.train.augmentation import augment_spectrograms
+from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
+from cmac_hub.train.distributed import World
+from cmac_hub.train.manifest import Manifest
+from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
+from cmac_hub.train.objective import Keys, Negatives, objective
 from cmac_hub.train.recipe import Recipe
+from cmac_hub.train.runlog import FIGURES, RunLog, environment, write_json
+from cmac_hub.train.scene_pairs import ScenePairs
+from cmac_hub.train.stream import PairSource, PairStream
+from cmac_hub.train.video_pairs import VideoPairs
 
-COLUMNS = ["step", "loss", "contrastive", "consistency", "accuracy", "spread", "learning_rate", "clips_per_second"]
 
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, constant, half a cosine down over the last `decay_steps`."""
-    rise = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
-    left = min(1.0, (recipe.steps - step) / max(1, recipe.decay_steps))
+def learning_rate(recipe: Recipe, step: int, videos: int | None = None) -> float:
+    """Linear warm-up, constant, half a cosine down over the last `decay_steps` (0: all after the warm-up)."""
+    total, rising = recipe.total_steps(videos), recipe.rising_steps(videos)
+    rise = min(1.0, (step + 1) / max(1, rising))
+    left = min(1.0, (total - step) / max(1, recipe.decay_steps or total - rising))
     return recipe.learning_rate * rise * (1 - math.cos(math.pi * left)) / 2
 
 
-def pretrain(recipe: Recipe, data: Path | None, run: Path, *, progress: bool = True) -> CMAC:
-    """Trains one network, or goes on training it.
+def open_source(recipe: Recipe, data: Path | None, *, progress: bool = True) -> PairSource:
+    """A manifest.csv -> its videos; a folder -> scenes composed from it; None -> scenes that the package draws."""
+    if data is not None and data.suffix == ".csv":
+        return VideoPairs(recipe, Manifest.load(data))
+    return ScenePairs(recipe, data, progress=progress)
+
+
+def pretrain(
+    recipe: Recipe,
+    data: Path | None,
+    run: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    world: World = World(),  # noqa: B008
+) -> CMAC:
+    """Trains one network, or goes on training it exactly where the run's latest checkpoint stands.
 
     Args:
         recipe: every setting.
-        data: a folder laid out like `shared/data` (scenes, esc50, clips); None trains on drawn scenes alone.
+        data: see `open_source`.
         run: folder of this run; made when missing.
-        progress: show a progress bar on stderr.
+        resume: go on with the run in that folder.
+        progress: show progress bars on stderr.
+        world: of `join_world`, when several processes train.
 
     Returns:
         the trained network, in eval mode.
 
     Raises:
-        CMACError: the loss became NaN, or the folder holds a run of another recipe or architecture.
+        CMACError: the folder holds a run and `resume` is False, or a run that differs; the loss is no number (the
+            step's inputs are saved in the run folder); too many videos are broken; the disk is full.
     """
+    # The recipe is checked against the folder before anything slow begins.
+    checkpoints = Checkpoints(run, recipe.keep)
+    state = None
+    if (latest := checkpoints.latest()) is not None:
+        if not resume:
+            raise CMACError(f"{run} holds a run that stands at {latest.stem}; add --resume, or choose another folder")
+        state = read_checkpoint(latest)
+        check_same_run(latest, state, dataclasses.asdict(recipe), recipe.config.to_dict())
+    source = open_source(recipe, data, progress=progress and world.first)
+
     torch.manual_seed(recipe.seed)
-    run.mkdir(parents=True, exist_ok=True)
-    model = CMAC(recipe.config).train()
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=recipe.learning_rate,
-        # A shorter second moment forgets the scale of gradients on the first plateau, and the run never leaves it.
-        betas=(0.9, 0.999),
-    )
-    masks = torch.Generator().manual_seed(recipe.seed)
-    step = resume(run / "checkpoint.pt", recipe, model, optimizer, masks)
-    (run / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
+    model = CMAC(recipe.config).to(world.device)
+    if world.size > 1 and world.device.type == "cuda":
+        # Without it each process would tell its keys from others' by their statistics (MoCo shuffles instead).
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if recipe.consistency_weight == 0:
+        model.visual_saliency.requires_grad_(False)
+        model.audio_saliency.requires_grad_(False)
+    momentum = bank = None
+    if recipe.bank:
+        momentum = MomentumNetwork(model, recipe.momentum)
+        bank = MemoryBank(recipe.bank, recipe.config.attention.embedding).to(world.device)
+    optimizer = make_optimizer(recipe, model)
+    modules = {"model": model, "momentum": momentum, "bank": bank, "optimizer": optimizer}
+    step, best = 0, 0.0
+    if state is not None:
+        for name, module in modules.items():
+            if module is not None:
+                module.load_state_dict(state[name])
+        step, best = int(state["step"]), float(state["best"])
+    for network in (model, momentum):
+        if network is not None:
+            set_training(network, recipe)
+    trained = DistributedDataParallel(model) if world.size > 1 else model
 
-    stream = PairStream(recipe, data, start=step * recipe.batch)
-    loader = DataLoader(
-        stream,
-        recipe.batch,
-        num_workers=recipe.workers,
-        persistent_workers=False,
-        prefetch_factor=4 if recipe.workers else None,
-    )
-    stop = _stop_on_signals()
-    bar = tqdm(total=recipe.steps, initial=step, disable=not progress, unit="step", smoothing=0.05)
-    fresh = not (run / "log.csv").exists()
-    with (run / "log.csv").open("a", newline="") as file:
-        log = csv.DictWriter(file, COLUMNS)
-        if fresh:
-            log.writeheader()
-        since, sums = time.perf_counter(), dict.fromkeys(COLUMNS[1:6], 0.0)
-        batches = iter(loader)
-        while step < recipe.steps and not stop:
-            frames_BTHWC, waveforms_BN, video_B = next(batches)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, step)
-            clips, spectrograms = model.prepare(frames_BTHWC, waveforms_BN)
+    total = recipe.total_steps(source.videos)
+    batches = iter(PairStream(source, recipe, step, world.rank, world.size).loader())
+    log = None
+    if world.first:
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(run / "recipe.json", dataclasses.asdict(recipe))
+        write_json(run / "environment.json", environment())
+        log = RunLog(run, step)
+    bar = tqdm(total=total, initial=step, disable=not (progress and world.first), unit="step", smoothing=0.05)
+    stop = stop_on_signals()
+    seen = replaced = 0
+    tops: list[Tensor] = []
+
+    while step < total and not world.any(bool(stop)):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, step, source.videos)
+        optimizer.zero_grad(set_to_none=True)
+        if momentum is not None:
+            momentum.update(model)
+        negatives = None if bank is None else bank.negatives()
+        made: list[tuple[Keys, Tensor]] = []
+        figures: dict[str, Tensor] = {}
+        waited, step_replaced = 0.0, 0
+
+        for part in range(recipe.accumulate):
+            since = time.perf_counter()
+            batch = next(batches)
+            waited += time.perf_counter() - since
+            video_B = batch.video.to(world.device)
+            step_replaced += int(batch.replaced.sum())
+            clips, spectrograms = model.prepare(batch.frames, batch.waveform)
             assert clips is not None and spectrograms is not None
-            if recipe.mask_share > 0:
-                spectrograms = mask_spectrograms(spectrograms, masks, recipe.mask_share)
-            with torch.autocast(clips.device.type, torch.bfloat16, enabled=recipe.bf16):
-                output = model(clips, spectrograms)
-            losses = in_batch_objective(
-                output,
-                video_B,
-                weight=recipe.consistency_weight,
-                temperature=recipe.temperature,
-                within_modal=recipe.within_modal,
-                detach_target=recipe.detach_target,
+            draw = (recipe.seed * 1_000_003 + step) * 4096 + world.rank * recipe.accumulate + part
+            spectrograms = augment_spectrograms(
+                spectrograms, seed=draw, time_warp=recipe.time_warp, mask_share=recipe.mask_share
             )
-            if not torch.isfinite(losses.total):
-                raise CMACError(
-                    f"the loss is {losses.total.item()} at step {step}; the last checkpoint is kept in {run}"
+            last = part == recipe.accumulate - 1
+            with trained.no_sync() if world.size > 1 and not last else nullcontext():  # type: ignore[operator]
+                keys = None
+                with torch.autocast(world.device.type, torch.bfloat16, enabled=recipe.bf16):
+                    output = trained(clips, spectrograms)
+                    if momentum is not None:
+                        keys = momentum(clips, spectrograms)
+                if keys is None:
+                    negatives = Negatives(
+                        world.gather_with_gradient(output.visual.embedding),
+                        world.gather_with_gradient(output.audio.embedding),
+                        world.gather(video_B),
+                    )
+                else:
+                    made.append((keys, video_B))
+                losses = objective(
+                    output,
+                    video_B,
+                    keys=keys,
+                    negatives=negatives,
+                    contrastive_weight=recipe.contrastive_weight,
+                    consistency_weight=recipe.consistency_weight,
+                    temperature=recipe.temperature,
+                    cross_modal=recipe.cross_modal,
+                    within_negatives=recipe.within_negatives,
+                    within_positives=recipe.within_positives,
+                    detach_target=recipe.detach_target,
+                    reduction=recipe.reduction,
                 )
-            optimizer.zero_grad(set_to_none=True)
-            losses.total.backward()
-            optimizer.step()
-            step += 1
-            bar.update()
+                if not torch.isfinite(losses.total):
+                    kept = run / f"nan_step_{step:08d}_rank_{world.rank}.pt"
+                    run.mkdir(parents=True, exist_ok=True)
+                    torch.save({"step": step, **batch._asdict()}, kept)
+                    raise CMACError(
+                        f"the loss is {losses.total.item()} at step {step}; its inputs are in {kept}, "
+                        f"the last good checkpoint is {checkpoints.latest() or 'none'}"
+                    )
+                (losses.total / recipe.accumulate).backward()
+            guidance = output.attention.visual_guidance.detach().float()
+            # The spread is 1 when the embeddings point everywhere, near 0 when they crowd in a cone: the first plateau.
+            spread = 1 - output.visual.embedding.detach().mean(0).square().sum()
+            now = (*(v.detach() for v in losses), spread, guidance.mean(), guidance.flatten(1).std(1).mean())
+            for name, value in zip(FIGURES, now, strict=True):
+                figures[name] = figures.get(name, torch.zeros((), device=world.device)) + value / recipe.accumulate
 
-            sums["loss"] += losses.total.item()
-            sums["contrastive"] += losses.contrastive.item()
-            sums["consistency"] += losses.consistency.item()
-            sums["accuracy"] += losses.accuracy.item()
-            # 1 when the embeddings point everywhere, near 0 when they crowd in a cone: the plateau shows here first.
-            sums["spread"] += 1 - output.visual.embedding.detach().mean(0).square().sum().item()
-            if step % 50 == 0:
-                now = time.perf_counter()
-                row: dict[str, Any] = {name: f"{value / 50:.4f}" for name, value in sums.items()}
-                row |= {"step": step, "learning_rate": f"{learning_rate(recipe, step):.2e}"}
-                row["clips_per_second"] = f"{50 * recipe.batch / (now - since):.1f}"
-                log.writerow(row)
-                file.flush()
+        optimizer.step()
+        if bank is not None:
+            # All keys of the step at once: every micro-batch and every rank met the same bank.
+            visual, audio = (torch.cat([getattr(keys, name) for keys, _ in made]) for name in Keys._fields)
+            video = torch.cat([rows for _, rows in made])
+            bank.push(Keys(world.gather(visual), world.gather(audio)), world.gather(video))
+        step += 1
+        seen, replaced = seen + recipe.batch, replaced + step_replaced
+        if replaced > recipe.broken_share * seen and seen >= 20 * recipe.batch:
+            raise CMACError(
+                f"{replaced} of {seen + replaced} videos could not be read, more than the recipe's broken_share of "
+                f"{recipe.broken_share:g}; index them anew: python -m cmac_hub.train index"
+            )
+        bar.update()
+        if world.size > 1:
+            means = world.mean(torch.stack([figures[name].float() for name in FIGURES]))
+            figures = dict(zip(FIGURES, means, strict=True))
+        tops.append(figures["accuracy"])
+        if log is not None:
+            log.add(figures, recipe.batch, step_replaced, waited)
+            if step % recipe.log_every == 0 or step == total:
+                row = log.write(step, learning_rate(recipe, step - 1, source.videos))
                 bar.set_postfix({k: row[k] for k in ("contrastive", "consistency", "accuracy")})
-                since, sums = now, dict.fromkeys(sums, 0.0)
-            if step % recipe.checkpoint_every == 0:
-                save(run / "checkpoint.pt", recipe, model, optimizer, masks, step)
+        if step % recipe.checkpoint_every == 0 or step == total:
+            mean = float(torch.stack(tops).mean())
+            tops, better = [], mean > best
+            best = max(best, mean)
+            if world.first:
+                checkpoints.save(snapshot(recipe, model, modules, step, best), step, best=better)
+    if stop and step < total and world.first:
+        checkpoints.save(snapshot(recipe, model, modules, step, best), step)
     bar.close()
-    save(run / "checkpoint.pt", recipe, model, optimizer, masks, step)
+    if log is not None:
+        log.close()
     return model.eval()
 
 
-def save(
-    path: Path, recipe: Recipe, model: CMAC, optimizer: torch.optim.Optimizer, masks: torch.Generator, step: int
-) -> None:
-    """Writes a training checkpoint: beside its final name first, then moved, so that a break leaves the old one."""
-    state = {
+def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD as in the paper, or AdamW; weight decay on matrices and filters alone."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9)
+    # A shorter second moment forgets the scale of gradients on the first plateau, and the run never leaves it.
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.999))
+
+
+def set_training(network: nn.Module, recipe: Recipe) -> None:
+    """Training mode, batch norms in eval mode if the recipe freezes them."""
+    network.train()
+    for module in network.modules():
+        if recipe.frozen_batch_norm and isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def snapshot(recipe: Recipe, model: CMAC, modules: dict[str, Any], step: int, best: float) -> dict[str, Any]:
+    """All that a run needs to go on. Random numbers are drawn from seed and step, so their state is not part of it."""
+    state = {name: None if module is None else module.state_dict() for name, module in modules.items()}
+    return {
         "recipe": dataclasses.asdict(recipe),
         "config": model.config.to_dict(),
         "step": step,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "masks": masks.get_state(),
+        "best": best,
+        **state,
     }
-    temporary = path.with_name(f".{path.name}.part")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
 
 
-def resume(path: Path, recipe: Recipe, model: CMAC, optimizer: torch.optim.Optimizer, masks: torch.Generator) -> int:
-    """Restores what `save` wrote, if it is there. Returns the number of steps already done."""
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    if state["config"] != model.config.to_dict():
-        raise CMACError(
-            f"{path} holds architecture {state['config']['name']!r}, which differs from the recipe's "
-            f"{recipe.architecture!r}; choose another output folder"
-        )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    masks.set_state(state["masks"])
-    return int(state["step"])
-
-
-def _stop_on_signals() -> list[int]:
+def stop_on_signals() -> list[int]:
     """A list that is empty until SIGTERM or SIGINT comes; the loop then ends after its step and saves."""
     caught: list[int] = []
 

@@ -1,6 +1,6 @@
 """A training checkpoint -> the folder that users load.
 
-    python -m cmac_hub.train release runs/nano/checkpoint.pt -o FOLDER --data ../shared/data
+    python -m cmac_hub.train release runs/nano -o FOLDER --data ../shared/data
 
 The folder holds the inference weights, and a config that says how maps are drawn and how the weights were made.
 """
@@ -11,12 +11,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from cmac_hub.config import CMACConfig, DisplayConfig
 from cmac_hub.errors import CheckpointError
 from cmac_hub.hub import save_model
 from cmac_hub.model import CMAC
+from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.evaluate.localization import calibrate, evaluate
 
 KEPT = (
@@ -33,20 +32,17 @@ KEPT = (
 
 
 def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
-    """The network of a training checkpoint, in eval mode, and the recipe with the number of steps done.
+    """The network of a training checkpoint (or of a run folder's best), in eval mode; its recipe and steps done.
 
     Raises:
         CheckpointError: there is no such file, or it is no checkpoint of `pretrain`.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}; give the checkpoint.pt of a run folder")
+    state = read_checkpoint(path)
+    model = CMAC(CMACConfig.from_dict(state["config"]))
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        model = CMAC(CMACConfig.from_dict(state["config"]))
         model.load_state_dict(state["model"])
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} is no training checkpoint of this package ({reason})") from error
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit its own config ({str(error).splitlines()[0]})") from error
     return model.eval(), {**state["recipe"], "steps": state["step"]}
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cmac_hub.model import Attention, Output, Stream
-from cmac_hub.train.objective import attention_consistency, contrastive, in_batch_objective
+from cmac_hub.train.objective import Keys, Negatives, attention_consistency, contrastive, objective
 
 
 def unit(*shape, seed=0):
@@ -44,18 +44,14 @@ def test_the_target_is_detached_unless_told():
 
 @pytest.mark.parametrize("within", [True, False])
 def test_equation_7(within):
-    query, key, cross, same = unit(3, 4), unit(3, 4, seed=1), unit(5, 4, seed=2), unit(6, 4, seed=3)
-    keep_cross = torch.rand(3, 5, generator=torch.Generator().manual_seed(4)) > 0.3
-    keep_same = torch.rand(3, 6, generator=torch.Generator().manual_seed(5)) > 0.3
-    got = contrastive(
-        query, key, cross, same if within else None, temperature=0.2,
-        cross_is_negative_BK=keep_cross, within_is_negative_BK=keep_same,
-    )  # fmt: skip
+    query, key, cross, same = unit(3, 4), unit(3, 4, seed=1), unit(5, 4, seed=2), unit(5, 4, seed=3)
+    keep = torch.rand(3, 5, generator=torch.Generator().manual_seed(4)) > 0.3
+    got = contrastive(query, key, cross, same if within else None, temperature=0.2, is_negative_BK=keep)
     for n in range(3):
         positive = sim(query[n], key[n], 0.2)
-        below = positive + sum(sim(query[n], cross[m], 0.2) for m in range(5) if keep_cross[n, m])
+        below = positive + sum(sim(query[n], cross[m], 0.2) for m in range(5) if keep[n, m])
         if within:
-            below += sum(sim(query[n], same[m], 0.2) for m in range(6) if keep_same[n, m])
+            below += sum(sim(query[n], same[m], 0.2) for m in range(5) if keep[n, m])
         assert float(got[n]) == pytest.approx(-math.log(positive / below))
 
 
@@ -76,29 +72,75 @@ def make_output(count, dimensions=4):
     return Output(stream(0), stream(1), Attention(*maps))
 
 
-@pytest.mark.parametrize("within", [True, False])
-def test_equation_8_with_two_rows_of_one_video(within):
-    out, videos = make_output(4), torch.tensor([7, 8, 7, 9])
-    losses = in_batch_objective(out, videos, weight=1.5, temperature=0.1, within_modal=within)
-    expected = 0.0
-    for one, other in ((out.visual.embedding, out.audio.embedding), (out.audio.embedding, out.visual.embedding)):
-        for n in range(4):
-            others = [m for m in range(4) if videos[m] != videos[n]]
-            positive = sim(one[n], other[n], 0.1)
-            below = positive + sum(sim(one[n], other[m], 0.1) for m in others)
-            if within:
-                below += sum(sim(one[n], one[m], 0.1) for m in others)
-            expected += -math.log(positive / below) / 4
+def slow_objective(out, videos, keys, negatives, tau, cross_modal, within_negatives, within_positives):
+    """L_cl written from Eq. 7 and Table 3, query by query."""
+    count, total = len(videos), 0.0
+    own = {"v": out.visual.embedding, "a": out.audio.embedding}
+    key = {"v": keys.visual, "a": keys.audio}
+    negative = {"v": negatives.visual, "a": negatives.audio}
+    for mine, other in (("v", "a"), ("a", "v")):
+        for n in range(count):
+            rivals = [m for m in range(len(negatives.video)) if negatives.video[m] not in (-1, videos[n])]
+            partner = n + 1 if n % 2 == 0 else n - 1
+            below = 0.0
+            if cross_modal:
+                below += sum(sim(own[mine][n], negative[other][m], tau) for m in rivals)
+            if within_negatives or not cross_modal:
+                below += sum(sim(own[mine][n], negative[mine][m], tau) for m in rivals)
+            positives = []
+            if cross_modal:
+                positives.append(sim(own[mine][n], key[other][n], tau))
+            if within_positives or not cross_modal:
+                positives.append(sim(own[mine][n], key[mine][partner], tau))
+            total += sum(-math.log(p / (p + below)) for p in positives) / len(positives) / count
+    return total
+
+
+@pytest.mark.parametrize("where", ["batch", "bank"])
+@pytest.mark.parametrize("within_positives", [True, False])
+@pytest.mark.parametrize("within_negatives", [True, False])
+@pytest.mark.parametrize("cross_modal", [True, False])
+def test_equation_8_and_its_alternatives(cross_modal, within_negatives, within_positives, where):
+    out, videos = make_output(4), torch.tensor([7, 7, 8, 8])
+    keys = negatives = None
+    if where == "bank":
+        keys = Keys(unit(4, 4, seed=5), unit(4, 4, seed=6))
+        negatives = Negatives(unit(6, 4, seed=7), unit(6, 4, seed=8), torch.tensor([1, 7, -1, 8, 2, -1]))
+    how = {
+        "cross_modal": cross_modal,
+        "within_negatives": within_negatives,
+        "within_positives": within_positives,
+    }
+    losses = objective(out, videos, keys=keys, negatives=negatives, temperature=0.1, consistency_weight=1.5, **how)
+    own = Keys(out.visual.embedding, out.audio.embedding)
+    expected = slow_objective(out, videos, keys or own, negatives or Negatives(*own, videos), 0.1, **how)
     consistency = float(attention_consistency(out.attention[0], out.attention[1].float()))
     consistency += float(attention_consistency(out.attention[2], out.attention[3].float()))
     assert float(losses.contrastive) == pytest.approx(expected, rel=1e-6)
     assert float(losses.total) == pytest.approx(expected + 1.5 * consistency, rel=1e-5)
 
 
-def test_accuracy_within_the_batch():
+def test_each_half_can_be_left_out():
+    out, videos = make_output(4), torch.arange(4)
+    whole = objective(out, videos)
+    alone = objective(out, videos, consistency_weight=0.0)
+    assert float(alone.total) == pytest.approx(float(whole.contrastive)) and float(alone.consistency) == 0
+    attention = objective(out, videos, contrastive_weight=0.0)
+    assert float(attention.total) == pytest.approx(1.5 * float(whole.consistency))
+
+
+def test_accuracy_among_the_negatives():
     out = make_output(5)
     same = out._replace(audio=out.visual)
-    assert float(in_batch_objective(same, torch.arange(5)).accuracy) == 1.0
+    assert float(objective(same, torch.arange(5)).accuracy) == 1.0
+    own, wrong = out.visual.embedding, -out.visual.embedding
+    rivals = Negatives(own, own, torch.arange(10, 15))
+    assert float(objective(out, torch.arange(5), keys=Keys(wrong, wrong), negatives=rivals).accuracy) == 0.0
+
+
+def test_within_positives_need_pairs_of_clips():
+    with pytest.raises(ValueError, match="3 rows are not pairs"):
+        objective(make_output(3), torch.arange(3), within_positives=True)
 
 
 def test_wrong_calls():

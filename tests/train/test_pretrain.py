@@ -1,6 +1,11 @@
 import csv
 import dataclasses
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -10,14 +15,21 @@ from cmac_hub.errors import CMACError
 from cmac_hub.train import pretrain as module
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.pretrain import learning_rate, pretrain
-from cmac_hub.train.recipe import Recipe
+from cmac_hub.train.recipe import Recipe, load_recipe
 
 
 @pytest.fixture
 def recipe(tiny_config, monkeypatch):
     monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
-    monkeypatch.setattr(module, "_stop_on_signals", list)
-    return Recipe(architecture="tiny", batch=8, steps=6, warmup_steps=2, decay_steps=2, workers=0, checkpoint_every=3)
+    monkeypatch.setattr(module, "stop_on_signals", list)
+    return Recipe(
+        architecture="tiny", batch=8, steps=6, warmup_steps=2, decay_steps=2, workers=0, checkpoint_every=3,
+        bank=20, momentum=0.9, optimizer="adamw", learning_rate=1e-3, log_every=2,
+    )  # fmt: skip
+
+
+def train(recipe, run, **how):
+    return pretrain(recipe, None, run, progress=False, **how)
 
 
 def test_the_learning_rate_rises_stays_and_falls():
@@ -25,48 +37,131 @@ def test_the_learning_rate_rises_stays_and_falls():
     rates = [learning_rate(recipe, step) for step in range(101)]
     assert rates[0] == pytest.approx(0.2) and rates[9:81] == pytest.approx([2.0] * 72)
     assert rates[90] == pytest.approx(1 - math.cos(math.pi / 2)) and rates[100] == 0
+    cosine = dataclasses.replace(recipe, decay_steps=0)
+    assert learning_rate(cosine, 55) == pytest.approx(1.0)
 
 
-def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path):
-    whole = pretrain(recipe, None, tmp_path / "whole", progress=False)
-    pretrain(dataclasses.replace(recipe, steps=3, decay_steps=0), None, tmp_path / "parts", progress=False)
-    # The first part must see the schedule of the whole run; it is constant there.
-    parts = pretrain(recipe, None, tmp_path / "parts", progress=False)
+@pytest.mark.parametrize("changes", [{}, {"bank": 0}, {"accumulate": 2}, {"within_positives": True}])
+def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, changes, monkeypatch):
+    recipe = dataclasses.replace(recipe, **changes)
+    whole = train(recipe, tmp_path / "whole")
+    steps = []
+    monkeypatch.setattr(module, "stop_on_signals", lambda: steps)
+    original = module.make_optimizer
+
+    def interrupting(*arguments):
+        optimizer = original(*arguments)
+        optimizer.register_step_post_hook(lambda *_: steps.append(15) if interrupting.left.pop() == 0 else None)
+        return optimizer
+
+    interrupting.left = [9, 9, 9, 9, 0, 9, 9, 9]
+    monkeypatch.setattr(module, "make_optimizer", interrupting)
+    train(recipe, tmp_path / "parts")
+    assert sorted(p.name for p in (tmp_path / "parts" / "checkpoints").glob("step*"))[-1] == "step_00000004.pt"
+    monkeypatch.setattr(module, "make_optimizer", original)
+    steps.clear()
+    parts = train(recipe, tmp_path / "parts", resume=True)
     for (name, one), two in zip(whole.state_dict().items(), parts.state_dict().values(), strict=True):
         assert torch.equal(one, two), name
+    logs = [[{k: v for k, v in row.items() if "per_second" not in k and "waiting" not in k}
+             for row in csv.DictReader((tmp_path / run / "log.csv").open())] for run in ("whole", "parts")]  # fmt: skip
+    assert logs[0] == logs[1]
 
 
-def test_a_run_learns_logs_and_keeps_its_recipe(recipe, tmp_path):
-    longer = dataclasses.replace(recipe, steps=50, batch=4)
-    model = pretrain(longer, None, tmp_path, progress=False)
-    assert not model.training
-    with (tmp_path / "log.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["step"] for row in rows] == ["50"]
-    assert float(rows[0]["contrastive"]) > 0 and float(rows[0]["clips_per_second"]) > 0
-    assert (tmp_path / "recipe.json").exists() and not list(tmp_path.glob("*.part"))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"consistency_weight": 0.0},
+        {"contrastive_weight": 0.0},
+        {"cross_modal": False, "consistency_weight": 0.0},
+        {"within_negatives": False},
+        {"within_positives": True, "within_negatives": False},
+        {"normalization": "none", "scales": 1},
+        {"normalization": "softmax", "scales": 3},
+        {"shared_head": False, "optimizer": "sgd", "bank": 0},
+        {"detach_target": False, "reduction": "sum", "frozen_batch_norm": True},
+    ],
+)
+def test_every_option_trains(recipe, tmp_path, changes):
+    before = dataclasses.replace(recipe, steps=2, log_every=1, **changes)
+    model = train(before, tmp_path)
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert [row["step"] for row in rows] == ["1", "2"]
+    assert float(rows[-1]["clips_per_second"]) > 0
 
 
-def test_a_signal_ends_the_run_with_a_checkpoint(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_stop_on_signals", lambda: [15])
-    pretrain(recipe, None, tmp_path, progress=False)
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 0
+def test_micro_batches_with_a_bank_give_the_gradient_of_the_whole(recipe, tmp_path):
+    """With frozen batch norms, a step in two parts is the same step."""
+    recipe = dataclasses.replace(
+        recipe, frozen_batch_norm=True, bf16=False, time_warp=0, mask_share=0.0, optimizer="sgd"
+    )
+    whole = train(recipe, tmp_path / "whole")
+    parts = train(dataclasses.replace(recipe, accumulate=2), tmp_path / "parts")
+    for (name, one), two in zip(whole.state_dict().items(), parts.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4, msg=name)
 
 
-def test_another_architecture_does_not_overwrite_a_run(recipe, tmp_path):
-    pretrain(dataclasses.replace(recipe, steps=1), None, tmp_path, progress=False)
-    with pytest.raises(CMACError, match="choose another output folder"):
-        pretrain(dataclasses.replace(recipe, architecture="cmac-nano"), None, tmp_path, progress=False)
+def test_a_run_folder_tells_how_it_was_made(recipe, tmp_path):
+    train(recipe, tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"recipe.json", "environment.json", "log.csv", "checkpoints"} <= names
+    assert load_recipe(str(tmp_path / "recipe.json")).steps == 6
+    assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"best.pt", "step_00000003.pt", "step_00000006.pt"}
 
 
-def test_a_loss_that_is_no_number_stops_the_run(recipe, tmp_path):
-    with pytest.raises(CMACError, match="the loss is inf at step 0"):
-        pretrain(dataclasses.replace(recipe, consistency_weight=math.inf), None, tmp_path, progress=False)
+def test_a_folder_with_a_run_is_not_overwritten(recipe, tmp_path):
+    train(dataclasses.replace(recipe, steps=1), tmp_path)
+    with pytest.raises(CMACError, match="stands at step_00000001; add --resume"):
+        train(recipe, tmp_path)
+    for changes, message in (
+        ({"learning_rate": 5.0}, "was trained with learning_rate = 0.001, now it is 5.0"),
+        ({"architecture": "cmac-nano"}, "choose another output folder"),
+    ):
+        with pytest.raises(CMACError, match=message):
+            train(dataclasses.replace(recipe, **changes), tmp_path, resume=True)
 
 
-def test_dry_run_prints_the_recipe_without_data(capsys):
-    assert main(["pretrain", "--set", "steps=15000", "--dry-run"]) == 0
-    assert "steps                15000" in capsys.readouterr().out
+def test_a_loss_that_is_no_number_keeps_its_inputs(recipe, tmp_path):
+    with pytest.raises(CMACError, match=r"the loss is (nan|inf) at step 0; its inputs are in"):
+        train(dataclasses.replace(recipe, consistency_weight=math.inf), tmp_path)
+    kept = torch.load(next(tmp_path.glob("nan_step_*.pt")), weights_only=True)
+    assert kept["frames"].shape[0] == 8 and kept["step"] == 0
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_killed_run_goes_on(tmp_path):
+    """SIGKILL in the middle of a run, then --resume; SIGTERM saves and ends with exit code 0."""
+    command = [sys.executable, "-m", "cmac_hub.train", "pretrain", "--recipe", "nano", "--threads", "1"]
+    command += ["--set", "batch=4", "steps=400", "checkpoint_every=2", "drawn_clips=100000", "workers=0", "log_every=1"]
+    command += ["-o", str(tmp_path / "run"), "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def until_checkpoint(process, after):
+        for _ in range(600):
+            found = sorted((tmp_path / "run" / "checkpoints").glob("step_*.pt"))
+            if found and int(found[-1].stem[5:]) > after:
+                return int(found[-1].stem[5:])
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.1)
+        raise AssertionError("no checkpoint came")
+
+    reached = 0
+    for extra, kind in (([], signal.SIGKILL), (["--resume"], signal.SIGTERM)):
+        process = subprocess.Popen(command + extra, env=environment, stderr=subprocess.PIPE, text=True)
+        reached = until_checkpoint(process, reached)
+        process.send_signal(kind)
+        process.communicate(timeout=60)
+        assert process.returncode == (-9 if kind == signal.SIGKILL else 0)
+    rows = [int(row["step"]) for row in csv.DictReader((tmp_path / "run" / "log.csv").open())]
+    assert rows == list(range(1, len(rows) + 1)), "no step is missing or twice in the log"
+
+
+def test_dry_run_prints_settings_and_costs_without_data(capsys):
+    assert main(["pretrain", "--set", "steps=15000", "batch=2", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "steps                15000" in out and "parameters           1.34 M" in out
+    assert "memory               about" in out and "clips/s measured" in out
 
 
 @pytest.mark.parametrize(
@@ -75,8 +170,11 @@ def test_dry_run_prints_the_recipe_without_data(capsys):
         (["pretrain"], "say -o runs/NAME"),
         (["pretrain", "--set", "steps", "-o", "x"], "expected KEY=VALUE"),
         (["pretrain", "--recipe", "nanno", "--dry-run"], "did you mean 'nano'"),
+        (["pretrain", "--data", "/nowhere/manifest.csv", "-o", "/nowhere/run"], "there is no manifest"),
         (["localize", "--data", "/nowhere"], "has no folder 'scenes'"),
         (["release", "/nowhere/checkpoint.pt", "-o", "x"], "there is no checkpoint"),
+        (["ablate", "table9", "-o", "/nowhere/x"], "accepted are table1"),
+        (["index", "/nowhere", "-o", "x.csv"], "there is no folder or file"),
     ],
 )
 def test_a_wrong_call_is_one_line(arguments, message, capsys):

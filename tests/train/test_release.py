@@ -1,18 +1,19 @@
+from dataclasses import asdict
+
 import pytest
 import torch
 
 from cmac_hub.errors import CheckpointError
 from cmac_hub.hub import build
-from cmac_hub.train.pretrain import save
+from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.release import load_checkpoint, release
 
 
 @pytest.fixture
 def checkpoint(tiny, tmp_path):
-    path = tmp_path / "checkpoint.pt"
-    save(path, Recipe(steps=99), tiny, torch.optim.AdamW(tiny.parameters()), torch.Generator(), step=7)
-    return path
+    state = {"recipe": asdict(Recipe(steps=99)), "config": tiny.config.to_dict(), "step": 7, "model": tiny.state_dict()}
+    return Checkpoints(tmp_path / "run").save(state, 7)
 
 
 def test_a_release_is_the_network_and_says_how_it_was_made(checkpoint, tiny, tmp_path):

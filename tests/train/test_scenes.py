@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cmac_hub.train.data import HARD
 from cmac_hub.train.library import SAMPLE_RATE, Library, Thing
+from cmac_hub.train.scene_pairs import HARD
 from cmac_hub.train.scenes import SceneSettings, compose
 
 

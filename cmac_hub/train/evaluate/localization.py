@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from cmac_hub.config import CMACConfig
 from cmac_hub.model import CMAC
-from cmac_hub.train.data import CURRICULA
 from cmac_hub.train.library import Library
+from cmac_hub.train.scene_pairs import CURRICULA
 from cmac_hub.train.scenes import Scene, compose
 from cmac_hub.train.splits import Split
 

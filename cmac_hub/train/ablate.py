@@ -1,0 +1,133 @@
+"""`train ablate`: the rows of one table of the paper, each trained alike, some seeds each, and what came out.
+
+    python -m cmac_hub.train ablate table1 --base nano --set steps=300 --seeds 0 1 2 --data DATA -o runs/table1
+
+A row is a recipe of `recipes/ablation/`. With `--base` its own keys are laid over that recipe instead of the paper's
+settings. Every run is a run folder of its own, so a second call goes on where the first one stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmac_hub.train.checkpoint import Checkpoints
+from cmac_hub.train.pretrain import pretrain
+from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, read
+from cmac_hub.train.runlog import write_json
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: its recipe, and the paper's top-1 accuracy on UCF101 and HMDB51."""
+
+    recipe: str
+    title: str
+    ucf101: float | None = None
+    hmdb51: float | None = None
+
+
+TABLES: dict[str, tuple[Row, ...]] = {
+    "table1": (
+        Row("", "Scratch", 73.2, 23.7),
+        Row("single_modality", "Single Modality", 82.5, 47.3),
+        Row("without_lcl", "CMAC w/o Lcl", 76.4, 25.1),
+        Row("without_lac", "CMAC w/o Lac", 85.5, 56.4),
+        Row("base", "CMAC", 87.2, 57.8),
+    ),
+    "table2": (
+        Row("none_1", "None, 1 scale", 85.8, 57.0),
+        Row("softmax_1", "softmax, 1 scale", 86.6, 57.4),
+        Row("cosine_1", "cosine, 1 scale", 87.0, 57.6),
+        Row("cosine_2", "cosine, 2 scales", 87.2, 57.9),
+        Row("cosine_3", "cosine, 3 scales", 86.9, 57.8),
+    ),
+    "table3": (
+        Row("cross_only", "neither", 86.5, 57.0),
+        Row("base", "w/i Neg", 87.2, 57.8),
+        Row("within_positives", "w/i Pos", 86.2, 56.4),
+        Row("within_both", "w/i Neg and Pos", 86.7, 57.5),
+    ),
+    "lambda": (
+        Row("without_lac", "lambda 0", 85.5),
+        Row("lambda_0.5", "lambda 0.5"),
+        Row("lambda_1", "lambda 1"),
+        Row("lambda_1.5", "lambda 1.5", 87.2),
+        Row("lambda_2", "lambda 2"),
+    ),
+    "heads": (Row("base", "shared head"), Row("separate_heads", "separate heads")),
+}
+"""The paper's tables and Fig. 4, of which the text gives the end points; "heads" is our own."""
+
+MEASURED = ("contrastive", "consistency", "accuracy")
+"""Of the last line of a run's log; accuracy is retrieval among the negatives."""
+
+
+def row_recipe(row: Row, base: str | None, overrides: dict[str, Any]) -> Recipe:
+    """The recipe of one row: the paper's, or its own keys over `base`."""
+    if base is None:
+        return load_recipe(f"ablation/{row.recipe}", **overrides)
+    own = {} if row.recipe == "base" else read(f"ablation/{row.recipe}")
+    own = {key: value for key, value in own.items() if key != "extends"}
+    return load_recipe(base, **{"name": f"{base}/{row.recipe}", **own, **overrides})
+
+
+def ablate(
+    table: str,
+    data: Path | None,
+    folder: Path,
+    *,
+    base: str | None = None,
+    seeds: tuple[int, ...] = (0,),
+    overrides: dict[str, Any] | None = None,
+    progress: bool = True,
+) -> str:
+    """Trains what is not trained yet, and writes `results.csv`, `table.md` and `table.json` into the folder.
+
+    Returns:
+        the table in Markdown.
+
+    Raises:
+        RecipeError: an unknown table, or a recipe that is not valid.
+    """
+    if table not in TABLES:
+        raise RecipeError(f"unknown table {table!r}; accepted are {', '.join(TABLES)}")
+    results: list[dict[str, Any]] = []
+    for row in TABLES[table]:
+        if not row.recipe:
+            continue
+        for seed in seeds:
+            recipe = row_recipe(row, base, {**(overrides or {}), "seed": seed})
+            run = folder / f"{row.recipe}_seed{seed}"
+            pretrain(recipe, data, run, resume=Checkpoints(run).latest() is not None, progress=progress)
+            with (run / "log.csv").open(newline="") as file:
+                last = list(csv.DictReader(file))[-1]
+            results.append({"row": row.title, "seed": seed, **{name: float(last[name]) for name in MEASURED}})
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["row", "seed", *MEASURED])
+        writer.writeheader()
+        writer.writerows(results)
+    write_json(folder / "table.json", {"table": table, "base": base, "overrides": overrides, "results": results})
+    text = as_table(table, results)
+    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
+    return text
+
+
+def as_table(table: str, results: list[dict[str, Any]]) -> str:
+    """Mean and standard deviation over seeds. The paper's columns are another experiment: top-1 after finetuning."""
+    lines = ["| | " + " | ".join(MEASURED) + " | seeds | the paper: UCF101 | the paper: HMDB51 |"]
+    lines.append("| --- " * (len(MEASURED) + 4) + "|")
+    for row in TABLES[table]:
+        own = [one for one in results if one["row"] == row.title]
+        cells = []
+        for name in MEASURED:
+            values = [one[name] for one in own]
+            spread = f" +- {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.3f}{spread}" if values else "-")
+        paper = ["" if value is None else f"{value:.1f}" for value in (row.ucf101, row.hmdb51)]
+        lines.append(f"| {row.title} | " + " | ".join([*cells, str(len(own)), *paper]) + " |")
+    return "\n".join(lines)

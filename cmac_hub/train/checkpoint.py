@@ -1,0 +1,101 @@
+"""Training checkpoints: `RUN/checkpoints/step_00000250.pt`, the latest few and the best, each complete or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cmac_hub.errors import CheckpointError, CMACError
+
+FREE = {"name", "about", "steps", "epochs", "warmup_epochs", "decay_steps", "workers", "log_every"}
+FREE |= {"checkpoint_every", "keep", "epoch_clips", "broken_share"}
+"""Recipe keys that may differ between the parts of one run."""
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        run: the run's folder.
+        keep: how many of the latest stay.
+    """
+
+    def __init__(self, run: Path, keep: int = 2) -> None:
+        self.folder, self.keep = run / "checkpoints", keep
+
+    def latest(self) -> Path | None:
+        """The newest, or None."""
+        found = sorted(self.folder.glob("step_*.pt"))
+        return found[-1] if found else None
+
+    def save(self, state: dict[str, Any], step: int, *, best: bool = False) -> Path:
+        """Writes one, moves it to its name when it is complete, and removes those that are too old.
+
+        Args:
+            state: what `torch.load(weights_only=True)` can read again.
+            step: steps done.
+            best: also keep it as `best.pt`.
+
+        Raises:
+            CMACError: the disk is full or cannot be written; the older checkpoints stay.
+        """
+        path = self.folder / f"step_{step:08d}.pt"
+        temporary = path.with_name(f".{path.name}.part")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            torch.save(state, temporary)
+            os.replace(temporary, path)
+            if best:
+                shutil.copyfile(path, temporary)
+                os.replace(temporary, self.folder / "best.pt")
+        except (OSError, RuntimeError) as error:
+            temporary.unlink(missing_ok=True)
+            reason = str(error).splitlines()[0]
+            kept = self.latest()
+            raise CMACError(
+                f"{path} could not be written ({reason}); "
+                + (f"{kept} is the last good one" if kept else "free some space")
+            ) from error
+        for old in sorted(self.folder.glob("step_*.pt"))[: -self.keep]:
+            old.unlink()
+        return path
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The state that `Checkpoints.save` wrote; a run folder stands for its best, or else its latest checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or it is no training checkpoint.
+    """
+    if path.is_dir():
+        best, latest = path / "checkpoints" / "best.pt", Checkpoints(path).latest()
+        path = best if best.exists() else latest or path
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}; give a run folder, or one of its checkpoints/*.pt")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if not {"recipe", "config", "step", "model"} <= state.keys():
+            raise KeyError("it lacks some of recipe, config, step, model")
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is no training checkpoint of this package ({reason})") from error
+    return state
+
+
+def check_same_run(path: Path, state: dict[str, Any], recipe: dict[str, Any], config: dict[str, Any]) -> None:
+    """Raises CheckpointError for a checkpoint of another architecture, or of a recipe that differs where it matters."""
+    if state["config"] != config:
+        raise CheckpointError(
+            f"{path} holds architecture {state['config']['name']!r} with other numbers than the recipe's "
+            f"{config['name']!r}; choose another output folder"
+        )
+    for key, value in recipe.items():
+        if key not in FREE and key in state["recipe"] and state["recipe"][key] != value:
+            raise CheckpointError(
+                f"{path} was trained with {key} = {state['recipe'][key]!r}, now it is {value!r}; "
+                "set it back, or choose another output folder"
+            )

@@ -1,0 +1,108 @@
+"""The work of each `python -m cmac_hub.train` command; imports are inside, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from cmac_hub.errors import CMACError
+
+
+def overrides(texts: list[str]) -> dict[str, Any]:
+    """["steps=300", "bf16=false"] -> {"steps": 300, "bf16": False}; what is no JSON is text."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign:
+            raise CMACError(f"--set got {text!r}; expected KEY=VALUE")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def index(options: argparse.Namespace) -> int:
+    """Writes a manifest, and says what was left out and why."""
+    from cmac_hub.train.index import index as write_manifest
+    from cmac_hub.train.layouts import find_candidates
+
+    counts = write_manifest(find_candidates(options.source, options.videos), options.output, workers=options.workers)
+    print(f"{options.output}: {counts['']} of {counts.total()} videos")
+    for reason, count in counts.most_common():
+        if reason:
+            print(f"  {count} left out: {reason}")
+    if not counts[""]:
+        raise CMACError(f"no video can be trained on; see {options.output.with_suffix('.skipped.csv')}")
+    return 0
+
+
+def pretrain(options: argparse.Namespace) -> int:
+    """Trains, or prints what training would be."""
+    from cmac_hub.train.recipe import RecipeError, load_recipe
+
+    recipe = load_recipe(options.recipe, **overrides(options.set))
+    if options.dry_run:
+        from cmac_hub.train.estimate import describe, estimate
+
+        for key, setting in dataclasses.asdict(recipe).items():
+            print(f"{key:<20} {setting}")
+        print(describe(recipe, estimate(recipe, options.device or "cpu")))
+        return 0
+    if options.output is None:
+        raise RecipeError("no run folder was given; say -o runs/NAME")
+    import torch
+
+    from cmac_hub.train.distributed import join_world
+    from cmac_hub.train.pretrain import pretrain as train
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with join_world(options.device) as world:
+        train(recipe, options.data, options.output, resume=options.resume, world=world)
+    return 0
+
+
+def ablate(options: argparse.Namespace) -> int:
+    """Trains the rows of a table and prints it."""
+    from cmac_hub.train.ablate import ablate as train_table
+
+    print(
+        train_table(
+            options.table,
+            options.data,
+            options.output,
+            base=options.base,
+            seeds=tuple(options.seeds),
+            overrides=overrides(options.set),
+        )
+    )
+    return 0
+
+
+def localize(options: argparse.Namespace) -> int:
+    """Prints pointing accuracies as a table."""
+    from cmac_hub.hub import load_model
+    from cmac_hub.train.evaluate.localization import as_table, evaluate
+    from cmac_hub.train.release import load_checkpoint
+
+    path = Path(options.model)
+    trained = path.suffix == ".pt" or (path / "checkpoints").is_dir()
+    model = load_checkpoint(path)[0] if trained else load_model(options.model)
+    report = evaluate(model, options.data, options.split, options.scenes)
+    if options.output:
+        options.output.write_text(json.dumps(report, indent=2) + "\n")
+    print(as_table(report))
+    return 0
+
+
+def release(options: argparse.Namespace) -> int:
+    """Writes a folder that users load."""
+    from cmac_hub.train.release import release as write_release
+
+    write_release(options.checkpoint, options.output, options.data, options.note)
+    print(options.output)
+    return 0

@@ -1,0 +1,75 @@
+"""Several processes that train one network: `torchrun --nproc-per-node 8 -m cmac_hub.train pretrain ...`.
+
+Plain DistributedDataParallel, because what is special here (keys gathered for the bank, negatives gathered with their
+gradient) has to be said by hand anyway, and one loop stays readable without another library's wrappers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.nn.functional import all_gather
+
+
+class World(NamedTuple):
+    """This process among all."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+    def gather(self, values: Tensor) -> Tensor:
+        """(N, ...) of this process -> (size * N, ...) of all, in the order of ranks, without gradient."""
+        if self.size == 1:
+            return values
+        parts = [torch.empty_like(values) for _ in range(self.size)]
+        dist.all_gather(parts, values.contiguous())
+        return torch.cat(parts)
+
+    def gather_with_gradient(self, values: Tensor) -> Tensor:
+        """As `gather`, and gradients flow back to the process that a row is from."""
+        return values if self.size == 1 else torch.cat(list(all_gather(values.contiguous())))
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean over all processes of a tensor without gradient."""
+        if self.size == 1:
+            return value
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total / self.size
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so: all take the same turn."""
+        return bool(self.mean(torch.tensor(float(flag), device=self.device)) > 0) if self.size > 1 else flag
+
+
+@contextmanager
+def join_world(device: str | None = None) -> Iterator[World]:
+    """Joins the processes that torchrun started, if it did, and leaves them at the end.
+
+    Args:
+        device: "cpu", "cuda", ...; None takes a GPU where there is one, each process its own.
+    """
+    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    kind = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if kind.type == "cuda" and kind.index is None:
+        kind = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    if size == 1:
+        yield World(0, 1, kind)
+        return
+    dist.init_process_group("nccl" if kind.type == "cuda" else "gloo")
+    try:
+        yield World(rank, size, kind)
+    finally:
+        dist.destroy_process_group()

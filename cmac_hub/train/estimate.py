@@ -1,0 +1,96 @@
+"""What a recipe will cost: parameters, memory, time; measured on one clip and multiplied, without any data."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from cmac_hub.model import CMAC
+from cmac_hub.train.objective import objective
+from cmac_hub.train.pretrain import set_training
+from cmac_hub.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one process that runs the whole batch."""
+
+    parameters: int
+    clip_bytes: int
+    """Saved for the backward pass, a clip."""
+    state_bytes: int
+    """Weights, gradients, optimiser, momentum network and bank."""
+    clip_seconds: float
+    """Forward and backward of a clip, momentum network included."""
+    clips: int
+    """How many it was measured on at once."""
+    device: str
+
+
+def estimate(recipe: Recipe, device: str = "cpu") -> Estimate:
+    """Runs two clips through the network of a recipe, forward and back, then as many as fit in a gibibyte."""
+    torch.manual_seed(0)
+    model = CMAC(recipe.config).to(device)
+    set_training(model, recipe)
+    saved: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        seconds = _step(recipe, model, 2, device)
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    clip_bytes = sum(size for pointer, size in saved.items() if pointer not in own) // 2
+    clips = max(2, min(recipe.batch // recipe.accumulate, 2**30 // clip_bytes))
+    for _ in range(2):
+        seconds = _step(recipe, model, clips, device)
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    copies = 2 + (1 if recipe.optimizer == "sgd" else 2) + (1 if recipe.bank else 0)
+    return Estimate(
+        parameters=sum(p.numel() for p in model.parameters()),
+        clip_bytes=clip_bytes,
+        state_bytes=copies * weights + recipe.bank * recipe.config.attention.embedding * 2 * 4,
+        clip_seconds=seconds / clips,
+        clips=clips,
+        device=device,
+    )
+
+
+def _step(recipe: Recipe, model: CMAC, clips: int, device: str) -> float:
+    """Seconds of a step without optimiser and data."""
+    visual, audio = recipe.config.visual, recipe.config.audio
+    frames = torch.zeros(clips, visual.frames, visual.size, visual.size, 3, dtype=torch.uint8)
+    sounds = torch.zeros(clips, round(recipe.config.window * audio.sample_rate))
+    since = time.perf_counter()
+    inputs = model.prepare(frames, sounds)
+    with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.bf16):
+        output = model(*inputs)
+        loss = objective(output, torch.arange(clips, device=device), temperature=recipe.temperature).total
+        if recipe.bank:
+            with torch.no_grad():
+                model(*inputs)
+    loss.backward()
+    loss.item()
+    return time.perf_counter() - since
+
+
+def describe(recipe: Recipe, found: Estimate, processes: int = 1) -> str:
+    """The estimate in lines for people."""
+    micro = recipe.batch // recipe.accumulate // processes
+    steps = recipe.total_steps()
+    hours = steps * recipe.batch * found.clip_seconds / processes / 3600
+    memory = (found.state_bytes + micro * found.clip_bytes) / 2**30
+    lines = {
+        "steps": f"{steps}, of {recipe.batch} clips ({recipe.epoch_steps()} an epoch of {recipe.epoch_clips} videos)"
+        if not recipe.steps
+        else f"{steps}, of {recipe.batch} clips",
+        "parameters": f"{found.parameters / 1e6:.2f} M",
+        "memory": f"about {memory:.1f} GiB a process: {found.state_bytes / 2**20:.0f} MiB of weights, optimiser and "
+        f"bank, {micro} clips of {found.clip_bytes / 2**20:.0f} MiB",
+        "time": f"about {hours:.1f} h for {processes} process(es) on this machine's {found.device}: "
+        f"{1 / found.clip_seconds:.1f} clips/s measured on {found.clips} clips, data not counted",
+    }
+    return "\n".join(f"{name:<20} {value}" for name, value in lines.items())

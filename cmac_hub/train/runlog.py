@@ -1,0 +1,110 @@
+"""What a run writes down: its settings and surroundings once, a line of figures every few steps."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FIGURES = ["loss", "contrastive", "consistency", "accuracy", "spread", "guidance_mean", "guidance_std"]
+COLUMNS = ["step", *FIGURES, "learning_rate", "clips_per_second", "waiting_share", "replaced"]
+
+
+def environment() -> dict[str, str]:
+    """Versions, device and git revision, for whoever wants to repeat the run."""
+    packages = ("cmac-hub", "torch", "torchvision", "torchaudio", "av", "numpy", "pillow")
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    asked = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    found["git_revision"] = asked.stdout.strip() or "unknown"
+    return found
+
+
+class RunLog:
+    """Means of figures over some steps -> `log.csv`, and TensorBoard where it is installed.
+
+    Args:
+        run: the run's folder.
+        step: steps already done; later lines of a broken-off run are dropped.
+    """
+
+    def __init__(self, run: Path, step: int) -> None:
+        self._path = run / "log.csv"
+        kept = []
+        if self._path.exists():
+            with self._path.open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= step]
+        self._file = self._path.open("w", newline="")
+        self._csv = csv.DictWriter(self._file, COLUMNS, extrasaction="ignore", restval="")
+        self._csv.writeheader()
+        self._csv.writerows(kept)
+        self._file.flush()
+        self._board = _tensorboard(run)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._sums: dict[str, float] = dict.fromkeys(FIGURES, 0.0)
+        self._steps, self._clips, self._replaced, self._waited, self._since = 0, 0, 0, 0.0, time.perf_counter()
+
+    def add(self, figures: dict[str, Tensor], clips: int, replaced: int, waited: float) -> None:
+        """One step.
+
+        Args:
+            figures: a scalar for each of `FIGURES`.
+            clips: of all processes.
+            replaced: broken videos.
+            waited: seconds that the step waited for data.
+        """
+        for name, value in figures.items():
+            self._sums[name] += float(value)
+        self._steps, self._clips = self._steps + 1, self._clips + clips
+        self._replaced, self._waited = self._replaced + replaced, self._waited + waited
+
+    def write(self, step: int, learning_rate: float) -> dict[str, Any]:
+        """Writes the means since the last line and begins anew. Returns the line."""
+        seconds = max(1e-9, time.perf_counter() - self._since)
+        row: dict[str, Any] = {name: round(value / max(1, self._steps), 5) for name, value in self._sums.items()}
+        row |= {"step": step, "learning_rate": f"{learning_rate:.3e}", "replaced": self._replaced}
+        row |= {"clips_per_second": round(self._clips / seconds, 1), "waiting_share": round(self._waited / seconds, 3)}
+        self._csv.writerow(row)
+        self._file.flush()
+        if self._board is not None:
+            for name in COLUMNS[1:]:
+                self._board.add_scalar(name, float(row[name]), step)
+        self._restart()
+        return row
+
+    def close(self) -> None:
+        """Closes the files."""
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _tensorboard(run: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(run / "tensorboard"))
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """An indented JSON file."""
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

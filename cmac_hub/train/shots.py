@@ -1,0 +1,72 @@
+"""Real shots in memory, a few of which are mixed among the composed scenes."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from cmac_hub.errors import MediaError
+from cmac_hub.media import windows
+from cmac_hub.train.library import SAMPLE_RATE
+from cmac_hub.train.splits import load_splits
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One real shot in memory at 16 frames and 16 000 samples a second, from one instant on."""
+
+    frames_THWC: np.ndarray
+    waveform: np.ndarray
+
+    RATE = 16
+
+
+def load_shots(root: Path, size: int, *, progress: bool = True) -> list[Shot]:
+    """The training groups of `root/clips` that have sound, short side a quarter larger than `size`."""
+    folder = Path(root) / "clips"
+    shots: list[Shot] = []
+    splits = load_splits()
+    if not (folder / "clips.csv").exists():
+        return shots
+    rows = [r for r in csv.DictReader((folder / "clips.csv").open(newline="")) if r["file"]]
+    rows = [r for r in rows if splits.split_of("clip_group", r["group"]) == "train"]
+    for row in tqdm(rows, disable=not progress, desc="real shots", unit="shot"):
+        try:
+            cut = windows(
+                folder / row["file"],
+                window=0.5,
+                hop=0.5,
+                frames=Shot.RATE // 2,
+                size=size * 5 // 4,
+                sample_rate=SAMPLE_RATE,
+            )
+            parts = [w for w in cut if not w.padded]
+        except MediaError:
+            continue
+        pictures = [w.frames for w in parts if w.frames is not None]
+        sounds = [w.waveform for w in parts if w.waveform is not None]
+        if len(pictures) >= 2 and len(sounds) == len(pictures) and np.abs(np.concatenate(sounds)).max() > 1e-3:
+            shots.append(Shot(np.concatenate(pictures), np.concatenate(sounds)))
+    return shots
+
+
+def cut_shot(shot: Shot, rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """A random second, square cut, flip and colour of one shot: (T, H, W, 3) uint8 and (n,) float32."""
+    start = int(rng.integers(len(shot.frames_THWC) - Shot.RATE + 1))
+    picked = start + ((np.arange(frames) + 0.5) / frames * Shot.RATE).astype(int)
+    height, width = shot.frames_THWC.shape[1:3]
+    side = int(rng.uniform(0.65, 1) * min(height, width))
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    cut = shot.frames_THWC[picked, top : top + side, left : left + side]
+    cut = cut[:, :, ::-1] if rng.random() < 0.5 else cut
+    clip = np.stack([np.asarray(Image.fromarray(f).resize((size, size), Image.Resampling.BILINEAR)) for f in cut])
+    gain, offset = rng.uniform(0.7, 1.3, 3) * rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
+    clip = np.clip(clip * gain + offset, 0, 255).astype(np.uint8)
+    first = start * SAMPLE_RATE // Shot.RATE
+    sound = shot.waveform[first : first + SAMPLE_RATE] * 10 ** (rng.uniform(-12, 3) / 20)
+    return clip, np.clip(sound, -1, 1).astype(np.float32)

@@ -1,0 +1,45 @@
+import csv
+
+import pytest
+
+from cmac_hub.config import ARCHITECTURES
+from cmac_hub.train import pretrain as loop
+from cmac_hub.train.ablate import TABLES, ablate, row_recipe
+from cmac_hub.train.recipe import load_recipe
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_row_is_a_recipe_in_the_papers_settings_and_over_another(table):
+    for row in TABLES[table]:
+        if row.recipe:
+            assert row_recipe(row, None, {"seed": 3}) == load_recipe(f"ablation/{row.recipe}", seed=3)
+            over = row_recipe(row, "nano", {"steps": 5})
+            assert (over.architecture, over.steps, over.batch) == ("cmac-nano", 5, 64)
+    full = {"base": 1.5, "without_lac": 0.0, "lambda_2": 2.0}
+    for row in TABLES[table]:
+        if row.recipe in full:
+            assert row_recipe(row, "nano", {}).consistency_weight == full[row.recipe]
+
+
+def test_a_table_is_trained_once_and_written(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
+    monkeypatch.setattr(loop, "stop_on_signals", list)
+    changes = {"architecture": "tiny", "steps": 2, "batch": 4, "workers": 0, "drawn_clips": 100}
+    how = {"base": "nano", "seeds": (0, 1), "overrides": changes, "progress": False}
+    text = ablate("heads", None, tmp_path, **how)
+    assert "| shared head |" in text and " +- " in text and text.count("\n") == 3
+    with (tmp_path / "results.csv").open() as file:
+        assert [(row["row"], row["seed"]) for row in csv.DictReader(file)] == [
+            ("shared head", "0"), ("shared head", "1"), ("separate heads", "0"), ("separate heads", "1"),
+        ]  # fmt: skip
+    trained = (tmp_path / "base_seed0" / "checkpoints" / "best.pt").stat().st_mtime_ns
+    assert ablate("heads", None, tmp_path, **how) == text
+    assert (tmp_path / "base_seed0" / "checkpoints" / "best.pt").stat().st_mtime_ns == trained
+
+
+def test_the_papers_figures_stand_apart():
+    from cmac_hub.train.ablate import as_table
+
+    text = as_table("table1", [])
+    assert text.splitlines()[0].endswith("| the paper: UCF101 | the paper: HMDB51 |")
+    assert text.splitlines()[-1] == "| CMAC | - | - | - | 0 | 87.2 | 57.8 |"

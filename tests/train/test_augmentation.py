@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+
+from cmac_hub.train.augmentation import ClipAugmentation, augment_spectrograms, flip_and_gain, warp_time
+
+
+def test_a_crop_is_square_alike_for_all_frames_and_given_by_its_generator():
+    frames = np.repeat(np.random.default_rng(0).integers(0, 256, (1, 40, 64, 3), np.uint8), 4, 0)
+    change = ClipAugmentation(32, jitter=True)
+    one, two = (change(frames, np.random.default_rng(7)) for _ in range(2))
+    assert one.shape == (4, 32, 32, 3) and one.dtype == torch.uint8 and one.is_contiguous()
+    assert torch.equal(one, two)
+    assert all(torch.equal(one[0], one[t]) for t in range(4)), "one crop, one flip, one colour for the clip"
+    assert not torch.equal(one, change(frames, np.random.default_rng(8)))
+
+
+def test_crops_keep_between_the_whole_short_side_and_four_fifths_of_it():
+    ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None, None], (1, 200, 200, 3)).copy()
+    spans = []
+    for seed in range(40):
+        rows = ClipAugmentation(50)(ramp, np.random.default_rng(seed))[0, :, 0, 0].int()
+        spans.append(int(rows.max() - rows.min()))
+    assert min(spans) >= 200 / 1.25 - 8 and max(spans) <= 200
+    assert max(spans) - min(spans) > 20
+
+
+def test_augmentation_depends_on_the_seed_alone():
+    spectrograms = torch.randn(3, 1, 20, 50)
+    how = {"time_warp": 5, "mask_share": 0.2}
+    one = augment_spectrograms(spectrograms, seed=4, **how)
+    torch.rand(10)
+    before = torch.random.get_rng_state()
+    assert torch.equal(one, augment_spectrograms(spectrograms, seed=4, **how))
+    assert torch.equal(before, torch.random.get_rng_state()), "the global generator is left alone"
+    assert not torch.equal(one, augment_spectrograms(spectrograms, seed=5, **how))
+    assert torch.equal(spectrograms, augment_spectrograms(spectrograms, seed=4, time_warp=0, mask_share=0.0))
+
+
+def test_masks_cover_at_most_their_share():
+    ones = torch.ones(6, 1, 40, 100)
+    masked = augment_spectrograms(ones, seed=0, time_warp=0, mask_share=0.25)[:, 0]
+    for one in masked:
+        assert (one == 0).all(1).sum() <= 10 and (one == 0).all(0).sum() <= 25
+    assert (masked == 0).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_warp_moves_moments_by_its_window_at_most_and_keeps_their_order(seed):
+    torch.manual_seed(seed)
+    ramp = torch.arange(60.0).expand(4, 1, 3, 60).contiguous()
+    warped = warp_time(ramp, 6)
+    moved = (warped - ramp).abs().amax((1, 2, 3))
+    assert (moved <= 6 + 1e-4).all() and (moved > 0.05).any()
+    assert (warped.diff(dim=3) > 0).all()
+    torch.testing.assert_close(warped[..., 0], ramp[..., 0])
+    torch.testing.assert_close(warped[..., -1], ramp[..., -1])
+
+
+def test_too_short_a_spectrogram_is_not_warped():
+    tiny = torch.randn(2, 1, 4, 4)
+    assert torch.equal(warp_time(tiny, 8), tiny)
+
+
+def test_a_second_look_keeps_shape_and_range():
+    frames = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
+    seen, heard = flip_and_gain(frames, torch.rand(100) * 2 - 1, np.random.default_rng(0))
+    assert seen.shape == frames.shape and seen.dtype == torch.uint8
+    assert heard.shape == (100,) and heard.abs().max() <= 1

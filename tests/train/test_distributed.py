@@ -1,0 +1,54 @@
+"""Two processes (gloo) against one: the same run, since every row, key and gradient is shared out or gathered.
+
+PyTorch's synchronised batch norm refuses CPU tensors, so batch norms are frozen here.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from cmac_hub.train.checkpoint import read_checkpoint
+from cmac_hub.train.distributed import World
+
+SETTINGS = ["batch=8", "steps=6", "log_every=1", "drawn_clips=1000", "workers=0", "bf16=false", "optimizer=sgd"]
+SETTINGS += ["learning_rate=0.1", "warmup_steps=1", "decay_steps=1", "frozen_batch_norm=true"]
+
+
+def run(folder, processes, extra):
+    command = ["-m", "cmac_hub.train", "pretrain", "--device", "cpu", "--threads", "1"]
+    command += ["--set", *SETTINGS, *extra, "-o", str(folder)]
+    if processes > 1:
+        command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *command]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with (folder / "log.csv").open() as file:
+        return list(csv.DictReader(file)), read_checkpoint(folder)
+
+
+@pytest.mark.parametrize("extra", [["bank=0"], ["bank=15", "momentum=0.9", "accumulate=2"]], ids=["batch", "bank"])
+def test_two_processes_train_as_one(tmp_path, extra):
+    one, first = run(tmp_path / "one", 1, extra)
+    two, second = run(tmp_path / "two", 2, extra)
+    # Without a bank, a micro-batch would be another set of negatives; with one it is not.
+    for name in ("loss", "contrastive", "consistency", "accuracy"):
+        for a, b in zip(one, two, strict=True):
+            assert float(a[name]) == pytest.approx(float(b[name]), rel=2e-3, abs=2e-4), (name, a["step"])
+    assert len({row["loss"] for row in one}) == 6, "it learns: no two losses are alike"
+    for name, tensor in first["model"].items():
+        torch.testing.assert_close(second["model"][name], tensor, rtol=2e-3, atol=2e-4, msg=name)
+    if first["bank"] is not None:
+        assert torch.equal(first["bank"]["video_K"], second["bank"]["video_K"])
+        torch.testing.assert_close(first["bank"]["visual_KD"], second["bank"]["visual_KD"], rtol=2e-3, atol=2e-3)
+
+
+def test_a_world_of_one_needs_no_network():
+    world, rows = World(), torch.arange(3.0)
+    assert world.gather(rows) is rows and world.gather_with_gradient(rows) is rows and world.mean(rows) is rows
+    assert world.first and world.any(True) and not world.any(False)

@@ -1,0 +1,74 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
+from cmac_hub.train.objective import Keys
+
+
+def keys(count, start=0):
+    """Rows that tell their own number."""
+    rows = torch.arange(start, start + count, dtype=torch.float32)[:, None].repeat(1, 2)
+    return Keys(rows, -rows)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 9), st.lists(st.integers(1, 12), max_size=8))
+def test_the_bank_is_the_tail_of_all_that_was_pushed(size, batches):
+    bank, seen = MemoryBank(size, 2), []
+    for count in batches:
+        bank.push(keys(count, len(seen)), torch.arange(len(seen), len(seen) + count))
+        seen += range(len(seen), len(seen) + count)
+    kept = bank.negatives()
+    there = kept.video >= 0
+    assert sorted(kept.video[there].tolist()) == seen[-size:]
+    assert len(bank) == min(size, len(seen))
+    assert torch.equal(kept.visual[there, 0], kept.video[there].float())
+    assert torch.equal(kept.audio[there, 1], -kept.video[there].float())
+
+
+def test_a_bank_survives_a_checkpoint_and_goes_on():
+    one, two = MemoryBank(5, 2), MemoryBank(5, 2)
+    one.push(keys(3), torch.arange(3))
+    two.load_state_dict(one.state_dict())
+    for bank in (one, two):
+        bank.push(keys(4, 3), torch.arange(3, 7))
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, two.state_dict()[name])
+
+
+def test_negatives_are_a_copy():
+    bank = MemoryBank(2, 2)
+    before = bank.negatives()
+    bank.push(keys(2), torch.arange(2))
+    assert before.video.tolist() == [-1, -1] and before.visual.abs().sum() == 0
+
+
+def test_an_empty_bank_is_refused():
+    with pytest.raises(ValueError, match="size is 0"):
+        MemoryBank(0, 2)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_copy_follows_slowly_and_gives_the_same_keys_at_first(tiny_config, shared):
+    import dataclasses
+
+    from cmac_hub.model import CMAC
+
+    attention = dataclasses.replace(tiny_config.attention, shared_head=shared)
+    model = CMAC(dataclasses.replace(tiny_config, attention=attention)).eval()
+    copy = MomentumNetwork(model, momentum=0.9).eval()
+    clips, spectrograms = torch.randn(2, 3, 8, 32, 32), torch.randn(2, 1, 64, 100)
+    output, made = model(clips, spectrograms), copy(clips, spectrograms)
+    torch.testing.assert_close(made.visual, output.visual.embedding)
+    torch.testing.assert_close(made.audio, output.audio.embedding)
+    assert not any(p.requires_grad for p in copy.parameters())
+
+    before = {name: p.clone() for name, p in copy.named_parameters()}
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1.0)
+    copy.update(model)
+    for name, parameter in copy.named_parameters():
+        torch.testing.assert_close(parameter, before[name] + 0.1, msg=name)

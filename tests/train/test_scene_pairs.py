@@ -1,0 +1,67 @@
+import dataclasses
+
+import numpy as np
+import torch
+
+from cmac_hub.train.recipe import Recipe
+from cmac_hub.train.scene_pairs import ScenePairs
+from cmac_hub.train.shots import Shot, cut_shot, load_shots
+
+RECIPE = Recipe(architecture="cmac-nano", drawn_clips=8, easy_clips=16)
+
+
+def test_a_pair_depends_on_its_number_alone():
+    one, two = ScenePairs(RECIPE, None), ScenePairs(RECIPE, None)
+    for index in (5, 40, 5):
+        for a, b in zip(one.pair(index), two.pair(index), strict=True):
+            assert torch.equal(torch.as_tensor(a), torch.as_tensor(b))
+    assert not torch.equal(one.pair(5).frames, one.pair(6).frames)
+
+
+def test_shapes_types_and_video_numbers():
+    pair = ScenePairs(RECIPE, None).pair(3)
+    visual = RECIPE.config.visual
+    assert pair.frames.shape == (visual.frames, visual.size, visual.size, 3) and pair.frames.dtype == torch.uint8
+    assert pair.waveform.shape == (16000,) and pair.waveform.dtype == torch.float32
+    assert pair.video == 3 and pair.replaced == 0
+
+
+def test_two_views_are_two_seconds_or_two_looks_of_one_scene():
+    later = ScenePairs(dataclasses.replace(RECIPE, within_positives=True), None)
+    one, two = later.pair(3, 0), later.pair(3, 1)
+    assert one.video == two.video and one.frames.shape == two.frames.shape == (8, 64, 64, 3)
+    assert one.waveform.shape == two.waveform.shape == (16000,)
+    assert not torch.equal(one.waveform, two.waveform)
+    looks = ScenePairs(dataclasses.replace(RECIPE, cross_modal=False), None)
+    one, two = looks.pair(3, 0), looks.pair(3, 1)
+    assert one.video == two.video and not torch.equal(one.frames, two.frames)
+    cosine = torch.nn.functional.cosine_similarity(one.waveform, two.waveform, dim=0)
+    assert cosine > 0.9, "the same second"
+
+
+def test_drawings_come_first_then_photographs(shared, monkeypatch):
+    source = ScenePairs(dataclasses.replace(RECIPE, drawn_clips=20, real_share=0.0), shared, progress=False)
+    drawn = []
+    original = source._compose
+    monkeypatch.setattr(source, "_compose", lambda level, *rest: (drawn.append(level.drawn), original(level, *rest))[1])
+    for index in (0, 11, 12, 19, 20):
+        source.pair(index)
+    assert drawn == [1.0, 1.0, 0.6, 0.6, source.levels[0].drawn]
+
+
+def test_a_shot_is_cut_to_one_second_of_both_streams():
+    frames = np.zeros((48, 80, 100, 3), np.uint8)
+    frames += np.arange(48, dtype=np.uint8)[:, None, None, None]
+    shot = Shot(frames, np.repeat(np.arange(48), 1000).astype(np.float32) / 480)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        clip, sound = cut_shot(shot, rng, 64, 8)
+        assert clip.shape == (8, 64, 64, 3) and sound.shape == (16000,)
+        assert (np.diff(clip[:, 0, 0, 0].astype(int)) >= 0).all()
+        assert (np.diff(sound) >= 0).all()
+
+
+def test_real_shots_hold_as_much_sound_as_picture(shared):
+    shots = load_shots(shared, 64, progress=False)
+    assert len(shots) > 50
+    assert all(len(shot.waveform) == len(shot.frames_THWC) * 1000 for shot in shots)
