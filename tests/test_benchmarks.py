@@ -1,0 +1,16 @@
+"""The benchmark scripts run; what they measure is not a test's business."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_pretrain():
+    command = [sys.executable, "benchmarks/pretrain.py", "--steps", "1", "--set", "batch=2", "workers=0", "bank=10"]
+    done = subprocess.run([*command, "drawn_clips=1000"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[:3]] == ["data alone", "step alone", "together"]
+    done = subprocess.run([*command, "batchh=3"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "did you mean 'batch'" in done.stdout
