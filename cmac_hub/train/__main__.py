@@ -55,9 +55,11 @@ def build_parser() -> argparse.ArgumentParser:
     ablate.add_argument("-o", "--output", type=Path, required=True, help="folder of runs and table")
     ablate.set_defaults(run=commands.ablate)
 
-    localize = found.add_parser("localize", help="pointing accuracy on composed scenes, beside trivial baselines")
+    localize = found.add_parser("localize", help="does the attention point at what sounds? beside trivial baselines")
     localize.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
-    localize.add_argument("--data", type=Path, required=True)
+    localize.add_argument("--on", choices=["scenes", "clips", "vggss", "flickr"], default="scenes")
+    localize.add_argument("--data", type=Path, required=True, help="folder laid out like shared/data, or annotations")
+    localize.add_argument("--videos", type=Path, help="folder of the videos of vggss and flickr")
     localize.add_argument("--split", choices=["test", "validation"], default="test")
     localize.add_argument("--scenes", type=int, default=500, help="of each kind")
     localize.add_argument("-o", "--output", type=Path, help="a .json to write")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cmac_hub.errors import CMACError
+
+if TYPE_CHECKING:
+    from cmac_hub.model import CMAC
 
 
 def overrides(texts: list[str]) -> dict[str, Any]:
@@ -86,17 +90,41 @@ def ablate(options: argparse.Namespace) -> int:
 def localize(options: argparse.Namespace) -> int:
     """Prints pointing accuracies as a table."""
     from cmac_hub.hub import load_model
-    from cmac_hub.train.evaluate.localization import as_table, evaluate
     from cmac_hub.train.release import load_checkpoint
 
     path = Path(options.model)
     trained = path.suffix == ".pt" or (path / "checkpoints").is_dir()
     model = load_checkpoint(path)[0] if trained else load_model(options.model)
-    report = evaluate(model, options.data, options.split, options.scenes)
+    report, table = _on_scenes(model, options) if options.on == "scenes" else _on_boxes(model, options)
     if options.output:
         options.output.write_text(json.dumps(report, indent=2) + "\n")
-    print(as_table(report))
+    print(table)
     return 0
+
+
+def _on_scenes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from cmac_hub.train.evaluate.localization import as_table, evaluate
+
+    report = evaluate(model, options.data, options.split, options.scenes)
+    return report, as_table(report)
+
+
+def _on_boxes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from cmac_hub.train.evaluate import boxes
+    from cmac_hub.train.evaluate.metrics import as_table
+
+    if options.on == "clips":
+        clips = boxes.own_boxes(options.data)
+    elif options.videos is None:
+        raise CMACError(f"{options.on} needs its videos; say where they lie: --videos FOLDER")
+    else:
+        read = {"vggss": boxes.vggss_boxes, "flickr": boxes.flickr_boxes}[options.on]
+        clips = read(options.data, options.videos)
+    report = boxes.evaluate_boxes(model, clips)
+    if report["missing"]:
+        print(f"{len(report['missing'])} videos are missing or broken and not counted", file=sys.stderr)
+    scores = {name: one._asdict() for name, one in report["scores"].items()}
+    return {**report, "scores": scores}, as_table(report["scores"])
 
 
 def release(options: argparse.Namespace) -> int:

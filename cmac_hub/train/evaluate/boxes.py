@@ -1,0 +1,149 @@
+"""Localisation on real videos with boxes: the project's own boxes on shots of `clips`, VGG-SS, Flickr-SoundNet.
+
+    python -m cmac_hub.train localize --on clips --data DATA
+    python -m cmac_hub.train localize --on vggss --data vggss.json --videos FOLDER
+
+Flickr-SoundNet's and VGG-SS's readers follow the official layouts; only VGG-SS's file of boxes could be tried here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from cmac_hub.errors import CMACError, MediaError
+from cmac_hub.media import probe
+from cmac_hub.model import CMAC
+from cmac_hub.moments import Map, observe
+from cmac_hub.train.evaluate.localization import random_weights
+from cmac_hub.train.evaluate.metrics import Box, BoxScores, box_mask, rivals, score_maps
+
+SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
+
+
+@dataclass(frozen=True)
+class BoxedClip:
+    """One moment of one video, with what sounds there."""
+
+    path: Path
+    time: float | None
+    """Seconds on the container's clock; None is the middle of the file."""
+    boxes: tuple[Box, ...]
+
+
+def own_boxes(data: Path) -> list[BoxedClip]:
+    """The boxes that lie in the package, of shots in `data/clips` of groups that training never sees.
+
+    Raises:
+        CMACError: there is no folder `clips`.
+    """
+    folder = Path(data) / "clips"
+    if not folder.is_dir():
+        raise CMACError(f"{data} has no folder 'clips'; give a folder laid out like shared/data")
+    boxes: dict[tuple[str, float], list[Box]] = defaultdict(list)
+    text = (resources.files("cmac_hub.train.evaluate") / "real_boxes.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        corners = tuple(float(row[name]) for name in ("x0", "y0", "x1", "y1"))
+        boxes[row["file"], float(row["time"])].append(corners)  # type: ignore[arg-type]
+    return [BoxedClip(folder / file, time, tuple(found)) for (file, time), found in boxes.items()]
+
+
+def vggss_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
+    """The official `vggss.json` (file, bbox in shares of the picture) with videos named as in it.
+
+    Raises:
+        CMACError: the json is missing or of another form.
+    """
+    try:
+        rows = json.loads(Path(annotations).read_text(encoding="utf-8"))
+        return [BoxedClip(_find(videos, row["file"]), None, tuple(map(tuple, row["bbox"]))) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CMACError(f"{annotations} is not VGG-SS's json of 'file' and 'bbox' ({error})") from error
+
+
+def flickr_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
+    """The official folder of xml files, one a video, boxes of three annotators in pixels of 256 x 256.
+
+    Raises:
+        CMACError: the folder holds no xml, or one of another form.
+    """
+    files = sorted(Path(annotations).glob("*.xml"))
+    if not files:
+        raise CMACError(f"{annotations} holds no .xml; give Flickr-SoundNet's folder of annotations")
+    clips = []
+    for file in files:
+        try:
+            found = []
+            for box in ElementTree.parse(file).getroot().iter("bbox"):
+                # The first child names the box, the four after it are its corners.
+                found.append(tuple(int(child.text or "") / 256 for child in list(box)[-4:]))
+            clips.append(BoxedClip(_find(videos, file.stem), None, tuple(found)))  # type: ignore[arg-type]
+        except (ElementTree.ParseError, ValueError) as error:
+            raise CMACError(f"{file} is no annotation of Flickr-SoundNet ({error})") from error
+    return clips
+
+
+def _find(folder: Path, name: str) -> Path:
+    found = [folder / f"{name}{suffix}" for suffix in SUFFIXES if (folder / f"{name}{suffix}").exists()]
+    return found[0] if found else folder / f"{name}.mp4"
+
+
+def see(model: CMAC, clip: BoxedClip, which: Map) -> np.ndarray:
+    """(H, W) fp32 map over the whole displayed picture, of the window around the clip's time.
+
+    Raises:
+        MediaError: the file cannot be read or lacks picture or sound.
+    """
+    info = probe(clip.path)
+    if not info.has_picture or not info.has_sound:
+        raise MediaError(f"{clip.path} lacks picture or sound")
+    window = model.config.window
+    time = info.start + (info.duration or window) / 2 if clip.time is None else clip.time
+    limits = {"start": time - window / 2, "stop": time + window / 2}
+    return next(observe(model, info, which, window=window, hop=window, **limits)).heat_HW
+
+
+def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = True) -> dict[str, Any]:
+    """Scores of both maps, of random weights and of the trivial rivals on the same videos.
+
+    Returns:
+        {"scores": name -> BoxScores, "missing": names of videos that could not be read}. Missing videos are neither
+        hits nor misses.
+
+    Raises:
+        CMACError: no video could be read.
+    """
+    untrained = random_weights(model.config)
+    networks: dict[str, tuple[CMAC, Map]] = {
+        "guidance": (model, "guidance"),
+        "prediction": (model, "prediction"),
+        "random weights (guidance)": (untrained, "guidance"),
+        "random weights (prediction)": (untrained, "prediction"),
+    }
+    heats: dict[str, list[np.ndarray]] = {name: [] for name in networks}
+    truths, missing = [], []
+    for clip in tqdm(clips, disable=not progress, unit="clip"):
+        try:
+            found = {name: see(network, clip, which) for name, (network, which) in networks.items()}
+        except MediaError:
+            missing.append(clip.path.name)
+            continue
+        for name, heat in found.items():
+            heats[name].append(heat)
+        truths.append(box_mask(clip.boxes))
+    if not truths:
+        raise CMACError(
+            f"none of the {len(clips)} videos could be read, the first is {clips[0].path if clips else '-'}"
+        )
+    scores: dict[str, BoxScores] = {name: score_maps(found, truths) for name, found in heats.items()}
+    return {"scores": scores | rivals(truths), "missing": missing}

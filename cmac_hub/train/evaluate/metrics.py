@@ -1,0 +1,127 @@
+"""How well a map finds boxes, as the field computes it (Senocak et al. 2018, Chen et al. 2021), and trivial rivals.
+
+A map is resized to SIDE x SIDE and its upper half, from the median value on, is taken for the source. cIoU is its
+intersection with the boxes' union over their joint area; "cIoU@0.5" is the share of pictures with at least 0.5, AUC
+the area under that share over thresholds 0, 0.05, ..., 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+SIDE = 224
+"""Pixels to which maps and boxes are brought."""
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 as shares of width and height, row 0 on top."""
+
+THRESHOLDS = np.linspace(0, 1, 21)
+
+
+class BoxScores(NamedTuple):
+    """Means over pictures; shares from 0 to 1."""
+
+    ciou: float
+    """Share of pictures whose cIoU is at least 0.5."""
+    auc: float
+    mean_ciou: float
+    pointing: float
+    """Share of pictures whose highest place lies in a box; NaN for a rival without one."""
+    pictures: int
+
+
+def box_mask(boxes: Sequence[Box]) -> np.ndarray:
+    """(SIDE, SIDE) bool: the union of boxes, edges at int(x * SIDE) as in the field's code."""
+    mask = np.zeros((SIDE, SIDE), bool)
+    for x0, y0, x1, y1 in boxes:
+        left, top, right, bottom = (max(0, int(v * SIDE)) for v in (x0, y0, x1, y1))
+        mask[top:bottom, left:right] = True
+    return mask
+
+
+def resize_map(heat_HW: np.ndarray) -> np.ndarray:
+    """(H, W) float -> (SIDE, SIDE) fp32, bilinear."""
+    return np.asarray(Image.fromarray(heat_HW.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+
+
+def upper_half(heat_HW: np.ndarray) -> np.ndarray:
+    """(SIDE, SIDE) bool: where a map of that size is at least its median (of an even number, the upper of two)."""
+    return heat_HW >= np.sort(heat_HW, axis=None)[heat_HW.size // 2]
+
+
+def intersection_over_union(found: np.ndarray, truth: np.ndarray) -> float:
+    """Of two bool masks; 0 when both are empty."""
+    union = float((found | truth).sum())
+    return float((found & truth).sum()) / union if union else 0.0
+
+
+def auc(cious: np.ndarray) -> float:
+    """Area under the share of pictures with a cIoU of at least t, over t in THRESHOLDS."""
+    return float(np.trapezoid([(cious >= t - 1e-12).mean() for t in THRESHOLDS], THRESHOLDS))
+
+
+def score_masks(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], pointing: float = float("nan")) -> BoxScores:
+    """Scores of binary answers."""
+    cious = np.array([intersection_over_union(one, truth) for one, truth in zip(found, truths, strict=True)])
+    return BoxScores(float((cious >= 0.5).mean()), auc(cious), float(cious.mean()), pointing, len(cious))
+
+
+def score_maps(heats: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> BoxScores:
+    """Scores of maps of any size, each over the whole picture.
+
+    Args:
+        heats: (H, W) each.
+        truths: (SIDE, SIDE) bool each, see `box_mask`.
+
+    Raises:
+        ValueError: a map that is not finite, or no map at all.
+    """
+    if not heats:
+        raise ValueError("there is no map to score; give at least one")
+    for heat in heats:
+        if not np.isfinite(heat).all():
+            raise ValueError("a map holds values that are not finite; mend the network that made it")
+    hits = []
+    for heat, truth in zip(heats, truths, strict=True):
+        row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+        y, x = (int((i + 0.5) / n * SIDE) for i, n in zip((row, column), heat.shape, strict=True))
+        hits.append(bool(truth[y, x]))
+    return score_masks([upper_half(resize_map(heat)) for heat in heats], truths, float(np.mean(hits)))
+
+
+def centred_disc() -> np.ndarray:
+    """(SIDE, SIDE) bool: a disc in the middle with half of the picture's area."""
+    y, x = np.mgrid[:SIDE, :SIDE] + 0.5 - SIDE / 2
+    return x**2 + y**2 <= SIDE**2 / (2 * np.pi)
+
+
+def rivals(truths: Sequence[np.ndarray], seed: int = 0) -> dict[str, BoxScores]:
+    """What no network is needed for, on the same pictures.
+
+    Returns:
+        centred disc, whole image, random map (7x7 noise, resized), and what a map can reach at best under the rule of
+        the median: an upper half that holds the source, or is held by it.
+    """
+    rng = np.random.default_rng(seed)
+    middle = float(np.mean([truth[SIDE // 2, SIDE // 2] for truth in truths]))
+    shares = np.array([truth.mean() for truth in truths])
+    best = np.minimum(shares, 0.5) / np.maximum(shares, 0.5)
+    return {
+        "centred disc": score_masks([centred_disc()] * len(truths), truths, middle),
+        "whole image": score_masks([np.ones((SIDE, SIDE), bool)] * len(truths), truths),
+        "random map": score_maps([rng.random((7, 7)) for _ in truths], truths),
+        "ceiling": BoxScores(float((best >= 0.5).mean()), auc(best), float(best.mean()), 1.0, len(truths)),
+    }
+
+
+def as_table(rows: dict[str, BoxScores], digits: Callable[[float], str] = lambda v: f"{100 * v:.1f}") -> str:
+    """Markdown, in percent."""
+    lines = ["| | cIoU@0.5 | AUC | mean cIoU | pointing | pictures |", "| --- " * 6 + "|"]
+    for name, one in rows.items():
+        cells = [digits(v) if np.isfinite(v) else "-" for v in one[:4]]
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {one.pictures} |")
+    return "\n".join(lines)
