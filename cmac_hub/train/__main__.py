@@ -65,6 +65,14 @@ def build_parser() -> argparse.ArgumentParser:
     localize.add_argument("-o", "--output", type=Path, help="a .json to write")
     localize.set_defaults(run=commands.localize)
 
+    probe = found.add_parser("probe", help="a linear classifier on frozen sound features, beside its floors")
+    probe.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
+    probe.add_argument("--on", choices=["esc50", "urbansound8k", "dcase2013", "dcase2014", "csv"], default="esc50")
+    probe.add_argument("--data", type=Path, required=True, help="the set's folder, or the csv (file,label,fold)")
+    probe.add_argument("--folds", nargs="+", help="folds to test on; default: all")
+    probe.add_argument("-o", "--output", type=Path, help="a .json to write")
+    probe.set_defaults(run=commands.probe)
+
     release = found.add_parser("release", help="turn a training checkpoint into a folder that users load")
     release.add_argument("checkpoint", type=Path, help="a run folder (its best), or a checkpoint .pt")
     release.add_argument("-o", "--output", type=Path, required=True)

@@ -89,17 +89,34 @@ def ablate(options: argparse.Namespace) -> int:
 
 def localize(options: argparse.Namespace) -> int:
     """Prints pointing accuracies as a table."""
-    from cmac_hub.hub import load_model
-    from cmac_hub.train.release import load_checkpoint
-
-    path = Path(options.model)
-    trained = path.suffix == ".pt" or (path / "checkpoints").is_dir()
-    model = load_checkpoint(path)[0] if trained else load_model(options.model)
+    model = _load(options.model)
     report, table = _on_scenes(model, options) if options.on == "scenes" else _on_boxes(model, options)
     if options.output:
         options.output.write_text(json.dumps(report, indent=2) + "\n")
     print(table)
     return 0
+
+
+def probe(options: argparse.Namespace) -> int:
+    """Prints accuracies as a table."""
+    from cmac_hub.train.evaluate.probe import as_table
+    from cmac_hub.train.evaluate.probe import probe as run_probe
+
+    report = run_probe(_load(options.model), options.on, options.data, options.folds)
+    if options.output:
+        options.output.write_text(json.dumps(report, indent=2) + "\n")
+    print(as_table(report))
+    return 0
+
+
+def _load(name: str) -> CMAC:
+    """A network by name or folder, or of a training run."""
+    from cmac_hub.hub import load_model
+    from cmac_hub.train.release import load_checkpoint
+
+    path = Path(name)
+    trained = path.suffix == ".pt" or (path / "checkpoints").is_dir()
+    return load_checkpoint(path)[0] if trained else load_model(name)
 
 
 def _on_scenes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:

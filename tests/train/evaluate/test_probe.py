@@ -1,0 +1,121 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+from making import tone, write_media
+
+from cmac_hub.errors import CMACError
+from cmac_hub.train.__main__ import main
+from cmac_hub.train.evaluate.probe import (
+    as_table,
+    checkpoint_hash,
+    classify,
+    cut_crops,
+    encoder_features,
+    evaluate_probe,
+    log_mel_statistics,
+    mfcc_statistics,
+)
+from cmac_hub.train.evaluate.sounds import Protocol, find_sounds
+
+
+def write_csv(path, header, rows):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """Two classes, low and high tones, in three folds."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rows = []
+    for i in range(12):
+        label, hertz = ("low", 200 + 10 * i) if i % 2 else ("high", 2000 + 50 * i)
+        write_media(folder / f"{i}.m4a", sound=tone(1.2, hertz=hertz))
+        rows.append([f"{i}.m4a", label, i // 4 + 1])
+    return write_csv(folder / "sounds.csv", ["file", "label", "fold"], rows)
+
+
+def test_crops_are_even_and_a_short_sound_is_repeated():
+    ramp = np.arange(100, dtype=np.float32)
+    crops = cut_crops(ramp, Protocol(3, 0.4), 100)
+    assert crops[:, 0].tolist() == [0, 30, 60] and crops.shape == (3, 40)
+    assert cut_crops(ramp[:15], Protocol(2, 0.4), 100)[0, 15] == 0
+
+
+def test_descriptions_have_one_row_a_crop(tiny):
+    crops = torch.randn(3, 16000) / 10
+    config = tiny.config.audio
+    with torch.inference_mode():
+        assert encoder_features(tiny)(crops).shape == (3, 2 * config.channels)
+        assert log_mel_statistics(config)(crops).shape == (3, 128)
+        assert mfcc_statistics(config)(crops).shape == (3, 80)
+
+
+def test_the_classifier_finds_what_is_linear_and_not_what_is_noise():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b"], 60)
+    folds = np.tile(["1", "2", "3"], 40)
+    features = rng.normal(0, 1, (120, 4, 5)) + (labels == "a")[:, None, None]
+    assert classify(features, labels, folds, "3") > 0.95
+    noise = rng.normal(0, 1, (120, 4, 5))
+    assert 0.25 < classify(noise, labels, folds, "3") < 0.75
+
+
+def test_a_probe_end_to_end(tiny, sounds):
+    report = evaluate_probe(tiny, find_sounds("csv", sounds), Protocol(2, 1.0))
+    assert set(report["accuracy"]) == {"CMAC", "random weights", "log-mel statistics", "MFCC statistics", "chance"}
+    assert list(report["accuracy"]["CMAC"]) == ["1", "2", "3"]
+    assert report["accuracy"]["log-mel statistics"]["3"] == 1.0
+    assert report["accuracy"]["chance"]["1"] == 0.5
+    assert as_table(report).splitlines()[0] == "| features | fold 1 | fold 2 | fold 3 | mean |"
+    assert report["checkpoint"] == checkpoint_hash(tiny)
+
+
+def test_official_layouts(tmp_path, shared):
+    assert len(find_sounds("esc50", shared / "esc50")) == 2000
+    urban = find_sounds("urbansound8k", shared / "urbansound8k")
+    assert {one.fold for one in urban} == {"1", "2", "10"}
+    for folder in ("scenes_stereo", "scenes_stereo_testset"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "bus01.wav").write_bytes(b"")
+    assert [(one.label, one.fold) for one in find_sounds("dcase2013", tmp_path)] == [("bus", "train"), ("bus", "test")]
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "message"),
+    [
+        (["path", "label", "fold"], [], "has no column file; found path, label, fold"),
+        (["file", "label", "fold"], [], "holds no recording"),
+        (["file", "label", "fold"], [["gone.wav", "a", 1]], "1 of 1 recordings of csv are missing"),
+    ],
+)
+def test_wrong_tables_are_one_line(tmp_path, header, rows, message, model_folder, capsys):
+    table = write_csv(tmp_path / "sounds.csv", header, rows)
+    assert main(["probe", "--model", str(model_folder), "--on", "csv", "--data", str(table)]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_wrong_folds_classes_and_features(tiny, sounds, tmp_path):
+    found = find_sounds("csv", sounds)
+    with pytest.raises(CMACError, match="there is no fold 9; found 1, 2, 3"):
+        evaluate_probe(tiny, found, Protocol(1, 1.0), ["9"])
+    with pytest.raises(CMACError, match="at least two classes"):
+        evaluate_probe(tiny, [one for one in found if one.label == "low"], Protocol(1, 1.0))
+    with pytest.raises(CMACError, match="there is no file"):
+        find_sounds("esc50", tmp_path)
+
+
+def test_features_that_are_not_finite_are_named(tiny, sounds):
+    import copy
+
+    broken = copy.deepcopy(tiny)
+    with torch.no_grad():
+        next(broken.audio_encoder.parameters()).fill_(float("nan"))
+    with pytest.raises(CMACError, match=r"the features \(CMAC\) of .* are not finite"):
+        evaluate_probe(broken, find_sounds("csv", sounds), Protocol(1, 1.0))
