@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from itertools import count
 from typing import NamedTuple, Protocol
@@ -35,6 +36,12 @@ class PairSource(Protocol):
     def pair(self, index: int, view: int = 0) -> Pair:
         """Pair number `index` of the run, the same at every call; `view` counts the clips of one video."""
         ...
+
+
+def ignore_signals(worker: int) -> None:
+    """Ctrl-C and SIGTERM reach all processes of a run, and are answered by the one that saves the checkpoint."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class PairStream(IterableDataset[Pair]):
@@ -86,5 +93,6 @@ class PairStream(IterableDataset[Pair]):
             self.micro,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
+            worker_init_fn=ignore_signals,
             pin_memory=torch.cuda.is_available(),
         )

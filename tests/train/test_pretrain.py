@@ -133,7 +133,7 @@ def test_a_loss_that_is_no_number_keeps_its_inputs(recipe, tmp_path):
 def test_a_killed_run_goes_on(tmp_path):
     """SIGKILL in the middle of a run, then --resume; SIGTERM saves and ends with exit code 0."""
     command = [sys.executable, "-m", "cmac_hub.train", "pretrain", "--recipe", "nano", "--threads", "1"]
-    command += ["--set", "batch=4", "steps=400", "checkpoint_every=2", "drawn_clips=100000", "workers=0", "log_every=1"]
+    command += ["--set", "batch=4", "steps=400", "checkpoint_every=2", "drawn_clips=100000", "workers=1", "log_every=1"]
     command += ["-o", str(tmp_path / "run"), "--device", "cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -148,9 +148,12 @@ def test_a_killed_run_goes_on(tmp_path):
 
     reached = 0
     for extra, kind in (([], signal.SIGKILL), (["--resume"], signal.SIGTERM)):
-        process = subprocess.Popen(command + extra, env=environment, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command + extra, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
         reached = until_checkpoint(process, reached)
-        process.send_signal(kind)
+        # As a terminal and a cluster do: to the worker that makes the data as well.
+        os.killpg(process.pid, kind)
         process.communicate(timeout=60)
         assert process.returncode == (-9 if kind == signal.SIGKILL else 0)
     rows = [int(row["step"]) for row in csv.DictReader((tmp_path / "run" / "log.csv").open())]

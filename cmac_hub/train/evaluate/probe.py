@@ -194,10 +194,8 @@ def checkpoint_hash(model: CMAC) -> str:
 def as_table(report: dict[str, Any]) -> str:
     """Markdown, in percent."""
     folds = list(next(iter(report["accuracy"].values())))
-    lines = [
-        "| features | " + " | ".join(f"fold {fold}" for fold in folds) + " | mean |",
-        "| --- " * (len(folds) + 2) + "|",
-    ]
+    lines = ["| features | " + " | ".join(f"fold {fold}" for fold in folds) + " | mean |"]
+    lines.append("| --- " * (len(folds) + 2) + "|")
     for name, accuracy in report["accuracy"].items():
         values = [100 * accuracy[fold] for fold in folds]
         lines.append(f"| {name} | " + " | ".join(f"{v:.1f}" for v in [*values, float(np.mean(values))]) + " |")

@@ -85,9 +85,8 @@ def _urbansound8k(root: Path) -> Iterator[LabelledSound]:
     official = root / "metadata" / "UrbanSound8K.csv"
     if official.exists():
         for row in _rows(official, ("slice_file_name", "fold", "class")):
-            yield LabelledSound(
-                root / "audio" / f"fold{row['fold']}" / row["slice_file_name"], row["class"], row["fold"]
-            )
+            folder = root / "audio" / f"fold{row['fold']}"
+            yield LabelledSound(folder / row["slice_file_name"], row["class"], row["fold"])
         return
     for row in _rows(root / "urbansound8k.csv", ("filename", "fold", "category")):
         yield LabelledSound(root / row["filename"], row["category"], row["fold"])
