@@ -1,0 +1,202 @@
+"""The other directions of the claim, on composed scenes: which frequencies, how much of the thing, and is it there?
+
+- Frequency grounding: does the audio map mark the time-frequency cells that the source dominates? Average precision
+  over cells, where unseen sounds are mixed in.
+- Mask IoU at the best fixed threshold, and the boxes' measures of the field (`metrics.py`) on the source's mask.
+- Off-screen: is the peak of the map lower when the source is not in the picture? Average precision and largest F1 of
+  telling the two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.metrics import average_precision_score, precision_recall_curve
+
+from cmac_hub.config import AudioConfig, CMACConfig
+from cmac_hub.model import CMAC
+from cmac_hub.preprocessing import log_mel
+from cmac_hub.train.evaluate.localization import BATCH, look, random_weights, source_mask
+from cmac_hub.train.evaluate.metrics import SIDE, centred_disc, score_maps, score_masks
+from cmac_hub.train.library import Library
+from cmac_hub.train.scene_pairs import MEDIUM
+from cmac_hub.train.scenes import Scene, compose
+
+MARGIN = 0.0
+"""Decibels by which a source must be louder than the rest to dominate a cell."""
+
+
+def mel_power(waveform: np.ndarray, config: AudioConfig) -> np.ndarray:
+    """(F, S): the mel power of a waveform, without the logarithm and its floor."""
+    normalised = log_mel(torch.from_numpy(waveform)[None].float(), replace(config, mean=0.0, std=1.0))[0, 0]
+    return np.maximum(normalised.exp().numpy() - config.log_floor, 0)
+
+
+def dominance(scene: Scene, config: AudioConfig) -> np.ndarray:
+    """(F, S) bool: where the sources' power exceeds that of everything else."""
+    source = mel_power(scene.source_waveform, config)
+    rest = mel_power(scene.waveform - scene.source_waveform, config)
+    return (source > rest * 10 ** (MARGIN / 10)) & (source > config.log_floor)
+
+
+def resize_to(values_FS: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(F, S) -> `shape`, bilinear."""
+    image = Image.fromarray(values_FS.astype(np.float32)).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def frequency_precision(maps_NFS: Sequence[np.ndarray], truths_NFS: Sequence[np.ndarray]) -> float:
+    """Mean over scenes of the cells' average precision; scenes where all or no cells are dominated are left out."""
+    found = [
+        average_precision_score(truth.ravel(), resize_to(heat, truth.shape).ravel())
+        for heat, truth in zip(maps_NFS, truths_NFS, strict=True)
+        if 0 < truth.mean() < 1
+    ]
+    return float(np.mean(found)) if found else float("nan")
+
+
+def best_mask_iou(heats: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> tuple[float, float]:
+    """(mean IoU, threshold): of maps cut at the one threshold that suits them all best."""
+    large = np.stack([resize_to(heat, mask.shape) for heat, mask in zip(heats, masks, strict=True)])
+    truth = np.stack(list(masks))
+    best = (0.0, 0.0)
+    for threshold in np.quantile(large, np.linspace(0.02, 0.98, 49)):
+        found = large >= threshold
+        both = (found & truth).sum((1, 2))
+        either = np.maximum(1, (found | truth).sum((1, 2)))
+        best = max(best, (float((both / either).mean()), float(threshold)))
+    return best
+
+
+def telling_apart(there: np.ndarray, absent: np.ndarray) -> dict[str, float]:
+    """How well a score tells scenes whose source is in the picture from those whose source is not."""
+    truth = np.r_[np.ones(len(there)), np.zeros(len(absent))]
+    scores = np.r_[there, absent]
+    precision, recall, _ = precision_recall_curve(truth, scores)
+    f1 = 2 * precision * recall / np.maximum(1e-9, precision + recall)
+    return {"average_precision": float(average_precision_score(truth, scores)), "max_f1": float(f1.max())}
+
+
+@torch.inference_mode()
+def audio_maps(model: CMAC, scenes: Sequence[Scene]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Guidance and prediction of the sound of scenes, (F', S') each."""
+    guidance: list[np.ndarray] = []
+    prediction: list[np.ndarray] = []
+    for start in range(0, len(scenes), BATCH):
+        batch = scenes[start : start + BATCH]
+        inputs = model.prepare(
+            torch.from_numpy(np.stack([s.frames_THWC for s in batch])),
+            torch.from_numpy(np.stack([s.waveform for s in batch])),
+        )
+        maps = model.attend(*inputs)
+        assert maps.audio_guidance is not None and maps.audio_prediction is not None
+        guidance += list(maps.audio_guidance.cpu().numpy())
+        prediction += list(maps.audio_prediction.cpu().numpy())
+    return guidance, prediction
+
+
+def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: int = 777) -> dict[str, Any]:
+    """All three, with their trivial rivals, on scenes with up to one silent thing and always an unseen second sound.
+
+    Args:
+        model: in eval mode.
+        library: of the split that is graded.
+        count: scenes with the source in the picture, and as many without.
+        seed: of the scenes.
+    """
+    untrained = random_weights(model.config)
+    scenes = _scenes(library, model.config, count, seed, offscreen=0.0)
+    absent = _scenes(library, model.config, count, seed + 1, offscreen=1.0)
+    truths = [dominance(scene, model.config.audio) for scene in scenes]
+    mels = [mel_power(scene.waveform, model.config.audio) for scene in scenes]
+    guidance, prediction = audio_maps(model, scenes)
+    report: dict[str, Any] = {"scenes": count, "seed": seed}
+    report["frequency_average_precision"] = {
+        "guidance": frequency_precision(guidance, truths),
+        "prediction": frequency_precision(prediction, truths),
+        "random weights (guidance)": frequency_precision(audio_maps(untrained, scenes)[0], truths),
+        "loudness": frequency_precision(mels, truths),
+        "chance": float(np.mean([t.mean() for t in truths if 0 < t.mean() < 1])),
+    }
+
+    seen, unseen, none = look(model, scenes), look(model, absent), look(untrained, scenes)
+    masks = [source_mask(scene) for scene in scenes]
+    squares = [np.asarray(Image.fromarray(mask).resize((SIDE, SIDE), Image.Resampling.NEAREST)) for mask in masks]
+    disc = centred_disc()
+    report["visual"] = {
+        "guidance": score_maps(list(seen.guidance_NHW), squares)._asdict(),
+        "prediction": score_maps(list(seen.prediction_NHW), squares)._asdict(),
+        "random weights (guidance)": score_maps(list(none.guidance_NHW), squares)._asdict(),
+        "centred disc": score_masks([disc] * count, squares)._asdict(),
+    }
+    report["best_mask_iou"] = {
+        "guidance": best_mask_iou(list(seen.guidance_NHW), masks)[0],
+        "prediction": best_mask_iou(list(seen.prediction_NHW), masks)[0],
+        "whole picture": float(np.mean([mask.mean() for mask in masks])),
+    }
+    low = model.config.display.guidance[0]
+    peaks = {name: maps.guidance_NHW.max((1, 2)) for name, maps in (("there", seen), ("absent", unseen))}
+    cosine = [(one.visual_ND * one.audio_ND).sum(1) for one in (seen, unseen)]
+    report["offscreen"] = {
+        "peak of guidance": telling_apart(peaks["there"], peaks["absent"]),
+        "cosine of the embeddings": telling_apart(*cosine),
+        "chance": {"average_precision": 0.5, "max_f1": 2 / 3},
+        "left_dark": float((peaks["absent"] < low).mean()),
+    }
+    return report
+
+
+def _scenes(library: Library, config: CMACConfig, count: int, seed: int, offscreen: float) -> list[Scene]:
+    """With one silent thing in any case when the source is not in the picture, so that something could be lit."""
+    level = replace(
+        MEDIUM,
+        size=config.visual.size,
+        frames=config.visual.frames,
+        drawn=0.0,
+        background_sound=1.0,
+        offscreen=offscreen,
+        distractors=(1, 1) if offscreen else MEDIUM.distractors,
+    )
+    return [compose(library, np.random.default_rng([seed, i]), level) for i in range(count)]
+
+
+def as_table(report: dict[str, Any]) -> str:
+    """Markdown."""
+    lines = ["| measure | " + " | ".join(["value", "rivals"]) + " |", "| --- | --- | --- |"]
+    frequency, iou, off = report["frequency_average_precision"], report["best_mask_iou"], report["offscreen"]
+    visual = report["visual"]
+    for name, value, others in (
+        (
+            "frequency grounding, average precision",
+            f"guidance {frequency['guidance']:.2f}, prediction {frequency['prediction']:.2f}",
+            f"random weights {frequency['random weights (guidance)']:.2f}, loudness {frequency['loudness']:.2f}, "
+            f"chance {frequency['chance']:.2f}",
+        ),
+        (
+            "cIoU@0.5 / AUC",
+            ", ".join(f"{k} {visual[k]['ciou']:.2f} / {visual[k]['auc']:.2f}" for k in ("guidance", "prediction")),
+            ", ".join(
+                f"{k} {visual[k]['ciou']:.2f} / {visual[k]['auc']:.2f}"
+                for k in ("random weights (guidance)", "centred disc")
+            ),
+        ),
+        (
+            "mask IoU at the best threshold",
+            f"guidance {iou['guidance']:.2f}, prediction {iou['prediction']:.2f}",
+            f"whole picture {iou['whole picture']:.2f}",
+        ),
+        (
+            "source in the picture or not, average precision / max F1",
+            "peak {average_precision:.2f} / {max_f1:.2f}".format(**off["peak of guidance"])
+            + ", cosine {average_precision:.2f} / {max_f1:.2f}".format(**off["cosine of the embeddings"]),
+            "chance 0.50 / 0.67",
+        ),
+        ("off-screen sounds left dark", f"{off['left_dark']:.2f}", ""),
+    ):
+        lines.append(f"| {name} | {value} | {others} |")
+    return "\n".join(lines)

@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cmac_hub.train.evaluate.grounding import (
+    as_table,
+    best_mask_iou,
+    dominance,
+    evaluate_grounding,
+    frequency_precision,
+    mel_power,
+    telling_apart,
+)
+from cmac_hub.train.library import Library
+from cmac_hub.train.scene_pairs import EASY
+from cmac_hub.train.scenes import compose
+
+
+@pytest.fixture(scope="module")
+def library():
+    return Library.of_drawings("test", count=2)
+
+
+def tone_at(hertz, level=0.3):
+    return (level * np.sin(2 * np.pi * hertz * np.arange(16000) / 16000)).astype(np.float32)
+
+
+def test_the_source_dominates_where_its_tone_is(tiny_config, library):
+    scene = compose(library, np.random.default_rng(0), EASY)
+    low, high = tone_at(300), tone_at(4000)
+    mixed = replace(scene, waveform=low + high, source_waveform=high)
+    found = dominance(mixed, tiny_config.audio)
+    bands = found.mean(1)
+    power = mel_power(high, tiny_config.audio).mean(1)
+    assert bands[int(power.argmax())] == 1.0
+    assert bands[int(mel_power(low, tiny_config.audio).mean(1).argmax())] == 0.0
+
+
+def test_average_precision_of_a_perfect_an_inverted_and_a_constant_map():
+    truth = np.zeros((8, 10), bool)
+    truth[2:4] = True
+    assert frequency_precision([truth.astype(float)], [truth]) == pytest.approx(1.0)
+    assert frequency_precision([1 - truth.astype(float)], [truth]) < 0.3
+    assert frequency_precision([np.ones((8, 10))], [truth]) == pytest.approx(truth.mean())
+    assert np.isnan(frequency_precision([truth.astype(float)], [np.ones((8, 10), bool)]))
+
+
+def test_average_precision_equals_a_hand_computed_case():
+    """Ranked: hit, miss, hit, miss -> (1/1 + 2/3) / 2."""
+    truth = np.array([[True, False], [True, False]])
+    heat = np.array([[0.9, 0.8], [0.7, 0.1]])
+    assert frequency_precision([heat], [truth]) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_the_best_threshold_cuts_out_the_mask():
+    mask = np.zeros((32, 32), bool)
+    mask[8:16, 8:16] = True
+    iou, threshold = best_mask_iou([mask.astype(float) + 0.1] * 2, [mask] * 2)
+    assert iou == 1.0 and 0.1 < threshold < 1.2
+
+
+def test_telling_apart():
+    rng = np.random.default_rng(0)
+    good = telling_apart(rng.normal(5, 1, 100), rng.normal(0, 1, 100))
+    same = telling_apart(rng.normal(0, 1, 2000), rng.normal(0, 1, 2000))
+    assert good["average_precision"] > 0.98 and good["max_f1"] > 0.95
+    assert same["average_precision"] == pytest.approx(0.5, abs=0.05) and same["max_f1"] == pytest.approx(
+        2 / 3, abs=0.02
+    )
+
+
+def test_the_report_is_whole(tiny, library):
+    report = evaluate_grounding(tiny, library, count=8)
+    frequency = report["frequency_average_precision"]
+    assert 0 < frequency["chance"] < 1 and 0 <= frequency["guidance"] <= 1
+    assert frequency["loudness"] > frequency["chance"], "louder cells are more often the source's"
+    assert report["visual"]["centred disc"]["pictures"] == 8
+    assert 0 <= report["offscreen"]["left_dark"] <= 1
+    assert as_table(report).count("\n") == 6
