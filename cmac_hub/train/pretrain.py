@@ -34,7 +34,7 @@ from cmac_hub.train.objective import Keys, Negatives, objective
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.runlog import FIGURES, RunLog, environment, write_json
 from cmac_hub.train.scene_pairs import ScenePairs
-from cmac_hub.train.stream import PairSource, PairStream
+from cmac_hub.train.stream import PairSource, PairStream, take
 from cmac_hub.train.video_pairs import VideoPairs
 
 
@@ -127,108 +127,106 @@ def pretrain(
     seen = replaced = 0
     tops: list[Tensor] = []
 
-    while step < total and not world.any(bool(stop)):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, step, source.videos)
-        optimizer.zero_grad(set_to_none=True)
-        if momentum is not None:
-            momentum.update(model)
-        negatives = None if bank is None else bank.negatives()
-        made: list[tuple[Keys, Tensor]] = []
-        figures: dict[str, Tensor] = {}
-        waited, step_replaced = 0.0, 0
+    with bar, log or nullcontext():
+        while step < total and not world.any(bool(stop)):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(recipe, step, source.videos)
+            optimizer.zero_grad(set_to_none=True)
+            if momentum is not None:
+                momentum.update(model)
+            negatives = None if bank is None else bank.negatives()
+            made: list[tuple[Keys, Tensor]] = []
+            figures: dict[str, Tensor] = {}
+            waited, step_replaced = 0.0, 0
 
-        for part in range(recipe.accumulate):
-            since = time.perf_counter()
-            batch = next(batches)
-            waited += time.perf_counter() - since
-            video_B = batch.video.to(world.device)
-            step_replaced += int(batch.replaced.sum())
-            clips, spectrograms = model.prepare(batch.frames, batch.waveform)
-            assert clips is not None and spectrograms is not None
-            draw = (recipe.seed * 1_000_003 + step) * 4096 + world.rank * recipe.accumulate + part
-            spectrograms = augment_spectrograms(
-                spectrograms, seed=draw, time_warp=recipe.time_warp, mask_share=recipe.mask_share
-            )
-            last = part == recipe.accumulate - 1
-            with trained.no_sync() if world.size > 1 and not last else nullcontext():  # type: ignore[operator]
-                keys = None
-                with torch.autocast(world.device.type, torch.bfloat16, enabled=recipe.bf16):
-                    output = trained(clips, spectrograms)
-                    if momentum is not None:
-                        keys = momentum(clips, spectrograms)
-                if keys is None:
-                    negatives = Negatives(
-                        world.gather_with_gradient(output.visual.embedding),
-                        world.gather_with_gradient(output.audio.embedding),
-                        world.gather(video_B),
-                    )
-                else:
-                    made.append((keys, video_B))
-                losses = objective(
-                    output,
-                    video_B,
-                    keys=keys,
-                    negatives=negatives,
-                    contrastive_weight=recipe.contrastive_weight,
-                    consistency_weight=recipe.consistency_weight,
-                    temperature=recipe.temperature,
-                    cross_modal=recipe.cross_modal,
-                    within_negatives=recipe.within_negatives,
-                    within_positives=recipe.within_positives,
-                    detach_target=recipe.detach_target,
-                    reduction=recipe.reduction,
+            for part in range(recipe.accumulate):
+                since = time.perf_counter()
+                batch = take(batches)
+                waited += time.perf_counter() - since
+                video_B = torch.as_tensor(batch.video).to(world.device)
+                step_replaced += int(torch.as_tensor(batch.replaced).sum())
+                clips, spectrograms = model.prepare(batch.frames, batch.waveform)
+                assert clips is not None and spectrograms is not None
+                draw = (recipe.seed * 1_000_003 + step) * 4096 + world.rank * recipe.accumulate + part
+                spectrograms = augment_spectrograms(
+                    spectrograms, seed=draw, time_warp=recipe.time_warp, mask_share=recipe.mask_share
                 )
-                if not torch.isfinite(losses.total):
-                    kept = run / f"nan_step_{step:08d}_rank_{world.rank}.pt"
-                    run.mkdir(parents=True, exist_ok=True)
-                    torch.save({"step": step, **batch._asdict()}, kept)
-                    raise CMACError(
-                        f"the loss is {losses.total.item()} at step {step}; its inputs are in {kept}, "
-                        f"the last good checkpoint is {checkpoints.latest() or 'none'}"
+                last = part == recipe.accumulate - 1
+                with trained.no_sync() if world.size > 1 and not last else nullcontext():  # type: ignore[operator]
+                    keys = None
+                    with torch.autocast(world.device.type, torch.bfloat16, enabled=recipe.bf16):
+                        output = trained(clips, spectrograms)
+                        if momentum is not None:
+                            keys = momentum(clips, spectrograms)
+                    if keys is None:
+                        negatives = Negatives(
+                            world.gather_with_gradient(output.visual.embedding),
+                            world.gather_with_gradient(output.audio.embedding),
+                            world.gather(video_B),
+                        )
+                    else:
+                        made.append((keys, video_B))
+                    losses = objective(
+                        output,
+                        video_B,
+                        keys=keys,
+                        negatives=negatives,
+                        contrastive_weight=recipe.contrastive_weight,
+                        consistency_weight=recipe.consistency_weight,
+                        temperature=recipe.temperature,
+                        cross_modal=recipe.cross_modal,
+                        within_negatives=recipe.within_negatives,
+                        within_positives=recipe.within_positives,
+                        detach_target=recipe.detach_target,
+                        reduction=recipe.reduction,
                     )
-                (losses.total / recipe.accumulate).backward()
-            guidance = output.attention.visual_guidance.detach().float()
-            # The spread is 1 when the embeddings point everywhere, near 0 when they crowd in a cone: the first plateau.
-            spread = 1 - output.visual.embedding.detach().mean(0).square().sum()
-            now = (*(v.detach() for v in losses), spread, guidance.mean(), guidance.flatten(1).std(1).mean())
-            for name, value in zip(FIGURES, now, strict=True):
-                figures[name] = figures.get(name, torch.zeros((), device=world.device)) + value / recipe.accumulate
+                    if not torch.isfinite(losses.total):
+                        kept = run / f"nan_step_{step:08d}_rank_{world.rank}.pt"
+                        run.mkdir(parents=True, exist_ok=True)
+                        torch.save({"step": step, **batch._asdict()}, kept)
+                        raise CMACError(
+                            f"the loss is {losses.total.item()} at step {step}; its inputs are in {kept}, "
+                            f"the last good checkpoint is {checkpoints.latest() or 'none'}"
+                        )
+                    (losses.total / recipe.accumulate).backward()
+                guidance = output.attention.visual_guidance.detach().float()
+                # 1 when the embeddings point everywhere, near 0 when they crowd in a cone: the first plateau.
+                spread = 1 - output.visual.embedding.detach().mean(0).square().sum()
+                now = (*(v.detach() for v in losses), spread, guidance.mean(), guidance.flatten(1).std(1).mean())
+                for name, value in zip(FIGURES, now, strict=True):
+                    figures[name] = figures.get(name, torch.zeros((), device=world.device)) + value / recipe.accumulate
 
-        optimizer.step()
-        if bank is not None:
-            # All keys of the step at once: every micro-batch and every rank met the same bank.
-            visual, audio = (torch.cat([getattr(keys, name) for keys, _ in made]) for name in Keys._fields)
-            video = torch.cat([rows for _, rows in made])
-            bank.push(Keys(world.gather(visual), world.gather(audio)), world.gather(video))
-        step += 1
-        seen, replaced = seen + recipe.batch, replaced + step_replaced
-        if replaced > recipe.broken_share * seen and seen >= 20 * recipe.batch:
-            raise CMACError(
-                f"{replaced} of {seen + replaced} videos could not be read, more than the recipe's broken_share of "
-                f"{recipe.broken_share:g}; index them anew: python -m cmac_hub.train index"
-            )
-        bar.update()
-        if world.size > 1:
-            means = world.mean(torch.stack([figures[name].float() for name in FIGURES]))
-            figures = dict(zip(FIGURES, means, strict=True))
-        tops.append(figures["accuracy"])
-        if log is not None:
-            log.add(figures, recipe.batch, step_replaced, waited)
-            if step % recipe.log_every == 0 or step == total:
-                row = log.write(step, learning_rate(recipe, step - 1, source.videos))
-                bar.set_postfix({k: row[k] for k in ("contrastive", "consistency", "accuracy")})
-        if step % recipe.checkpoint_every == 0 or step == total:
-            mean = float(torch.stack(tops).mean())
-            tops, better = [], mean > best
-            best = max(best, mean)
-            if world.first:
-                checkpoints.save(snapshot(recipe, model, modules, step, best), step, best=better)
-    if stop and step < total and world.first:
-        checkpoints.save(snapshot(recipe, model, modules, step, best), step)
-    bar.close()
-    if log is not None:
-        log.close()
+            optimizer.step()
+            if bank is not None:
+                # All keys of the step at once: every micro-batch and every rank met the same bank.
+                visual, audio = (torch.cat([getattr(keys, name) for keys, _ in made]) for name in Keys._fields)
+                video = torch.cat([rows for _, rows in made])
+                bank.push(Keys(world.gather(visual), world.gather(audio)), world.gather(video))
+            step += 1
+            seen, replaced = seen + recipe.batch, replaced + step_replaced
+            if replaced > recipe.broken_share * seen and seen >= 20 * recipe.batch:
+                raise CMACError(
+                    f"{replaced} of {seen + replaced} videos could not be read, more than the recipe's broken_share of "
+                    f"{recipe.broken_share:g}; index them anew: python -m cmac_hub.train index"
+                )
+            bar.update()
+            if world.size > 1:
+                means = world.mean(torch.stack([figures[name].float() for name in FIGURES]))
+                figures = dict(zip(FIGURES, means, strict=True))
+            tops.append(figures["accuracy"])
+            if log is not None:
+                log.add(figures, recipe.batch, step_replaced, waited)
+                if step % recipe.log_every == 0 or step == total:
+                    row = log.write(step, learning_rate(recipe, step - 1, source.videos))
+                    bar.set_postfix({k: row[k] for k in ("contrastive", "consistency", "accuracy")})
+            if step % recipe.checkpoint_every == 0 or step == total:
+                mean = float(torch.stack(tops).mean())
+                tops, better = [], mean > best
+                best = max(best, mean)
+                if world.first:
+                    checkpoints.save(snapshot(recipe, model, modules, step, best), step, best=better)
+        if stop and step < total and world.first:
+            checkpoints.save(snapshot(recipe, model, modules, step, best), step)
     return model.eval()
 
 

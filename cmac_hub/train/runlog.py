@@ -90,8 +90,10 @@ class RunLog:
         self._restart()
         return row
 
-    def close(self) -> None:
-        """Closes the files."""
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         if self._board is not None:
             self._board.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import os
 from collections.abc import Iterator
 from itertools import count
 from typing import NamedTuple, Protocol
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from cmac_hub.errors import CMACError
 from cmac_hub.train.recipe import Recipe, RecipeError
 
 
@@ -38,10 +39,10 @@ class PairSource(Protocol):
         ...
 
 
-def ignore_signals(worker: int) -> None:
-    """Ctrl-C and SIGTERM reach all processes of a run, and are answered by the one that saves the checkpoint."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+def leave_group(worker: int) -> None:
+    """Ctrl-C and SIGTERM to a run's process group are answered by the process that saves the checkpoint, not by its
+    workers; that process can still end them."""
+    os.setpgrp()
 
 
 class PairStream(IterableDataset[Pair]):
@@ -93,6 +94,14 @@ class PairStream(IterableDataset[Pair]):
             self.micro,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
-            worker_init_fn=ignore_signals,
+            worker_init_fn=leave_group,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def take(batches: Iterator[Pair]) -> Pair:
+    """The next batch. A worker's CMACError comes without the traceback that the loader wraps around it."""
+    try:
+        return next(batches)
+    except CMACError as error:
+        raise CMACError(str(error).strip().splitlines()[-1].removeprefix("cmac_hub.errors.CMACError: ")) from None

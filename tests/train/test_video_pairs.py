@@ -1,4 +1,6 @@
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -95,3 +97,14 @@ def test_training_on_videos_and_its_end_when_too_many_are_broken(videos, tmp_pat
     assert (tmp_path / "run" / "checkpoints" / "step_00000003.pt").exists(), "three epochs of one step"
     with pytest.raises(CMACError, match=r"videos could not be read, more than the recipe's broken_share of 0\.05"):
         pretrain(dataclasses.replace(recipe, steps=30), tmp_path / "bad.csv", tmp_path / "bad", progress=False)
+
+
+def test_a_worker_that_gives_up_ends_the_run_with_one_line(tmp_path):
+    """And leaves no process behind that the run would wait for."""
+    (tmp_path / "bad.csv").write_text("path,start,end\ngone.mp4,0,3\n")
+    command = [sys.executable, "-m", "cmac_hub.train", "pretrain", "--recipe", "nano", "--set", "workers=1", "batch=4"]
+    command += ["--data", str(tmp_path / "bad.csv"), "-o", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "20 videos in a row could not be read" in last and "Traceback" not in done.stderr
