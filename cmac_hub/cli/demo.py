@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import wave
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from cmac_hub.demo import DEMO_SEEDS, DemoScene, make_scene
 from cmac_hub.errors import CMACError
 from cmac_hub.features import Features, extract_features
 from cmac_hub.hub import load_cmac
-from cmac_hub.media import VideoWriter
+from cmac_hub.media import write_video
 from cmac_hub.moments import Peak
 
 
@@ -43,25 +42,9 @@ def demo(options: argparse.Namespace) -> int:
 
 def write_scene(scene: DemoScene, path: Path, overwrite: bool) -> None:
     """A drawn scene as a video with its sound."""
-    sound = path.with_name(f".{path.stem}.wav")
-    try:
-        with wave.open(str(sound), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(scene.sample_rate)
-            file.writeframes((scene.waveform * 32767).astype("<i2").tobytes())
-        with VideoWriter(
-            path,
-            width=scene.width,
-            height=scene.height,
-            frame_rate=scene.frame_rate,
-            source=sound,
-            overwrite=overwrite,
-        ) as writer:
-            for index, frame in enumerate(scene.frames()):
-                writer.write(frame, index / scene.frame_rate)
-    finally:
-        sound.unlink(missing_ok=True)
+    sound = scene.waveform, scene.sample_rate
+    size = scene.width, scene.height
+    write_video(path, scene.frames(), scene.frame_rate, *sound, size=size, overwrite=overwrite)
 
 
 def _tell(scene: DemoScene, peaks: list[Peak], folder: Path) -> None:

@@ -90,10 +90,27 @@ def ablate(options: argparse.Namespace) -> int:
 def localize(options: argparse.Namespace) -> int:
     """Prints pointing accuracies as a table."""
     model = _load(options.model)
-    report, table = _on_scenes(model, options) if options.on == "scenes" else _on_boxes(model, options)
+    measure = {"scenes": _on_scenes, "grounding": _on_grounding}.get(options.on, _on_boxes)
+    report, table = measure(model, options)
     if options.output:
         options.output.write_text(json.dumps(report, indent=2) + "\n")
     print(table)
+    return 0
+
+
+def scenes(options: argparse.Namespace) -> int:
+    """Writes scenes as files."""
+    from cmac_hub.train.library import Library
+    from cmac_hub.train.write_scenes import settings_of, write_scenes
+
+    settings = settings_of(
+        options.level, options.size, options.seconds, options.frame_rate, options.offscreen, options.blur
+    )
+    if options.data is None:
+        library = Library.of_drawings(options.split)
+    else:
+        library = Library.load(options.data, options.split, options.things)
+    print(write_scenes(library, settings, options.count, options.output, options.seed, options.frame_rate))
     return 0
 
 
@@ -124,6 +141,16 @@ def _on_scenes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any]
 
     report = evaluate(model, options.data, options.split, options.scenes)
     return report, as_table(report)
+
+
+def _on_grounding(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from cmac_hub.train.evaluate.grounding import as_table, evaluate_grounding
+    from cmac_hub.train.library import Library
+
+    report = {}
+    for which in ("known", "new"):
+        report[which] = evaluate_grounding(model, Library.load(options.data, options.split, which), options.scenes)
+    return report, "\n\n".join(f"things: {which}\n\n{as_table(one)}" for which, one in report.items())
 
 
 def _on_boxes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:

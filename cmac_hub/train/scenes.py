@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from cmac_hub.train.library import BLOCK, SAMPLE_RATE, Library, Thing
 
@@ -40,6 +40,8 @@ class SceneSettings:
     """Probability that the source is one of the package's own drawings."""
     offscreen: float = 0.0
     """Probability that the sound's source is not in the picture."""
+    blur: float = 0.0
+    """Probability that the whole clip is out of focus."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,10 @@ def _try_compose(library: Library, rng: np.random.Generator, settings: SceneSett
     if not offscreen and (visible < 0.02 * masks_THW.size or visible < 0.5 * whole):
         return None
     waveform, source = _mix(library, rng, sources, parts, settings)
-    return Scene(_grade(frames_THWC, rng), waveform, masks_THW, sources[0].name, source, count)
+    graded = _grade(frames_THWC, rng)
+    if settings.blur > 0 and rng.random() < settings.blur:
+        graded = _blur(graded, float(rng.uniform(0.5, 1.5)) * settings.size / 64)
+    return Scene(graded, waveform, masks_THW, sources[0].name, source, count)
 
 
 def _pick(rng: np.random.Generator, items: tuple[T, ...]) -> T:
@@ -260,6 +265,11 @@ def _grade(frames_THWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.08:
         graded[...] = graded.mean(3, keepdims=True).astype(np.uint8)
     return graded
+
+
+def _blur(frames_THWC: np.ndarray, radius: float) -> np.ndarray:
+    """Every frame out of focus by so many pixels."""
+    return np.stack([np.asarray(Image.fromarray(f).filter(ImageFilter.GaussianBlur(radius))) for f in frames_THWC])
 
 
 def _mix(

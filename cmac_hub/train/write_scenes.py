@@ -1,0 +1,97 @@
+"""`train scenes`: sounding scenes as files, for whoever wants to grade another network on them.
+
+    python -m cmac_hub.train scenes --data DATA --split test --level hard --count 100 -o scenes/
+
+`scene_00000.mp4` has picture and sound; `scene_00000.npz` the truth: `masks` (T, H, W) bool, where the source is in
+each frame, and `dominance` (F, S) bool, which time-frequency cells it dominates (the mel bands of `cmac-nano`).
+`scenes.csv` names what sounds, how many silent things there are, and the source's box in the middle frame (shares of
+the picture).
+Without `--data` the package draws everything itself. The same seed gives the same scenes.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from cmac_hub.config import CMAC_NANO
+from cmac_hub.errors import CMACError
+from cmac_hub.media import write_video
+from cmac_hub.train.evaluate.grounding import dominance
+from cmac_hub.train.library import SAMPLE_RATE, Library
+from cmac_hub.train.scene_pairs import EASY, HARD, MEDIUM
+from cmac_hub.train.scenes import Scene, SceneSettings, compose
+
+LEVELS = {"easy": EASY, "medium": MEDIUM, "hard": HARD}
+
+COLUMNS = ["file", "thing", "distractors", "x0", "y0", "x1", "y1"]
+
+
+def settings_of(
+    level: str, size: int, seconds: float, frame_rate: float, offscreen: float, blur: float
+) -> SceneSettings:
+    """The settings of a level at another size and length.
+
+    Raises:
+        CMACError: an unknown level, a size below 16 pixels, or a length or rate that is not positive.
+    """
+    if level not in LEVELS:
+        raise CMACError(f"unknown level {level!r}; accepted are {', '.join(LEVELS)}")
+    if size < 16 or not 0.1 <= seconds <= 60 or not frame_rate > 0:
+        raise CMACError(
+            f"size {size}, seconds {seconds:g}, frame rate {frame_rate:g}: accepted are at least 16 pixels, "
+            "0.1 to 60 seconds, and a positive rate"
+        )
+    frames = max(1, round(seconds * frame_rate))
+    return replace(LEVELS[level], size=size, frames=frames, seconds=seconds, offscreen=offscreen, blur=blur)
+
+
+def box_of(mask_HW: np.ndarray) -> tuple[float, float, float, float] | None:
+    """x0, y0, x1, y1 as shares of the picture around all that is True; None where nothing is."""
+    if not mask_HW.any():
+        return None
+    rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
+    height, width = mask_HW.shape
+    return (
+        float(columns[0] / width),
+        float(rows[0] / height),
+        float((columns[-1] + 1) / width),
+        float((rows[-1] + 1) / height),
+    )
+
+
+def write_scene(scene: Scene, path: Path, frame_rate: float) -> None:
+    """One scene as `path` (.mp4) and its truth beside it (.npz)."""
+    height, width = scene.frames_THWC.shape[1:3]
+    sound = scene.waveform, SAMPLE_RATE
+    write_video(path, scene.frames_THWC, frame_rate, *sound, size=(width, height), overwrite=True)
+    truth = {"masks": scene.masks_THW, "dominance": dominance(scene, CMAC_NANO.audio)}
+    np.savez_compressed(path.with_suffix(".npz"), **truth)  # type: ignore[arg-type]
+
+
+def write_scenes(
+    library: Library, settings: SceneSettings, count: int, folder: Path, seed: int = 0, frame_rate: float = 8.0
+) -> Path:
+    """Writes scenes and their table; what is there already stays.
+
+    Returns:
+        the table's path.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "scenes.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(COLUMNS)
+        for index in tqdm(range(count), unit="scene", disable=None):
+            scene = compose(library, np.random.default_rng([seed, index]), settings)
+            path = folder / f"scene_{index:05d}.mp4"
+            if not path.exists() or not path.with_suffix(".npz").exists():
+                write_scene(scene, path, frame_rate)
+            box = box_of(scene.masks_THW[len(scene.masks_THW) // 2])
+            corners = [f"{v:.4f}" for v in box] if box else [""] * 4
+            rows.writerow([path.name, scene.thing, scene.distractors, *corners])
+    return table
