@@ -126,6 +126,50 @@ def probe(options: argparse.Namespace) -> int:
     return 0
 
 
+def retrieve(options: argparse.Namespace) -> int:
+    """Prints recalls as tables."""
+    from cmac_hub.train.evaluate import retrieval
+    from cmac_hub.train.evaluate.actions import find_split
+
+    model = _load(options.model)
+    if options.on == "scenes":
+        report = retrieval.evaluate_scenes(model, options.data)
+        table = "\n\n".join(f"things: {which}\n\n{retrieval.as_table(one)}" for which, one in report.items())
+    elif options.on == "clips":
+        report = retrieval.evaluate_shots(model, options.data)
+        table = retrieval.as_table(report)
+    else:
+        split = find_split(options.on, options.data, _lists(options), options.split)
+        report = retrieval.evaluate_actions(model, split)
+        table = retrieval.as_table(report)
+    if options.output:
+        options.output.write_text(json.dumps(report, indent=2) + "\n")
+    print(table)
+    return 0
+
+
+def finetune(options: argparse.Namespace) -> int:
+    """Prints the accuracy of one split."""
+    from cmac_hub.train.evaluate.actions import find_split
+    from cmac_hub.train.evaluate.finetune import FinetuneSettings
+    from cmac_hub.train.evaluate.finetune import finetune as run_finetune
+
+    split = find_split(options.on, options.data, _lists(options), options.split)
+    settings = FinetuneSettings(epochs=options.epochs, color_jitter=not options.no_jitter)
+    how = {"weights": options.weights, "device": options.device}
+    report = run_finetune(_load(options.model), split, options.output, settings, **how)
+    print(f"top-1 {100 * report['top1']:.1f} % of {report['tested']} videos, chance {100 * report['chance']:.1f} %")
+    if report["missing"]:
+        print(f"{len(report['missing'])} videos are broken and not counted", file=sys.stderr)
+    return 0
+
+
+def _lists(options: argparse.Namespace) -> Path:
+    if options.lists is None:
+        raise CMACError(f"{options.on} needs its official lists; say where they lie: --lists FOLDER")
+    return Path(options.lists)
+
+
 def _load(name: str) -> CMAC:
     """A network by name or folder, or of a training run."""
     from cmac_hub.hub import load_model

@@ -1,0 +1,129 @@
+"""Action videos in the official splits of UCF101 and HMDB51, and clips of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmac_hub.cli.files import find_inputs
+from cmac_hub.config import VisualConfig
+from cmac_hub.errors import CMACError
+from cmac_hub.media import probe, windows
+
+
+class ActionVideo(NamedTuple):
+    """One video and what is done in it."""
+
+    path: Path
+    label: str
+
+
+class ActionSplit(NamedTuple):
+    """Videos of one official split."""
+
+    train: list[ActionVideo]
+    test: list[ActionVideo]
+
+
+def find_split(name: str, videos: Path, lists: Path, split: int = 1) -> ActionSplit:
+    """Reads the official lists.
+
+    Args:
+        name: "ucf101" (trainlist01.txt, testlist01.txt) or "hmdb51" (LABEL_test_split1.txt).
+        videos: the folder that is searched for the videos, by file name.
+        lists: the folder of the lists.
+        split: 1, 2 or 3.
+
+    Raises:
+        CMACError: an unknown set, a missing folder or list, a list that names a video that is not there, or a class
+            without any video for training.
+    """
+    if name not in ("ucf101", "hmdb51"):
+        raise CMACError(f"unknown set {name!r}; accepted are ucf101, hmdb51")
+    if not videos.is_dir():
+        raise CMACError(f"there is no folder of videos {videos}")
+    files = {one.path.name: one.path for one in find_inputs([str(videos)])}
+    rows = _ucf101(lists, split) if name == "ucf101" else _hmdb51(lists, split)
+    gone = [file for _, file, _ in rows if file not in files]
+    if gone:
+        raise CMACError(f"{len(gone)} of {len(rows)} videos in the lists are not in {videos}, the first is {gone[0]}")
+    found = ActionSplit([], [])
+    for part, file, label in rows:
+        (found.train if part == "train" else found.test).append(ActionVideo(files[file], label))
+    if not found.train or not found.test:
+        raise CMACError(
+            f"split {split} in {lists} has {len(found.train)} videos to train and {len(found.test)} to test"
+        )
+    untaught = sorted({one.label for one in found.test} - {one.label for one in found.train})
+    if untaught:
+        raise CMACError(f"class {untaught[0]} has videos to test and none to train; check the lists in {lists}")
+    return found
+
+
+def _ucf101(lists: Path, split: int) -> list[tuple[str, str, str]]:
+    """(part, file, label) of lines such as `Archery/v_Archery_g01_c01.avi 3`."""
+    rows = []
+    for part in ("train", "test"):
+        path = lists / f"{part}list{split:02d}.txt"
+        if not path.is_file():
+            raise CMACError(f"there is no list {path}; give the folder of UCF101's trainlist01.txt and testlist01.txt")
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            if line.strip():
+                label, _, file = line.split()[0].partition("/")
+                if not file:
+                    raise CMACError(f"{path} has the line {line!r}; expected CLASS/VIDEO.avi")
+                rows.append((part, file, label))
+    return rows
+
+
+def _hmdb51(lists: Path, split: int) -> list[tuple[str, str, str]]:
+    """(part, file, label) of lines such as `video.avi 1` (1 trains, 2 tests, 0 is left out)."""
+    paths = sorted(lists.glob(f"*_test_split{split}.txt"))
+    if not paths:
+        raise CMACError(f"{lists} has no *_test_split{split}.txt; give the folder of HMDB51's lists")
+    rows = []
+    for path in paths:
+        label = path.name.removesuffix(f"_test_split{split}.txt")
+        for line in path.read_text(encoding="utf-8").splitlines():
+            file, _, part = line.strip().rpartition(" ")
+            if part in ("1", "2"):
+                rows.append(("train" if part == "1" else "test", file.strip(), label))
+    return rows
+
+
+def read_clips(path: Path, config: VisualConfig, window: float, moments: np.ndarray, size: int | None = None) -> Tensor:
+    """Clips of one video: (N, T, H, W, 3) uint8.
+
+    Args:
+        path: the video.
+        config: frames and sizes of a clip.
+        window: seconds of a clip.
+        moments: (N,) in [0, 1]: where a clip begins, from the first to the last possible second.
+        size: short side in pixels; None takes the config's.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    info = probe(path)
+    room = max(0.0, (info.duration or window) - window)
+    clips = []
+    for moment in moments:
+        begin = info.start + float(moment) * room
+        cut = windows(
+            path,
+            window=window,
+            hop=window,
+            frames=config.frames,
+            size=size or config.size,
+            multiple=1 if size else config.multiple,
+            sample_rate=8000,
+            start=begin,
+            stop=begin + window,
+            sound=False,
+        )
+        clips.append(torch.from_numpy(next(cut).frames))
+    return torch.stack(clips)

@@ -1,0 +1,201 @@
+"""Action recognition: the visual encoder and a linear classifier, finetuned (paper, section 4.2).
+
+    python -m cmac_hub.train finetune --on ucf101 --data UCF-101 --lists ucfTrainTestlist --split 1 -o runs/ucf101_1
+
+Ten random clips of each training video an epoch; at the end ten uniform clips of each test video, their softmax scores
+averaged. A run that was broken off goes on after its last whole epoch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from cmac_hub.encoders import VisualEncoder
+from cmac_hub.errors import CMACError, MediaError
+from cmac_hub.model import CMAC
+from cmac_hub.preprocessing import normalize_clips
+from cmac_hub.train.augmentation import ZOOM, ClipAugmentation
+from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
+from cmac_hub.train.evaluate.actions import ActionSplit, ActionVideo, read_clips
+from cmac_hub.train.runlog import write_json
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """Section 4.2. The paper says nothing of a schedule: the learning rate is constant."""
+
+    epochs: int = 12
+    batch: int = 16
+    learning_rate: float = 0.005
+    weight_decay: float = 5e-3
+    clips: int = 10
+    """Random clips of a video an epoch, and uniform clips in the test."""
+    color_jitter: bool = True
+    """As in section 4.2; the ablations of section 4.3 do without."""
+    seed: int = 0
+
+
+class Classifier(nn.Module):
+    """Pooled features of the visual encoder -> scores of classes."""
+
+    def __init__(self, encoder: VisualEncoder, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.channels, classes)
+
+    def forward(self, clips_BCTHW: Tensor) -> Tensor:
+        """(B, 3, T, H, W) -> (B, classes)."""
+        return self.head(self.encoder(clips_BCTHW).flatten(2).mean(2))
+
+
+def start_from(model: CMAC, weights: str = "cmac") -> VisualEncoder:
+    """The encoder that finetuning begins with.
+
+    Args:
+        model: gives architecture and, for "cmac", the weights.
+        weights: "cmac", "scratch" (random), or "torchvision" (Kinetics-400 labels, downloaded by torchvision; needs
+            the paper's full-width R(2+1)D-18).
+
+    Raises:
+        CMACError: other weights, or "torchvision" for another architecture.
+    """
+    if weights == "cmac":
+        return model.visual_encoder
+    if weights == "scratch":
+        return VisualEncoder(model.config.visual)
+    if weights != "torchvision":
+        raise CMACError(f"weights are {weights!r}; accepted are cmac, scratch, torchvision")
+    encoder = VisualEncoder(model.config.visual)
+    if (model.config.visual.depth, model.config.visual.width) != (18, 64):
+        raise CMACError("torchvision's weights are of R(2+1)D-18 at full width; choose a cmac-base model")
+    from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
+
+    state = r2plus1d_18(weights=R2Plus1D_18_Weights.KINETICS400_V1).state_dict()
+    encoder.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
+    return encoder
+
+
+def finetune(
+    model: CMAC,
+    split: ActionSplit,
+    run: Path,
+    settings: FinetuneSettings = FinetuneSettings(),
+    *,
+    weights: str = "cmac",
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Trains, tests, and writes `report.json` into the run folder.
+
+    Args:
+        model: see `start_from`.
+        split: of `find_split`.
+        run: folder; one that holds epochs of the same settings goes on.
+        settings: of the training.
+        weights: see `start_from`.
+        device: where to train.
+
+    Returns:
+        top-1 accuracy, the trivial rivals, and what was missing.
+
+    Raises:
+        CMACError: the folder holds a run of other settings, no video can be read, or the loss is no number.
+    """
+    torch.manual_seed(settings.seed)
+    labels = sorted({one.label for one in split.train})
+    classifier = Classifier(start_from(model, weights), len(labels)).to(device)
+    optimizer = torch.optim.SGD(
+        classifier.parameters(), settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay
+    )
+    checkpoints, epoch = Checkpoints(run, keep=1), 0
+    told = {**asdict(settings), "weights": weights, "labels": labels}
+    if (latest := checkpoints.latest()) is not None:
+        state = read_checkpoint(latest)
+        if state["recipe"] != told:
+            raise CMACError(f"{run} holds a run of other settings; choose another output folder")
+        classifier.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        epoch = int(state["step"])
+    missing: set[str] = set()
+    while epoch < settings.epochs:
+        classifier.train()
+        for frames, targets in _batches(split.train, labels, model, settings, epoch, missing):
+            clips = normalize_clips(frames.to(device), model.config.visual)
+            loss = F.cross_entropy(classifier(clips), targets.to(device))
+            if not torch.isfinite(loss):
+                raise CMACError(f"the loss is {loss.item()} in epoch {epoch}; try a smaller learning rate")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        epoch += 1
+        config = model.config.to_dict()
+        state = {"recipe": told, "config": config, "step": epoch, "model": classifier.state_dict()}
+        checkpoints.save({**state, "optimizer": optimizer.state_dict()}, epoch)
+    report = test_videos(classifier.eval(), split.test, labels, model, settings, missing, device)
+    common = max(np.mean([one.label == label for one in split.test]) for label in labels)
+    report |= {"chance": 1 / len(labels), "most frequent class": float(common), "settings": told}
+    os.makedirs(run, exist_ok=True)
+    write_json(run / "report.json", report)
+    return report
+
+
+def _batches(
+    videos: list[ActionVideo], labels: list[str], model: CMAC, settings: FinetuneSettings, epoch: int, missing: set[str]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """An epoch: each video's clips in random order among the others'. Broken videos are noted and left out."""
+    rng = np.random.default_rng([settings.seed, epoch])
+    config = model.config
+    change = ClipAugmentation(config.visual.size, settings.color_jitter)
+    waiting: list[tuple[Tensor, int]] = []
+    for turn in tqdm(
+        rng.permutation(np.repeat(np.arange(len(videos)), settings.clips)), desc=f"epoch {epoch + 1}", disable=None
+    ):
+        video = videos[int(turn)]
+        try:
+            size = round(config.visual.size * ZOOM)
+            frames = read_clips(video.path, config.visual, config.window, rng.random(1), size)[0]
+        except MediaError:
+            missing.add(video.path.name)
+            continue
+        waiting.append((change(frames.numpy(), rng), labels.index(video.label)))
+        if len(waiting) == settings.batch:
+            yield torch.stack([clip for clip, _ in waiting]), torch.tensor([label for _, label in waiting])
+            waiting = []
+    if len(missing) == len({one.path.name for one in videos}):
+        raise CMACError(f"none of the {len(videos)} videos could be read, the first is {videos[0].path}")
+    if len(waiting) > 1:
+        yield torch.stack([clip for clip, _ in waiting]), torch.tensor([label for _, label in waiting])
+
+
+@torch.inference_mode()
+def test_videos(
+    classifier: Classifier,
+    videos: list[ActionVideo],
+    labels: list[str],
+    model: CMAC,
+    settings: FinetuneSettings,
+    missing: set[str],
+    device: str,
+) -> dict[str, Any]:
+    """Top-1 accuracy; a video's softmax scores are averaged over its clips."""
+    right, count, config = 0, 0, model.config
+    for video in tqdm(videos, desc="test", disable=None):
+        try:
+            frames = read_clips(video.path, config.visual, config.window, np.linspace(0, 1, settings.clips))
+        except MediaError:
+            missing.add(video.path.name)
+            continue
+        scores = classifier(normalize_clips(frames.to(device), config.visual)).softmax(1).mean(0)
+        right, count = right + (labels[int(scores.argmax())] == video.label), count + 1
+    if not count:
+        raise CMACError(f"none of the {len(videos)} test videos could be read, the first is {videos[0].path}")
+    return {"top1": right / count, "tested": count, "missing": sorted(missing)}

@@ -1,0 +1,140 @@
+"""Retrieval without finetuning: videos of the same action (paper, section 4.2), and sound to picture and back.
+
+python -m cmac_hub.train retrieve --on ucf101 --data UCF-101 --lists ucfTrainTestlist
+python -m cmac_hub.train retrieve --on scenes --data DATA
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from cmac_hub.errors import CMACError, MediaError
+from cmac_hub.features import Features
+from cmac_hub.model import CMAC
+from cmac_hub.train.evaluate.actions import ActionSplit, read_clips
+from cmac_hub.train.evaluate.localization import look, make_scenes, random_weights
+from cmac_hub.train.library import Library
+from cmac_hub.train.splits import load_splits
+
+RANKS = (1, 5, 10, 20)
+CLIPS = 10
+"""Clips of a video, uniformly; their features are averaged."""
+
+
+def recall_of_labels(
+    query_ND: np.ndarray, query_labels: np.ndarray, gallery_MD: np.ndarray, gallery_labels: np.ndarray
+) -> dict[str, float]:
+    """Share of queries with one of the same label among the k nearest by cosine, for k in RANKS."""
+    similar = _unit(query_ND) @ _unit(gallery_MD).T
+    order = np.argsort(-similar, axis=1, kind="stable")[:, : max(RANKS)]
+    hits = gallery_labels[order] == query_labels[:, None]
+    return {f"R@{k}": float(hits[:, :k].any(1).mean()) for k in RANKS}
+
+
+def recall_of_pairs(query_ND: np.ndarray, gallery_ND: np.ndarray) -> dict[str, float]:
+    """Share of rows whose partner of the same number is among the k nearest by cosine, for k in RANKS.
+
+    Ties count against the network: a constant embedding finds nothing.
+    """
+    similar = _unit(query_ND) @ _unit(gallery_ND).T
+    own = np.diag(similar)
+    rank = (similar >= own[:, None]).sum(1)
+    return {f"R@{k}": float((rank <= k).mean()) for k in RANKS}
+
+
+def _unit(vectors_ND: np.ndarray) -> np.ndarray:
+    if not np.isfinite(vectors_ND).all():
+        raise CMACError("the features are not finite; mend the checkpoint")
+    return vectors_ND / np.maximum(1e-12, np.linalg.norm(vectors_ND, axis=1, keepdims=True))
+
+
+@torch.inference_mode()
+def video_features(model: CMAC, path: Path) -> np.ndarray:
+    """(C,): pooled features after the last block, averaged over CLIPS clips. Raises MediaError for a broken file."""
+    frames = read_clips(path, model.config.visual, model.config.window, np.linspace(0, 1, CLIPS))
+    clips, _ = model.prepare(frames, None)
+    return model.visual_encoder(clips).flatten(2).mean((0, 2)).float().cpu().numpy()
+
+
+def evaluate_actions(model: CMAC, split: ActionSplit) -> dict[str, Any]:
+    """Test videos look for their action among the training videos. Broken videos are listed and not counted."""
+    missing: list[str] = []
+    rows: dict[str, Any] = {}
+    networks = {"CMAC": model, "random weights": random_weights(model.config)}
+    for name, network in networks.items():
+        features: dict[str, tuple[list[np.ndarray], list[str]]] = {"train": ([], []), "test": ([], [])}
+        for part in ("train", "test"):
+            for one in tqdm(getattr(split, part), desc=f"{name} {part}", unit="video", disable=None):
+                try:
+                    features[part][0].append(video_features(network, one.path))
+                except MediaError:
+                    missing.append(one.path.name)
+                    continue
+                features[part][1].append(one.label)
+        if not features["train"][0] or not features["test"][0]:
+            raise CMACError(f"none of the videos could be read, the first is {missing[0]}")
+        query, gallery = (np.stack(features[part][0]) for part in ("test", "train"))
+        labels = {part: np.array(features[part][1]) for part in ("test", "train")}
+        rows[name] = recall_of_labels(query, labels["test"], gallery, labels["train"])
+    share = np.array([(labels["train"] == label).mean() for label in labels["test"]])
+    rows["chance"] = {f"R@{k}": float((1 - (1 - share) ** k).mean()) for k in RANKS}
+    return {"recall": rows, "queries": len(query), "gallery": len(gallery), "missing": sorted(set(missing))}
+
+
+def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) -> dict[str, Any]:
+    """Sound to picture and back among `count` composed test scenes, known things and things never seen."""
+    report: dict[str, Any] = {}
+    for which in ("known", "new"):
+        scenes = make_scenes(Library.load(data, "test", which), model.config, count, seed)
+        rows = {}
+        for name, network in {"CMAC": model, "random weights": random_weights(model.config)}.items():
+            found = look(network, scenes)
+            rows[f"{name}: sound to picture"] = recall_of_pairs(found.audio_ND, found.visual_ND)
+            rows[f"{name}: picture to sound"] = recall_of_pairs(found.visual_ND, found.audio_ND)
+        rows["chance"] = {f"R@{k}": min(1.0, k / count) for k in RANKS}
+        report[which] = {"recall": rows, "queries": count, "gallery": count, "missing": []}
+    return report
+
+
+def evaluate_shots(model: CMAC, data: Path) -> dict[str, Any]:
+    """Sound to picture and back among the real shots of held-out groups, one mean embedding a shot."""
+    import csv
+
+    folder = data / "clips"
+    if not (folder / "clips.csv").exists():
+        raise CMACError(f"{data} has no folder 'clips' with its clips.csv; give a folder laid out like shared/data")
+    with (folder / "clips.csv").open(newline="") as file:
+        listed = [row for row in csv.DictReader(file) if row["file"]]
+    splits = load_splits()
+    held = [folder / row["file"] for row in listed if splits.split_of("clip_group", row["group"]) != "train"]
+    rows, missing = {}, []
+    for name, network in {"CMAC": model, "random weights": random_weights(model.config)}.items():
+        pairs = []
+        for path, features in zip(held, network.extract_features(list(held)), strict=True):  # type: ignore[arg-type]
+            if (
+                not isinstance(features, Features)
+                or features.visual_embedding is None
+                or features.audio_embedding is None
+            ):
+                missing.append(path.name)
+                continue
+            pairs.append((features.visual_embedding.mean(0).numpy(), features.audio_embedding.mean(0).numpy()))
+        visual, audio = (np.stack(column) for column in zip(*pairs, strict=True))
+        rows[f"{name}: sound to picture"] = recall_of_pairs(audio, visual)
+        rows[f"{name}: picture to sound"] = recall_of_pairs(visual, audio)
+    rows["chance"] = {f"R@{k}": min(1.0, k / len(pairs)) for k in RANKS}
+    return {"recall": rows, "queries": len(pairs), "gallery": len(pairs), "missing": sorted(set(missing))}
+
+
+def as_table(report: dict[str, Any]) -> str:
+    """Markdown, in percent."""
+    lines = [f"| {report['queries']} queries among {report['gallery']} | " + " | ".join(f"R@{k}" for k in RANKS) + " |"]
+    lines.append("| --- " * (len(RANKS) + 1) + "|")
+    for name, recall in report["recall"].items():
+        lines.append(f"| {name} | " + " | ".join(f"{100 * recall[f'R@{k}']:.1f}" for k in RANKS) + " |")
+    return "\n".join(lines)

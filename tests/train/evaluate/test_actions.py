@@ -1,0 +1,147 @@
+"""Action videos in a generated set of the official layout: a test of the path, not a number."""
+
+import numpy as np
+import pytest
+import torch
+from making import tone, write_media
+
+from cmac_hub.errors import CMACError
+from cmac_hub.train.__main__ import main
+from cmac_hub.train.evaluate.actions import find_split, read_clips
+from cmac_hub.train.evaluate.finetune import FinetuneSettings, finetune, start_from
+from cmac_hub.train.evaluate.retrieval import (
+    as_table,
+    evaluate_actions,
+    recall_of_labels,
+    recall_of_pairs,
+    video_features,
+)
+
+
+@pytest.fixture(scope="module")
+def ucf(tmp_path_factory):
+    """Bright videos brighten, dark ones darken; UCF101's names and lists."""
+    folder = tmp_path_factory.mktemp("ucf")
+    (folder / "lists").mkdir()
+    lists: dict[str, list[str]] = {"train": [], "test": []}
+    for number, label in enumerate(("Rise", "Fall")):
+        (folder / "UCF-101" / label).mkdir(parents=True)
+        for group in range(1, 5):
+            name = f"v_{label}_g{group:02d}_c01.avi"
+            level = np.linspace(20, 220, 40) if label == "Rise" else np.linspace(220, 20, 40)
+            images = np.repeat(level.astype(np.uint8)[:, None, None, None], 48, 1).repeat(64, 2).repeat(3, 3)
+            sound = tone(1.6) if group == 1 else None
+            # The container is told by its content, so the official name may hold any.
+            made = write_media(folder / "made.mp4", times=np.arange(40) / 25, images=images, sound=sound)
+            made.rename(folder / "UCF-101" / label / name)
+            line = f"{label}/{name} {number + 1}" if group > 1 else f"{label}/{name}"
+            lists["train" if group > 1 else "test"].append(line)
+    for part, lines in lists.items():
+        (folder / "lists" / f"{part}list01.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_official_lists(ucf, tmp_path):
+    split = find_split("ucf101", ucf / "UCF-101", ucf / "lists")
+    assert len(split.train) == 6 and len(split.test) == 2
+    assert {one.label for one in split.test} == {"Rise", "Fall"}
+    (tmp_path / "brush_hair_test_split1.txt").write_text("v_Rise_g01_c01.avi 2\nv_Rise_g02_c01.avi 1\nother.avi 0\n")
+    hmdb = find_split("hmdb51", ucf / "UCF-101", tmp_path)
+    assert [one.label for one in hmdb.train + hmdb.test] == ["brush_hair"] * 2
+
+
+def test_clips_lie_between_the_first_and_the_last_second(ucf, tiny_config):
+    path = ucf / "UCF-101" / "Rise" / "v_Rise_g01_c01.avi"
+    clips = read_clips(path, tiny_config.visual, 1.0, np.array([0.0, 1.0]))
+    assert clips.shape == (2, 8, 32, 40, 3)
+    brightness = clips.float().mean((1, 2, 3, 4))
+    assert brightness[0] < brightness[1] - 30
+
+
+def test_recall_equals_a_slow_loop():
+    rng = np.random.default_rng(0)
+    query, gallery = rng.normal(size=(6, 4)), rng.normal(size=(30, 4))
+    labels, others = rng.integers(0, 4, 6), rng.integers(0, 4, 30)
+    found = recall_of_labels(query, labels, gallery, others)
+    for k in (1, 5, 10, 20):
+        hits = 0
+        for vector, label in zip(query, labels, strict=True):
+            cosine = [float(vector @ g / np.linalg.norm(vector) / np.linalg.norm(g)) for g in gallery]
+            nearest = sorted(range(30), key=lambda i: -cosine[i])[:k]
+            hits += any(others[i] == label for i in nearest)
+        assert found[f"R@{k}"] == pytest.approx(hits / 6)
+
+
+def test_pairs_and_ties():
+    vectors = np.random.default_rng(0).normal(size=(40, 8))
+    assert recall_of_pairs(vectors, vectors)["R@1"] == 1.0
+    assert recall_of_pairs(np.ones((40, 8)), np.ones((40, 8)))["R@20"] == 0.0, "a constant finds nothing"
+    with pytest.raises(CMACError, match="not finite"):
+        recall_of_pairs(vectors * np.nan, vectors)
+
+
+def test_retrieval_end_to_end(tiny, ucf):
+    split = find_split("ucf101", ucf / "UCF-101", ucf / "lists")
+    report = evaluate_actions(tiny, split)
+    assert report["queries"] == 2 and report["gallery"] == 6 and not report["missing"]
+    assert report["recall"]["chance"]["R@1"] == 0.5 and report["recall"]["CMAC"]["R@20"] == 1.0
+    assert as_table(report).splitlines()[0] == "| 2 queries among 6 | R@1 | R@5 | R@10 | R@20 |"
+    assert video_features(tiny, split.test[0].path).shape == (tiny.config.visual.channels,)
+
+
+def test_finetuning_learns_resumes_and_reports(tiny, ucf, tmp_path):
+    import copy
+
+    split = find_split("ucf101", ucf / "UCF-101", ucf / "lists")
+    settings = FinetuneSettings(epochs=2, batch=4, clips=2, learning_rate=0.01)
+    whole = finetune(copy.deepcopy(tiny), split, tmp_path / "whole", settings)
+    assert whole["tested"] == 2 and whole["chance"] == 0.5 and 0 <= whole["top1"] <= 1
+    again = finetune(copy.deepcopy(tiny), split, tmp_path / "whole", settings)
+    assert again["top1"] == whole["top1"], "nothing is trained twice"
+    with pytest.raises(CMACError, match="holds a run of other settings"):
+        finetune(copy.deepcopy(tiny), split, tmp_path / "whole", FinetuneSettings(epochs=3, batch=4))
+    assert (tmp_path / "whole" / "report.json").exists()
+
+
+def test_what_finetuning_starts_from(tiny):
+    assert start_from(tiny) is tiny.visual_encoder
+    fresh = start_from(tiny, "scratch")
+    assert not torch.equal(next(fresh.parameters()), next(tiny.visual_encoder.parameters()))
+    with pytest.raises(CMACError, match="full width"):
+        start_from(tiny, "torchvision")
+    with pytest.raises(CMACError, match="accepted are cmac, scratch, torchvision"):
+        start_from(tiny, "imagenet")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda lists: (lists / "testlist01.txt").write_text("Rise/gone.avi\n"),
+            "1 of 7 videos in the lists are not in",
+        ),
+        (lambda lists: (lists / "testlist01.txt").unlink(), "there is no list"),
+        (lambda lists: (lists / "trainlist01.txt").write_text("Rise/v_Rise_g02_c01.avi 1\n"), "none to train"),
+        (lambda lists: (lists / "testlist01.txt").write_text("v_Rise_g01_c01.avi\n"), "expected CLASS/VIDEO"),
+        (lambda lists: (lists / "testlist01.txt").write_text("\n"), "and 0 to test"),
+    ],
+)
+def test_wrong_lists_are_one_line(ucf, tmp_path, change, message, model_folder, capsys):
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for path in (ucf / "lists").iterdir():
+        (lists / path.name).write_text(path.read_text())
+    change(lists)
+    command = ["retrieve", "--model", str(model_folder), "--on", "ucf101", "--data", str(ucf / "UCF-101")]
+    assert main([*command, "--lists", str(lists)]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert main(command) == 1 and "--lists FOLDER" in capsys.readouterr().err
+
+
+def test_a_wrong_folder_level_is_one_line(ucf, model_folder, capsys):
+    command = ["retrieve", "--model", str(model_folder), "--on", "ucf101", "--lists", str(ucf / "lists")]
+    assert main([*command, "--data", str(ucf / "lists")]) == 1
+    assert "holds no media file" in capsys.readouterr().err
+    assert main([*command, "--data", str(ucf / "none")]) == 1
+    assert "there is no folder of videos" in capsys.readouterr().err
