@@ -18,17 +18,8 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.evaluate.localization import calibrate, evaluate
 
-KEPT = (
-    "name",
-    "drawn_clips",
-    "batch",
-    "learning_rate",
-    "temperature",
-    "consistency_weight",
-    "within_modal",
-    "real_share",
-    "seed",
-)
+KEPT = ("name", "drawn_clips", "batch", "optimizer", "learning_rate", "temperature", "bank", "consistency_weight")
+KEPT += ("within_negatives", "real_share", "seed")
 
 
 def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
