@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     localize.add_argument("--split", choices=["test", "validation"], default="test")
     localize.add_argument("--scenes", type=int, default=500, help="of each kind")
     localize.add_argument("-o", "--output", type=Path, help="a .json to write")
-    localize.set_defaults(run=commands.localize)
+    localize.set_defaults(run=commands.localize, measure="localize")
 
     scenes = found.add_parser("scenes", help="write sounding scenes with ground truth as files")
     scenes.add_argument("--data", type=Path, help=DATA.partition(", or ")[2])
@@ -86,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     probe.add_argument("--data", type=Path, required=True, help="the set's folder, or the csv (file,label,fold)")
     probe.add_argument("--folds", nargs="+", help="folds to test on; default: all")
     probe.add_argument("-o", "--output", type=Path, help="a .json to write")
-    probe.set_defaults(run=commands.probe)
+    probe.set_defaults(run=commands.probe, measure="probe")
 
     retrieve = found.add_parser("retrieve", help="videos of the same action, or sound to picture and back")
     retrieve.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
@@ -95,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     retrieve.add_argument("--lists", type=Path, help="folder of the official lists of ucf101 and hmdb51")
     retrieve.add_argument("--split", type=int, choices=[1, 2, 3], default=1)
     retrieve.add_argument("-o", "--output", type=Path, help="a .json to write")
-    retrieve.set_defaults(run=commands.retrieve)
+    retrieve.set_defaults(run=commands.retrieve, measure="retrieve")
 
     finetune = found.add_parser("finetune", help="action recognition with the finetuned visual encoder")
     finetune.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
@@ -109,6 +109,11 @@ def build_parser() -> argparse.ArgumentParser:
     finetune.add_argument("--device", default="cpu")
     finetune.add_argument("-o", "--output", type=Path, required=True, help="run folder; goes on where it stopped")
     finetune.set_defaults(run=commands.finetune)
+
+    report = found.add_parser("report", help="join the .json files of evaluations into one Markdown file")
+    report.add_argument("results", type=Path, nargs="+", help=".json files of localize, probe, retrieve")
+    report.add_argument("-o", "--output", type=Path, required=True, help="a .md to write")
+    report.set_defaults(run=commands.report)
 
     release = found.add_parser("release", help="turn a training checkpoint into a folder that users load")
     release.add_argument("checkpoint", type=Path, help="a run folder (its best), or a checkpoint .pt")

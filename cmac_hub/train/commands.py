@@ -92,10 +92,7 @@ def localize(options: argparse.Namespace) -> int:
     model = _load(options.model)
     measure = {"scenes": _on_scenes, "grounding": _on_grounding}.get(options.on, _on_boxes)
     report, table = measure(model, options)
-    if options.output:
-        options.output.write_text(json.dumps(report, indent=2) + "\n")
-    print(table)
-    return 0
+    return _finish(options, model, report, table)
 
 
 def scenes(options: argparse.Namespace) -> int:
@@ -119,11 +116,9 @@ def probe(options: argparse.Namespace) -> int:
     from cmac_hub.train.evaluate.probe import as_table
     from cmac_hub.train.evaluate.probe import probe as run_probe
 
-    report = run_probe(_load(options.model), options.on, options.data, options.folds)
-    if options.output:
-        options.output.write_text(json.dumps(report, indent=2) + "\n")
-    print(as_table(report))
-    return 0
+    model = _load(options.model)
+    report = run_probe(model, options.on, options.data, options.folds)
+    return _finish(options, model, report, as_table(report))
 
 
 def retrieve(options: argparse.Namespace) -> int:
@@ -142,10 +137,7 @@ def retrieve(options: argparse.Namespace) -> int:
         split = find_split(options.on, options.data, _lists(options), options.split)
         report = retrieval.evaluate_actions(model, split)
         table = retrieval.as_table(report)
-    if options.output:
-        options.output.write_text(json.dumps(report, indent=2) + "\n")
-    print(table)
-    return 0
+    return _finish(options, model, report, table)
 
 
 def finetune(options: argparse.Namespace) -> int:
@@ -161,6 +153,26 @@ def finetune(options: argparse.Namespace) -> int:
     print(f"top-1 {100 * report['top1']:.1f} % of {report['tested']} videos, chance {100 * report['chance']:.1f} %")
     if report["missing"]:
         print(f"{len(report['missing'])} videos are broken and not counted", file=sys.stderr)
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Joins what the evaluations wrote into one Markdown file."""
+    from cmac_hub.train.evaluate.report import join
+
+    options.output.write_text(join(options.results), encoding="utf-8")
+    print(options.output)
+    return 0
+
+
+def _finish(options: argparse.Namespace, model: CMAC, report: dict[str, Any], table: str) -> int:
+    """Prints the table of an evaluation; writes it with all numbers and what they were measured on."""
+    from cmac_hub.train.evaluate.report import about
+
+    if options.output:
+        told = about(options.measure, options.on, options.model, model)
+        options.output.write_text(json.dumps({**told, "table": table, "result": report}, indent=2) + "\n")
+    print(table)
     return 0
 
 

@@ -18,8 +18,10 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.evaluate.localization import calibrate, evaluate
 
-KEPT = ("name", "drawn_clips", "batch", "optimizer", "learning_rate", "temperature", "bank", "consistency_weight")
-KEPT += ("within_negatives", "real_share", "seed")
+KEPT = (
+    "name drawn_clips batch optimizer learning_rate temperature bank consistency_weight within_negatives real_share seed"
+).split()
+"""Keys of the recipe that the config's training summary repeats."""
 
 
 def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:

@@ -1,0 +1,54 @@
+"""One report of several evaluations: what each measured, on which weights, and its table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cmac_hub.errors import CMACError
+from cmac_hub.model import CMAC
+from cmac_hub.train.evaluate.probe import checkpoint_hash
+from cmac_hub.train.runlog import environment
+
+TITLES = {
+    ("localize", "scenes"): "Pointing on composed scenes",
+    ("localize", "grounding"): "Frequencies, masks and off-screen sounds on composed scenes",
+    ("localize", "clips"): "Real shots with boxes of our own",
+    ("localize", "vggss"): "VGG-SS",
+    ("localize", "flickr"): "Flickr-SoundNet",
+    ("probe", "esc50"): "ESC-50, linear classifier (the paper, Kinetics-400: 81.4)",
+    ("retrieve", "scenes"): "Sound to picture and back, composed scenes",
+    ("retrieve", "clips"): "Sound to picture and back, real shots",
+}
+
+
+def about(measure: str, on: str, name: str, model: CMAC) -> dict[str, Any]:
+    """What a result was measured with."""
+    return {
+        "measure": measure,
+        "on": on,
+        "model": name,
+        "checkpoint": checkpoint_hash(model),
+        "training": model.config.training,
+        "environment": environment(),
+    }
+
+
+def join(results: Sequence[Path]) -> str:
+    """Markdown of several results, in the order given.
+
+    Raises:
+        CMACError: a file that is missing or was not written by an evaluation.
+    """
+    parts = ["# Results", ""]
+    for path in results:
+        try:
+            one = json.loads(path.read_text(encoding="utf-8"))
+            title = TITLES.get((one["measure"], one["on"]), f"{one['measure']}: {one['on']}")
+            weights = f"`{one['model']}`, checkpoint {one['checkpoint']}, {one['training'].get('clips', 'no')} clips"
+            parts += [f"## {title}", "", f"{weights}.", "", one["table"], ""]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CMACError(f"{path} is no result of localize, probe or retrieve ({error})") from error
+    return "\n".join(parts)

@@ -1,0 +1,27 @@
+import json
+
+from cmac_hub.train.__main__ import main
+
+
+def test_results_are_joined(model_folder, shared, tmp_path, capsys):
+    for name, command in (
+        ("clips", ["retrieve", "--on", "clips"]),
+        ("scenes", ["localize", "--scenes", "6", "--split", "validation"]),
+    ):
+        out = tmp_path / f"{name}.json"
+        assert main([*command, "--model", str(model_folder), "--data", str(shared), "-o", str(out)]) == 0
+        found = json.loads(out.read_text())
+        assert found["checkpoint"] and found["environment"]["torch"] and "|" in found["table"]
+    report = tmp_path / "report.md"
+    assert main(["report", str(tmp_path / "clips.json"), str(tmp_path / "scenes.json"), "-o", str(report)]) == 0
+    text = report.read_text()
+    assert text.index("Sound to picture and back, real shots") < text.index("Pointing on composed scenes")
+    assert "| CMAC: sound to picture |" in text
+
+
+def test_what_is_no_result_is_one_line(tmp_path, capsys):
+    (tmp_path / "other.json").write_text("[1]")
+    for name in ("other.json", "none.json"):
+        assert main(["report", str(tmp_path / name), "-o", str(tmp_path / "r.md")]) == 1
+        error = capsys.readouterr().err
+        assert "is no result of localize" in error and error.count("\n") == 1
