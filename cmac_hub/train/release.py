@@ -18,9 +18,8 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.evaluate.localization import calibrate, evaluate
 
-KEPT = (
-    "name drawn_clips batch optimizer learning_rate temperature bank consistency_weight within_negatives real_share seed"
-).split()
+KEPT = "name drawn_clips real_share batch optimizer learning_rate".split()
+KEPT += "temperature bank consistency_weight within_negatives seed".split()
 """Keys of the recipe that the config's training summary repeats."""
 
 
