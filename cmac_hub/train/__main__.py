@@ -124,7 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-DATA = "a manifest.csv of videos, or a folder of pictures and sounds; without it, scenes that the package draws"
+DATA = "a manifest.csv of videos, or a folder of pictures and sounds (README); without it, scenes the package draws"
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:

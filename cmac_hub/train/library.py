@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,7 +78,7 @@ class Library:
         rng = np.random.default_rng([start, 7])
         things = []
         for kind in demo.KINDS:
-            pictures = [_shrink(Image.fromarray(demo.draw_thing(kind, rng, 128))) for _ in range(count)]
+            pictures = [shrink(Image.fromarray(demo.draw_thing(kind, rng, 128))) for _ in range(count)]
             sounds = [Sound.of(demo.synthesise(kind, rng, 3.0, SAMPLE_RATE)) for _ in range(count)]
             things.append(Thing(f"drawn_{kind}", tuple(pictures), tuple(sounds)))
         size = BACKGROUND_SIZE
@@ -89,7 +89,7 @@ class Library:
     def load(
         cls, root: Path, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True
     ) -> Library:
-        """Reads one split of a folder laid out like `shared/data` (scenes, esc50, urbansound8k).
+        """Reads one split of a folder laid out like `shared/data` (scenes, esc50, urbansound8k), or of one's own.
 
         Args:
             root: the folder.
@@ -99,11 +99,15 @@ class Library:
             progress: show a progress bar on stderr.
 
         Raises:
-            CMACError: the folder lacks `scenes`.
+            CMACError: the folder has neither `scenes` nor `things`, see `cmac_hub.train.own_library`.
         """
+        if (Path(root) / "things").is_dir():
+            from cmac_hub.train.own_library import load_own
+
+            return load_own(Path(root), split, which, progress=progress)
         scenes = Path(root) / "scenes"
         if not scenes.is_dir():
-            raise CMACError(f"{root} has no folder 'scenes'; give a folder laid out like shared/data")
+            raise CMACError(f"{root} has no folder 'scenes' or 'things'; see python -m cmac_hub.train pretrain --help")
         splits = load_splits()
         pictures = _pictures(scenes, splits)
         sounds = _sounds(Path(root), splits)
@@ -112,12 +116,12 @@ class Library:
         things = []
         rows = [row.name for row in splits.rows("thing") if row.split == wanted]
         for name in tqdm(rows, disable=not progress, desc=f"{split} {which}", unit="thing"):
-            seen = _prefer(pictures[name], split)
-            heard = _prefer(sounds[name], split)
+            seen = prefer(pictures[name], split)
+            heard = prefer(sounds[name], split)
             if not seen or not heard:
                 continue
-            images = tuple(_shrink(Image.open(path)) for path in seen)
-            waves = tuple(wave for wave in map(_load_sound, heard) if wave is not None)
+            images = tuple(shrink(Image.open(path)) for path in seen)
+            waves = tuple(wave for wave in map(load_sound, heard) if wave is not None)
             if waves:
                 things.append(Thing(name, images, waves))
         silent = [r.name for r in splits.rows("distractor") if r.split == split]
@@ -125,8 +129,8 @@ class Library:
         return cls(
             tuple(things),
             drawn.things,
-            tuple(_shrink(Image.open(scenes / "distractors" / name)) for name in silent),
-            tuple(_photograph(scenes / "backgrounds" / name) for name in photos),
+            tuple(shrink(Image.open(scenes / "distractors" / name)) for name in silent),
+            tuple(photograph(scenes / "backgrounds" / name) for name in photos),
         )
 
 
@@ -163,19 +167,19 @@ def _labelled_recordings(root: Path) -> Iterator[tuple[Path, str, str]]:
             yield urban / row["filename"], f"urbansound8k/{row['category']}", row["freesound_id"]
 
 
-def _prefer(files: list[tuple[Path, str]], split: str) -> list[Path]:
+def prefer(files: Sequence[tuple[Path, str]], split: str) -> list[Path]:
     """The files of this split; if a thing has none there, those of training, never those of a later split."""
     return [p for p, s in files if s == split] or [p for p, s in files if s == "train"]
 
 
-def _load_sound(path: Path) -> Sound | None:
+def load_sound(path: Path) -> Sound | None:
     """None where a file is all but silent."""
     waveform = read_sound(path, SAMPLE_RATE)
     peak = float(np.abs(waveform).max(initial=0))
     return Sound.of(waveform * (0.9 / peak)) if peak > 1e-3 else None
 
 
-def _shrink(image: Image.Image) -> np.ndarray:
+def shrink(image: Image.Image) -> np.ndarray:
     """A picture cut to what is visible, its longest side at most PICTURE_SIZE, premultiplied."""
     image = image.convert("RGBA")
     image = image.crop(image.getchannel("A").point(lambda a: 255 * (a > 16)).getbbox() or (0, 0, *image.size))
@@ -187,7 +191,8 @@ def _shrink(image: Image.Image) -> np.ndarray:
     return np.asarray(premultiplied)
 
 
-def _photograph(path: Path) -> np.ndarray:
+def photograph(path: Path) -> np.ndarray:
+    """(h, w, 3) uint8, its short side at BACKGROUND_SIZE."""
     image = Image.open(path)
     scale = BACKGROUND_SIZE / min(image.size)
     size = round(image.width * scale), round(image.height * scale)

@@ -174,7 +174,7 @@ def test_dry_run_prints_settings_and_costs_without_data(capsys):
         (["pretrain", "--set", "steps", "-o", "x"], "expected KEY=VALUE"),
         (["pretrain", "--recipe", "nanno", "--dry-run"], "did you mean 'nano'"),
         (["pretrain", "--data", "/nowhere/manifest.csv", "-o", "/nowhere/run"], "there is no manifest"),
-        (["localize", "--data", "/nowhere"], "has no folder 'scenes'"),
+        (["localize", "--data", "/nowhere"], "has no folder 'scenes' or 'things'"),
         (["release", "/nowhere/checkpoint.pt", "-o", "x"], "there is no checkpoint"),
         (["ablate", "table9", "-o", "/nowhere/x"], "accepted are table1"),
         (["index", "/nowhere", "-o", "x.csv"], "there is no folder or file"),

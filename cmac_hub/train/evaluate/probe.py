@@ -9,6 +9,7 @@ classifier. Its regularisation is chosen inside the training folds only.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,11 +126,15 @@ def classify(features_NKD: np.ndarray, labels: np.ndarray, folds: np.ndarray, te
 
 
 def _fit(features_NKD: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray, strength: float) -> float:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     crops = features_NKD.shape[1]
     model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
-    model.fit(features_NKD[train].reshape(len(train) * crops, -1), np.repeat(labels[train], crops))
+    with warnings.catch_warnings():
+        # A weakly regularised fit may stop at `max_iter`; the split inside the training folds judges it as it is.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features_NKD[train].reshape(len(train) * crops, -1), np.repeat(labels[train], crops))
     scores = model.predict_log_proba(features_NKD[test].reshape(len(test) * crops, -1))
     mean = scores.reshape(len(test), crops, -1).mean(1)
     return float((model.classes_[mean.argmax(1)] == labels[test]).mean())

@@ -67,3 +67,13 @@ def test_the_released_weights_beat_their_baselines(shared):
 def test_drawing_limits_lie_between_background_and_sources(shared, tiny):
     for low, high in calibrate(tiny, shared, count=6).values():
         assert 0 <= low < high <= 1.02
+
+
+def test_the_size_of_a_batch_changes_nothing(tiny, scenes, monkeypatch):
+    from cmac_hub.train.evaluate import localization
+
+    whole = localization.look(tiny, scenes)
+    monkeypatch.setattr(localization, "BATCH", 5)
+    parts = localization.look(tiny, scenes)
+    np.testing.assert_allclose(parts.guidance_NHW, whole.guidance_NHW, atol=1e-5)
+    np.testing.assert_allclose(parts.audio_ND, whole.audio_ND, atol=1e-5)

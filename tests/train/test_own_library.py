@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from making import tone, write_media
+from PIL import Image
+
+from cmac_hub.demo import KINDS, draw_background, draw_thing
+from cmac_hub.errors import CMACError
+from cmac_hub.train.__main__ import main
+from cmac_hub.train.library import Library
+from cmac_hub.train.own_library import split_of
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root, rng = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
+    for kind in KINDS[:3]:
+        (root / "things" / kind).mkdir(parents=True)
+        for i in range(12):
+            Image.fromarray(draw_thing(kind, rng, 48)).save(root / "things" / kind / f"{kind}{i}.png")
+            write_media(root / "things" / kind / f"{kind}{i}.m4a", sound=tone(1.0, hertz=300 + 50 * i))
+    for name in ("silent", "backgrounds"):
+        (root / name).mkdir()
+    Image.fromarray(draw_thing(KINDS[3], rng, 48)).save(root / "silent" / "one.png")
+    for i in range(12):
+        Image.fromarray(draw_background(rng, 160, 128)).save(root / "backgrounds" / f"{i}.jpg")
+    return root
+
+
+def test_splits_share_no_file(folder):
+    found = {split: Library.load(folder, split, progress=False) for split in ("train", "validation", "test")}
+    for thing in range(3):
+        pictures = [{p.tobytes() for p in found[split].things[thing].pictures} for split in found]
+        assert not pictures[0] & pictures[2]
+    assert [thing.name for thing in found["train"].things] == sorted(KINDS[:3])
+    assert len(found["train"].silent) == 1
+
+
+def test_a_name_decides_the_split_in_the_promised_shares():
+    splits = [split_of(f"{i}.png") for i in range(2000)]
+    assert splits.count("train") / 2000 == pytest.approx(0.7, abs=0.03)
+    assert splits.count("test") / 2000 == pytest.approx(0.2, abs=0.03)
+
+
+def test_scenes_are_composed_from_it(folder, tmp_path):
+    command = ["scenes", "--data", str(folder), "--split", "train", "--count", "2", "--seconds", "1", "--size", "64"]
+    assert main([*command, "-o", str(tmp_path)]) == 0
+    assert (tmp_path / "scene_00001.mp4").exists()
+
+
+def test_what_is_missing_or_broken_is_named(folder, tmp_path):
+    (tmp_path / "things" / "dog").mkdir(parents=True)
+    with pytest.raises(CMACError, match="gives 0 known things and 0 photographs"):
+        Library.load(tmp_path, "train", progress=False)
+    names = [f"{i}.png" for i in range(20) if split_of(f"{i}.png") == "train"]
+    sounds = [f"{i}.wav" for i in range(20) if split_of(f"{i}.wav") == "train"]
+    (tmp_path / "things" / "dog" / names[0]).write_text("no picture")
+    (tmp_path / "things" / "dog" / sounds[0]).write_text("no sound")
+    with pytest.raises(CMACError, match="is no picture that can be read"):
+        Library.load(tmp_path, "train", progress=False)
