@@ -98,6 +98,7 @@ def localize(options: argparse.Namespace) -> int:
 def scenes(options: argparse.Namespace) -> int:
     """Writes scenes as files."""
     from cmac_hub.train.library import Library
+    from cmac_hub.train.own_library import load_library
     from cmac_hub.train.write_scenes import settings_of, write_scenes
 
     settings = settings_of(
@@ -106,7 +107,7 @@ def scenes(options: argparse.Namespace) -> int:
     if options.data is None:
         library = Library.of_drawings(options.split)
     else:
-        library = Library.load(options.data, options.split, options.things)
+        library = load_library(options.data, options.split, options.things)
     print(write_scenes(library, settings, options.count, options.output, options.seed, options.frame_rate))
     return 0
 
@@ -201,11 +202,11 @@ def _on_scenes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any]
 
 def _on_grounding(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from cmac_hub.train.evaluate.grounding import as_table, evaluate_grounding
-    from cmac_hub.train.library import Library
+    from cmac_hub.train.own_library import load_library
 
     report = {}
     for which in ("known", "new"):
-        report[which] = evaluate_grounding(model, Library.load(options.data, options.split, which), options.scenes)
+        report[which] = evaluate_grounding(model, load_library(options.data, options.split, which), options.scenes)
     return report, "\n\n".join(f"things: {which}\n\n{as_table(one)}" for which, one in report.items())
 
 

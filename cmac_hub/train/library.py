@@ -89,7 +89,7 @@ class Library:
     def load(
         cls, root: Path, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True
     ) -> Library:
-        """Reads one split of a folder laid out like `shared/data` (scenes, esc50, urbansound8k), or of one's own.
+        """Reads one split of a folder laid out like `shared/data` (scenes, esc50, urbansound8k).
 
         Args:
             root: the folder.
@@ -99,12 +99,8 @@ class Library:
             progress: show a progress bar on stderr.
 
         Raises:
-            CMACError: the folder has neither `scenes` nor `things`, see `cmac_hub.train.own_library`.
+            CMACError: the folder has no `scenes`.
         """
-        if (Path(root) / "things").is_dir():
-            from cmac_hub.train.own_library import load_own
-
-            return load_own(Path(root), split, which, progress=progress)
         scenes = Path(root) / "scenes"
         if not scenes.is_dir():
             raise CMACError(f"{root} has no folder 'scenes' or 'things'; see python -m cmac_hub.train pretrain --help")

@@ -31,6 +31,14 @@ def split_of(name: str) -> Split:
     return "train" if number < 7 else "validation" if number == 7 else "test"
 
 
+def load_library(
+    root: Path, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True
+) -> Library:
+    """Your own folder if it holds `things`, else one laid out like `shared/data`. Errors are those of either reader."""
+    load = load_own if (Path(root) / "things").is_dir() else Library.load
+    return load(Path(root), split, which, progress=progress)
+
+
 def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True) -> Library:
     """Reads one split of such a folder.
 

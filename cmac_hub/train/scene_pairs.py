@@ -10,6 +10,7 @@ import torch
 
 from cmac_hub.train.augmentation import flip_and_gain
 from cmac_hub.train.library import Library
+from cmac_hub.train.own_library import load_library
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.scenes import SceneSettings, compose
 from cmac_hub.train.shots import cut_shot, load_shots
@@ -43,7 +44,7 @@ class ScenePairs:
         self.recipe = recipe
         visual = recipe.config.visual
         self.levels = [replace(s, size=visual.size, frames=visual.frames) for s in CURRICULA[recipe.scenes]]
-        self.library = Library.load(data, "train", progress=progress) if data else Library.of_drawings("train")
+        self.library = load_library(data, "train", progress=progress) if data else Library.of_drawings("train")
         self.shots = load_shots(data, visual.size, progress=progress) if data and recipe.real_share > 0 else []
 
     def pair(self, index: int, view: int = 0) -> Pair:

@@ -6,8 +6,7 @@ from PIL import Image
 from cmac_hub.demo import KINDS, draw_background, draw_thing
 from cmac_hub.errors import CMACError
 from cmac_hub.train.__main__ import main
-from cmac_hub.train.library import Library
-from cmac_hub.train.own_library import split_of
+from cmac_hub.train.own_library import load_library, split_of
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,7 @@ def folder(tmp_path_factory):
 
 
 def test_splits_share_no_file(folder):
-    found = {split: Library.load(folder, split, progress=False) for split in ("train", "validation", "test")}
+    found = {split: load_library(folder, split, progress=False) for split in ("train", "validation", "test")}
     for thing in range(3):
         pictures = [{p.tobytes() for p in found[split].things[thing].pictures} for split in found]
         assert not pictures[0] & pictures[2]
@@ -50,10 +49,10 @@ def test_scenes_are_composed_from_it(folder, tmp_path):
 def test_what_is_missing_or_broken_is_named(folder, tmp_path):
     (tmp_path / "things" / "dog").mkdir(parents=True)
     with pytest.raises(CMACError, match="gives 0 known things and 0 photographs"):
-        Library.load(tmp_path, "train", progress=False)
+        load_library(tmp_path, "train", progress=False)
     names = [f"{i}.png" for i in range(20) if split_of(f"{i}.png") == "train"]
     sounds = [f"{i}.wav" for i in range(20) if split_of(f"{i}.wav") == "train"]
     (tmp_path / "things" / "dog" / names[0]).write_text("no picture")
     (tmp_path / "things" / "dog" / sounds[0]).write_text("no sound")
     with pytest.raises(CMACError, match="is no picture that can be read"):
-        Library.load(tmp_path, "train", progress=False)
+        load_library(tmp_path, "train", progress=False)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from cmac_hub.config import CMACConfig
 from cmac_hub.model import CMAC
 from cmac_hub.train.library import Library
+from cmac_hub.train.own_library import load_library
 from cmac_hub.train.scene_pairs import CURRICULA
 from cmac_hub.train.scenes import Scene, compose
 from cmac_hub.train.splits import Split
@@ -144,7 +145,7 @@ def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, s
     """
     report: dict[str, Any] = {"split": split, "seed": seed}
     for which in ("known", "new"):
-        library = Library.load(data, split, which)
+        library = load_library(data, split, which)
         scenes = make_scenes(library, model.config, count, seed)
         report[which] = {"all": grade(model, scenes)}
         for level, name in enumerate(("easy", "medium", "hard")):
@@ -179,7 +180,7 @@ def calibrate(model: CMAC, data: Path, count: int = 300) -> dict[str, tuple[floa
         for each map (low, high): nine tenths of the places outside of a source lie below `low`, and half of the
         sources have a peak above `high`.
     """
-    scenes = make_scenes(Library.load(data, "validation", "known"), model.config, count, 54321)
+    scenes = make_scenes(load_library(data, "validation", "known"), model.config, count, 54321)
     graded, limits = look(model, scenes), {}
     for name, heats in (("guidance", graded.guidance_NHW), ("prediction", graded.prediction_NHW)):
         outside, inside = [], []

@@ -18,7 +18,7 @@ from cmac_hub.features import Features
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.actions import ActionSplit, read_clips
 from cmac_hub.train.evaluate.localization import look, make_scenes, random_weights
-from cmac_hub.train.library import Library
+from cmac_hub.train.own_library import load_library
 from cmac_hub.train.splits import load_splits
 
 RANKS = (1, 5, 10, 20)
@@ -90,7 +90,7 @@ def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) 
     """Sound to picture and back among `count` composed test scenes, known things and things never seen."""
     report: dict[str, Any] = {}
     for which in ("known", "new"):
-        scenes = make_scenes(Library.load(data, "test", which), model.config, count, seed)
+        scenes = make_scenes(load_library(data, "test", which), model.config, count, seed)
         rows = {}
         for name, network in {"CMAC": model, "random weights": random_weights(model.config)}.items():
             found = look(network, scenes)
