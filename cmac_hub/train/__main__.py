@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     localize.add_argument("--videos", type=Path, help="folder of the videos of vggss and flickr")
     localize.add_argument("--split", choices=["test", "validation"], default="test")
     localize.add_argument("--scenes", type=int, default=500, help="of each kind")
+    localize.add_argument("--sheet", type=Path, help="a .png of the best and worst scenes to write")
     localize.add_argument("-o", "--output", type=Path, help="a .json to write")
     localize.set_defaults(run=commands.localize, measure="localize")
 

@@ -197,6 +197,13 @@ def _on_scenes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any]
     from cmac_hub.train.evaluate.localization import as_table, evaluate
 
     report = evaluate(model, options.data, options.split, options.scenes)
+    if options.sheet:
+        from cmac_hub.train.evaluate.localization import make_scenes
+        from cmac_hub.train.evaluate.sheet import contact_sheet
+        from cmac_hub.train.own_library import load_library
+
+        library = load_library(options.data, options.split)
+        contact_sheet(model, make_scenes(library, model.config, options.scenes, report["seed"])).save(options.sheet)
     return report, as_table(report)
 
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from cmac_hub.config import CMAC_NANO
 from cmac_hub.errors import CMACError
 from cmac_hub.media import write_video
-from cmac_hub.train.evaluate.grounding import dominance
+from cmac_hub.train.dominance import dominance
 from cmac_hub.train.library import SAMPLE_RATE, Library
 from cmac_hub.train.scene_pairs import EASY, HARD, MEDIUM
 from cmac_hub.train.scenes import Scene, SceneSettings, compose

@@ -16,32 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from cmac_hub.config import AudioConfig, CMACConfig
+from cmac_hub.config import CMACConfig
+from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
-from cmac_hub.preprocessing import log_mel
+from cmac_hub.train.dominance import dominance, mel_power
 from cmac_hub.train.evaluate.localization import BATCH, look, random_weights, source_mask
 from cmac_hub.train.evaluate.metrics import SIDE, centred_disc, score_maps, score_masks
 from cmac_hub.train.library import Library
 from cmac_hub.train.scene_pairs import MEDIUM
 from cmac_hub.train.scenes import Scene, compose
-
-MARGIN = 0.0
-"""Decibels by which a source must be louder than the rest to dominate a cell."""
-
-
-def mel_power(waveform: np.ndarray, config: AudioConfig) -> np.ndarray:
-    """(F, S): the mel power of a waveform, without the logarithm and its floor."""
-    normalised = log_mel(torch.from_numpy(waveform)[None].float(), replace(config, mean=0.0, std=1.0))[0, 0]
-    return np.maximum(normalised.exp().numpy() - config.log_floor, 0)
-
-
-def dominance(scene: Scene, config: AudioConfig) -> np.ndarray:
-    """(F, S) bool: where the sources' power exceeds that of everything else."""
-    source = mel_power(scene.source_waveform, config)
-    rest = mel_power(scene.waveform - scene.source_waveform, config)
-    return (source > rest * 10 ** (MARGIN / 10)) & (source > config.log_floor)
 
 
 def resize_to(values_FS: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -52,6 +36,7 @@ def resize_to(values_FS: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def frequency_precision(maps_NFS: Sequence[np.ndarray], truths_NFS: Sequence[np.ndarray]) -> float:
     """Mean over scenes of the cells' average precision; scenes where all or no cells are dominated are left out."""
+    average_precision_score = _sklearn().average_precision_score
     found = [
         average_precision_score(truth.ravel(), resize_to(heat, truth.shape).ravel())
         for heat, truth in zip(maps_NFS, truths_NFS, strict=True)
@@ -77,9 +62,17 @@ def telling_apart(there: np.ndarray, absent: np.ndarray) -> dict[str, float]:
     """How well a score tells scenes whose source is in the picture from those whose source is not."""
     truth = np.r_[np.ones(len(there)), np.zeros(len(absent))]
     scores = np.r_[there, absent]
-    precision, recall, _ = precision_recall_curve(truth, scores)
+    precision, recall, _ = _sklearn().precision_recall_curve(truth, scores)
     f1 = 2 * precision * recall / np.maximum(1e-9, precision + recall)
-    return {"average_precision": float(average_precision_score(truth, scores)), "max_f1": float(f1.max())}
+    return {"average_precision": float(_sklearn().average_precision_score(truth, scores)), "max_f1": float(f1.max())}
+
+
+def _sklearn() -> Any:
+    try:
+        from sklearn import metrics
+    except ImportError as error:
+        raise CMACError("this measure needs scikit-learn; install it: pip install 'cmac-hub[train]'") from error
+    return metrics
 
 
 @torch.inference_mode()

@@ -3,13 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cmac_hub.train.dominance import dominance, mel_power
 from cmac_hub.train.evaluate.grounding import (
     as_table,
     best_mask_iou,
-    dominance,
     evaluate_grounding,
     frequency_precision,
-    mel_power,
     telling_apart,
 )
 from cmac_hub.train.library import Library
