@@ -5,6 +5,7 @@ from __future__ import annotations
 import wave
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -35,8 +36,8 @@ def write_video(
     Raises:
         OutputError: the file may not or cannot be written; nothing half-written stays.
     """
-    sound = path.with_name(f".{path.stem}.wav")
-    try:
+    with TemporaryDirectory() as folder:
+        sound = Path(folder) / "sound.wav"
         with wave.open(str(sound), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
@@ -48,5 +49,3 @@ def write_video(
         ) as writer:
             for index, frame in enumerate(frames):
                 writer.write(frame, index / frame_rate)
-    finally:
-        sound.unlink(missing_ok=True)

@@ -61,12 +61,17 @@ def pretrain(options: argparse.Namespace) -> int:
     import torch
 
     from cmac_hub.train.distributed import join_world
+    from cmac_hub.train.pretrain import Stopped
     from cmac_hub.train.pretrain import pretrain as train
 
     if options.threads:
         torch.set_num_threads(options.threads)
     with join_world(options.device) as world:
-        train(recipe, options.data, options.output, resume=options.resume, world=world)
+        try:
+            train(recipe, options.data, options.output, resume=options.resume, world=world)
+        except Stopped as stopped:
+            # Somebody asked for it and nothing is lost: no failure.
+            print(f"cmac_hub.train: {stopped}", file=sys.stderr)
     return 0
 
 
@@ -231,7 +236,11 @@ def _on_boxes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any],
     report = boxes.evaluate_boxes(model, clips)
     if report["missing"]:
         print(f"{len(report['missing'])} videos are missing or broken and not counted", file=sys.stderr)
-    scores = {name: one._asdict() for name, one in report["scores"].items()}
+    # Rivals without a highest place have NaN for pointing, which is no JSON.
+    scores = {
+        name: {key: None if value != value else value for key, value in one._asdict().items()}
+        for name, one in report["scores"].items()
+    }
     return {**report, "scores": scores}, as_table(report["scores"])
 
 

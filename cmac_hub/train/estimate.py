@@ -77,20 +77,20 @@ def _step(recipe: Recipe, model: CMAC, clips: int, device: str) -> float:
     return time.perf_counter() - since
 
 
-def describe(recipe: Recipe, found: Estimate, processes: int = 1) -> str:
+def describe(recipe: Recipe, found: Estimate) -> str:
     """The estimate in lines for people."""
-    micro = recipe.batch // recipe.accumulate // processes
+    micro = recipe.batch // recipe.accumulate
     steps = recipe.total_steps()
-    hours = steps * recipe.batch * found.clip_seconds / processes / 3600
+    hours = steps * recipe.batch * found.clip_seconds / 3600
     memory = (found.state_bytes + micro * found.clip_bytes) / 2**30
     lines = {
         "steps": f"{steps}, of {recipe.batch} clips ({recipe.epoch_steps()} an epoch of {recipe.epoch_clips} videos)"
         if not recipe.steps
         else f"{steps}, of {recipe.batch} clips",
         "parameters": f"{found.parameters / 1e6:.2f} M",
-        "memory": f"about {memory:.1f} GiB a process: {found.state_bytes / 2**20:.0f} MiB of weights, optimiser and "
+        "memory": f"about {memory:.1f} GiB: {found.state_bytes / 2**20:.0f} MiB of weights, optimiser and "
         f"bank, {micro} clips of {found.clip_bytes / 2**20:.0f} MiB",
-        "time": f"about {hours:.1f} h for {processes} process(es) on this machine's {found.device}: "
+        "time": f"about {hours:.1f} h for one process on this machine's {found.device}: "
         f"{1 / found.clip_seconds:.1f} clips/s measured on {found.clips} clips, data not counted",
     }
     return "\n".join(f"{name:<20} {value}" for name, value in lines.items())

@@ -8,6 +8,7 @@ What is left out stands in `manifest.skipped.csv` with the reason. A second call
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -78,16 +79,16 @@ def index(candidates: list[Candidate], manifest: Path, *, workers: int = 0, prog
     """
     part = manifest.with_suffix(".partial.csv")
     done = _read_partial(part)
-    waiting = [one for one in candidates if one.name not in done]
+    waiting = [one for one in candidates if one.key not in done]
     with part.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         for one, (reason, start, end) in _inspect_all(waiting, workers, progress):
             where = "" if one.path is None else os.path.relpath(one.path, manifest.parent)
-            row = [where, f"{start:.3f}", f"{end:.3f}", one.label, "", one.name, reason]
+            row = [where, f"{start:.3f}", f"{end:.3f}", one.label, "", one.key, reason]
             writer.writerow(row)
             file.flush()
-            done[one.name] = row
-    rows = [done[one.name] for one in candidates]
+            done[one.key] = row
+    rows = [done[one.key] for one in candidates]
     _write(manifest, COLUMNS, [row[:5] for row in rows if not row[6]])
     _write(manifest.with_suffix(".skipped.csv"), ["name", "reason"], [row[5:7] for row in rows if row[6]])
     part.unlink()
@@ -97,23 +98,23 @@ def index(candidates: list[Candidate], manifest: Path, *, workers: int = 0, prog
 def _inspect_all(
     candidates: list[Candidate], workers: int, progress: bool
 ) -> Iterable[tuple[Candidate, tuple[str, float, float]]]:
-    look = partial(inspect)
     bar = partial(tqdm, total=len(candidates), disable=not progress, unit="video", desc="index")
     if workers == 1 or len(candidates) < 2:
-        yield from bar((one, look(one)) for one in candidates)
+        yield from bar((one, inspect(one)) for one in candidates)
         return
     # A forked FFmpeg or torch thread pool may hang; a spawned process has none of either.
     with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        yield from bar(zip(candidates, pool.map(look, candidates, chunksize=4), strict=True))
+        yield from bar(zip(candidates, pool.map(inspect, candidates, chunksize=4), strict=True))
 
 
 def _read_partial(part: Path) -> dict[str, list[str]]:
     """Rows of a broken-off call by name; a last line that was cut is left out."""
     if not part.exists():
         return {}
-    text = part.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    rows = [row for row in csv.reader(whole.splitlines()) if len(row) == 7]
+    with part.open(newline="", encoding="utf-8") as file:
+        text = file.read()
+    whole = io.StringIO(text[: text.rfind("\n") + 1], newline="")
+    rows = [row for row in csv.reader(whole) if len(row) == 7]
     _write(part, None, rows)
     return {row[5]: row for row in rows}
 

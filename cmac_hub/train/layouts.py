@@ -21,6 +21,11 @@ class Candidate(NamedTuple):
     """Seconds of the stretch that the collection means, if the file holds more than it."""
     end: float | None = None
 
+    @property
+    def key(self) -> str:
+        """Tells it from the others of its collection, which may mean several stretches of one video."""
+        return self.name if self.start is None else f"{self.name} {self.start:g}-{self.end:g}"
+
 
 def find_candidates(source: Path, videos: Path | None = None) -> list[Candidate]:
     """What a source names.
@@ -52,10 +57,13 @@ def find_candidates(source: Path, videos: Path | None = None) -> list[Candidate]
     with source.open(newline="", encoding="utf-8") as file:
         first = file.readline()
         file.seek(0)
-        if "youtube_id" in first:
-            return list(_kinetics(file, files))
-        if first.startswith("#") or first.count(",") >= 3:
-            return list(_audioset(file, files))
+        try:
+            if "youtube_id" in first:
+                return list(_kinetics(file, files))
+            if first.startswith("#") or first.count(",") >= 3:
+                return list(_audioset(file, files))
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise ManifestError(f"{source} has a line without an id and two times in seconds ({error})") from error
     raise ManifestError(
         f"{source} begins with {first.strip()[:60]!r}; expected Kinetics' (label,youtube_id,time_start,time_end) "
         "or AudioSet's (YTID, start_seconds, end_seconds, positive_labels) csv"

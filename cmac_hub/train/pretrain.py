@@ -12,8 +12,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import signal
+import threading
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,6 +38,10 @@ from cmac_hub.train.runlog import FIGURES, RunLog, environment, write_json
 from cmac_hub.train.scene_pairs import ScenePairs
 from cmac_hub.train.stream import PairSource, PairStream, take
 from cmac_hub.train.video_pairs import VideoPairs
+
+
+class Stopped(CMACError):
+    """A run that SIGTERM or Ctrl-C ended early, after it saved a checkpoint."""
 
 
 def learning_rate(recipe: Recipe, step: int, videos: int | None = None) -> float:
@@ -78,6 +84,7 @@ def pretrain(
     Raises:
         CMACError: the folder holds a run and `resume` is False, or a run that differs; the loss is no number (the
             step's inputs are saved in the run folder); too many videos are broken; the disk is full.
+        Stopped: SIGTERM or Ctrl-C came; a checkpoint of the last step is there.
     """
     # The recipe is checked against the folder before anything slow begins.
     checkpoints = Checkpoints(run, recipe.keep)
@@ -123,11 +130,10 @@ def pretrain(
         write_json(run / "environment.json", environment())
         log = RunLog(run, step)
     bar = tqdm(total=total, initial=step, disable=not (progress and world.first), unit="step", smoothing=0.05)
-    stop = stop_on_signals()
     seen = replaced = 0
     tops: list[Tensor] = []
 
-    with bar, log or nullcontext():
+    with bar, log or nullcontext(), catching_signals() as stop:
         while step < total and not world.any(bool(stop)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step, source.videos)
@@ -224,9 +230,11 @@ def pretrain(
                 tops, better = [], mean > best
                 best = max(best, mean)
                 if world.first:
-                    checkpoints.save(snapshot(recipe, model, modules, step, best), step, best=better)
-        if stop and step < total and world.first:
-            checkpoints.save(snapshot(recipe, model, modules, step, best), step)
+                    checkpoints.save(snapshot(recipe, modules, step, best), step, best=better)
+        if step < total:
+            if world.first:
+                checkpoints.save(snapshot(recipe, modules, step, best), step)
+            raise Stopped(f"stopped and saved at step {step} of {total} in {run}; go on with --resume")
     return model.eval()
 
 
@@ -251,25 +259,35 @@ def set_training(network: nn.Module, recipe: Recipe) -> None:
             module.eval()
 
 
-def snapshot(recipe: Recipe, model: CMAC, modules: dict[str, Any], step: int, best: float) -> dict[str, Any]:
+def snapshot(recipe: Recipe, modules: dict[str, Any], step: int, best: float) -> dict[str, Any]:
     """All that a run needs to go on. Random numbers are drawn from seed and step, so their state is not part of it."""
     state = {name: None if module is None else module.state_dict() for name, module in modules.items()}
     return {
         "recipe": dataclasses.asdict(recipe),
-        "config": model.config.to_dict(),
+        "config": recipe.config.to_dict(),
         "step": step,
         "best": best,
         **state,
     }
 
 
-def stop_on_signals() -> list[int]:
-    """A list that is empty until SIGTERM or SIGINT comes; the loop then ends after its step and saves."""
+@contextmanager
+def catching_signals() -> Iterator[list[int]]:
+    """A list that is empty until SIGTERM or SIGINT comes, so that a step is finished and saved before the end.
+
+    Outside of the main thread, where signals cannot be caught, it stays empty.
+    """
     caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
 
     def note(number: int, frame: FrameType | None) -> None:
         caught.append(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, note)
-    return caught
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -56,7 +56,8 @@ class Recipe:
 
     # Augmentation
     crop: bool = True
-    """Random square crops from frames whose short side is 1 to 1.25 times the clip's, and horizontal flips."""
+    """Random square crops from frames whose short side is 1 to 1.25 times the clip's, and horizontal flips. Crops and
+    colour are for videos: composed scenes vary by themselves."""
     color_jitter: bool = False
     """Brightness, contrast, saturation and hue, alike for all frames of a clip."""
     time_warp: int = 8

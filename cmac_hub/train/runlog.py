@@ -59,7 +59,7 @@ class RunLog:
         self._restart()
 
     def _restart(self) -> None:
-        self._sums: dict[str, float] = dict.fromkeys(FIGURES, 0.0)
+        self._sums: dict[str, float | Tensor] = dict.fromkeys(FIGURES, 0.0)
         self._steps, self._clips, self._replaced, self._waited, self._since = 0, 0, 0, 0.0, time.perf_counter()
 
     def add(self, figures: dict[str, Tensor], clips: int, replaced: int, waited: float) -> None:
@@ -72,14 +72,15 @@ class RunLog:
             waited: seconds that the step waited for data.
         """
         for name, value in figures.items():
-            self._sums[name] += float(value)
+            # Kept where it is: turning it into a number would make a GPU wait at every step.
+            self._sums[name] = self._sums[name] + value.detach()
         self._steps, self._clips = self._steps + 1, self._clips + clips
         self._replaced, self._waited = self._replaced + replaced, self._waited + waited
 
     def write(self, step: int, learning_rate: float) -> dict[str, Any]:
         """Writes the means since the last line and begins anew. Returns the line."""
         seconds = max(1e-9, time.perf_counter() - self._since)
-        row: dict[str, Any] = {name: round(value / max(1, self._steps), 5) for name, value in self._sums.items()}
+        row: dict[str, Any] = {name: round(float(value) / max(1, self._steps), 5) for name, value in self._sums.items()}
         row |= {"step": step, "learning_rate": f"{learning_rate:.3e}", "replaced": self._replaced}
         row |= {"clips_per_second": round(self._clips / seconds, 1), "waiting_share": round(self._waited / seconds, 3)}
         self._csv.writerow(row)

@@ -11,7 +11,7 @@ import torch
 from cmac_hub.train.augmentation import flip_and_gain
 from cmac_hub.train.library import Library
 from cmac_hub.train.own_library import load_library
-from cmac_hub.train.recipe import Recipe
+from cmac_hub.train.recipe import Recipe, RecipeError
 from cmac_hub.train.scenes import SceneSettings, compose
 from cmac_hub.train.shots import cut_shot, load_shots
 from cmac_hub.train.stream import Pair
@@ -36,12 +36,17 @@ class ScenePairs:
         recipe: curriculum, sizes, seed.
         data: a folder laid out like `shared/data` (scenes, esc50, clips); None draws all itself.
         progress: show progress bars while pictures and sounds are read.
+
+    Raises:
+        RecipeError: an unknown curriculum.
     """
 
     videos: int | None = None
 
     def __init__(self, recipe: Recipe, data: Path | None, *, progress: bool = True) -> None:
         self.recipe = recipe
+        if recipe.scenes not in CURRICULA:
+            raise RecipeError(f"recipe key 'scenes' is {recipe.scenes!r}; accepted are {', '.join(CURRICULA)}")
         visual = recipe.config.visual
         self.levels = [replace(s, size=visual.size, frames=visual.frames) for s in CURRICULA[recipe.scenes]]
         self.library = load_library(data, "train", progress=progress) if data else Library.of_drawings("train")

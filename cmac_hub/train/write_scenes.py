@@ -12,7 +12,9 @@ Without `--data` the package draws everything itself. The same seed gives the sa
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+import json
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from cmac_hub.errors import CMACError
 from cmac_hub.media import write_video
 from cmac_hub.train.dominance import dominance
 from cmac_hub.train.library import SAMPLE_RATE, Library
+from cmac_hub.train.runlog import write_json
 from cmac_hub.train.scene_pairs import EASY, HARD, MEDIUM
 from cmac_hub.train.scenes import Scene, SceneSettings, compose
 
@@ -70,18 +73,29 @@ def write_scene(scene: Scene, path: Path, frame_rate: float) -> None:
     sound = scene.waveform, SAMPLE_RATE
     write_video(path, scene.frames_THWC, frame_rate, *sound, size=(width, height), overwrite=True)
     truth = {"masks": scene.masks_THW, "dominance": dominance(scene, CMAC_NANO.audio)}
-    np.savez_compressed(path.with_suffix(".npz"), **truth)  # type: ignore[arg-type]
+    temporary = path.with_name(f".{path.stem}.part.npz")
+    np.savez_compressed(temporary, **truth)  # type: ignore[arg-type]
+    os.replace(temporary, path.with_suffix(".npz"))
 
 
 def write_scenes(
     library: Library, settings: SceneSettings, count: int, folder: Path, seed: int = 0, frame_rate: float = 8.0
 ) -> Path:
-    """Writes scenes and their table; what is there already stays.
+    """Writes scenes, their table and `settings.json`; scenes of the same settings that are there already stay.
 
     Returns:
         the table's path.
+
+    Raises:
+        CMACError: the folder holds scenes of other settings, things or seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    told = {"seed": seed, "frame_rate": frame_rate, "things": [thing.name for thing in library.things]}
+    told |= json.loads(json.dumps(asdict(settings)))
+    kept = folder / "settings.json"
+    if kept.exists() and json.loads(kept.read_text(encoding="utf-8")) != told:
+        raise CMACError(f"{folder} holds scenes of other settings or another seed; choose another folder")
+    write_json(kept, told)
     table = folder / "scenes.csv"
     with table.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)

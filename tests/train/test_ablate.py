@@ -3,7 +3,6 @@ import csv
 import pytest
 
 from cmac_hub.config import ARCHITECTURES
-from cmac_hub.train import pretrain as loop
 from cmac_hub.train.ablate import TABLES, ablate, row_recipe
 from cmac_hub.train.recipe import load_recipe
 
@@ -23,7 +22,6 @@ def test_every_row_is_a_recipe_in_the_papers_settings_and_over_another(table):
 
 def test_a_table_is_trained_once_and_written(tiny_config, tmp_path, monkeypatch):
     monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
-    monkeypatch.setattr(loop, "stop_on_signals", list)
     changes = {"architecture": "tiny", "steps": 2, "batch": 4, "workers": 0, "drawn_clips": 100}
     how = {"base": "nano", "seeds": (0, 1), "overrides": changes, "progress": False}
     text = ablate("heads", None, tmp_path, **how)
@@ -43,3 +41,17 @@ def test_the_papers_figures_stand_apart():
     text = as_table("table1", [])
     assert text.splitlines()[0].endswith("| the paper: UCF101 | the paper: HMDB51 |")
     assert text.splitlines()[-1] == "| CMAC | - | - | - | 0 | 87.2 | 57.8 |"
+
+
+def test_a_stopped_row_is_no_result(tiny_config, tmp_path, monkeypatch):
+    """Ctrl-C ends the whole table, not one row of it."""
+    from contextlib import nullcontext
+
+    from cmac_hub.train import pretrain as loop
+
+    monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
+    monkeypatch.setattr(loop, "catching_signals", lambda: nullcontext([2]))
+    changes = {"architecture": "tiny", "steps": 2, "batch": 4, "workers": 0, "drawn_clips": 100}
+    with pytest.raises(loop.Stopped, match="stopped and saved at step 0 of 2"):
+        ablate("heads", None, tmp_path, base="nano", overrides=changes, progress=False)
+    assert not (tmp_path / "table.md").exists()

@@ -106,6 +106,21 @@ def test_a_segment_of_a_longer_video(tmp_path):
     assert (reason, round(end - start, 2)) == ("", 1.5) and start == pytest.approx(2.0, abs=0.05)
 
 
+def test_several_stretches_of_one_video(tmp_path):
+    write_media(tmp_path / "aaa.mp4", times=np.arange(150) / 25, sound=tone(6.0))
+    (tmp_path / "k.csv").write_text("label,youtube_id,time_start,time_end\nx,aaa,0,2\ny,aaa,3,5\n")
+    index(find_candidates(tmp_path / "k.csv", tmp_path), tmp_path / "m.csv", workers=1, progress=False)
+    manifest = Manifest.load(tmp_path / "m.csv")
+    assert [(manifest[i].label, round(manifest[i].start)) for i in range(2)] == [("x", 0), ("y", 3)]
+
+
+@pytest.mark.parametrize("text", ["label,youtube_id,time_start,time_end\nx,aaa,,\n", "# ids\nabc, zero, 1, x\n"])
+def test_a_broken_line_of_a_collection_is_said(videos, tmp_path, text):
+    (tmp_path / "bad.csv").write_text(text)
+    with pytest.raises(ManifestError, match="has a line without an id and two times"):
+        find_candidates(tmp_path / "bad.csv", videos)
+
+
 def test_lists_and_what_is_no_source(videos, tmp_path):
     (videos / "list.txt").write_text("dogs/good.mp4\n\nmute.mp4\n")
     assert [one.name for one in find_candidates(videos / "list.txt")] == ["dogs/good.mp4", "mute.mp4"]

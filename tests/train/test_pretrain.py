@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -21,7 +22,6 @@ from cmac_hub.train.recipe import Recipe, load_recipe
 @pytest.fixture
 def recipe(tiny_config, monkeypatch):
     monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
-    monkeypatch.setattr(module, "stop_on_signals", list)
     return Recipe(
         architecture="tiny", batch=8, steps=6, warmup_steps=2, decay_steps=2, workers=0, checkpoint_every=3,
         bank=20, momentum=0.9, optimizer="adamw", learning_rate=1e-3, log_every=2,
@@ -46,7 +46,7 @@ def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, changes, monkeyp
     recipe = dataclasses.replace(recipe, **changes)
     whole = train(recipe, tmp_path / "whole")
     steps = []
-    monkeypatch.setattr(module, "stop_on_signals", lambda: steps)
+    monkeypatch.setattr(module, "catching_signals", lambda: nullcontext(steps))
     original = module.make_optimizer
 
     def interrupting(*arguments):
@@ -56,7 +56,8 @@ def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, changes, monkeyp
 
     interrupting.left = [9, 9, 9, 9, 0, 9, 9, 9]
     monkeypatch.setattr(module, "make_optimizer", interrupting)
-    train(recipe, tmp_path / "parts")
+    with pytest.raises(module.Stopped, match="saved at step 4 of 6"):
+        train(recipe, tmp_path / "parts")
     assert sorted(p.name for p in (tmp_path / "parts" / "checkpoints").glob("step*"))[-1] == "step_00000004.pt"
     monkeypatch.setattr(module, "make_optimizer", original)
     steps.clear()
@@ -172,6 +173,7 @@ def test_dry_run_prints_settings_and_costs_without_data(capsys):
     [
         (["pretrain"], "say -o runs/NAME"),
         (["pretrain", "--set", "steps", "-o", "x"], "expected KEY=VALUE"),
+        (["pretrain", "--set", "scenes=hardest", "-o", "/nowhere/run"], "accepted are easy, mixed"),
         (["pretrain", "--recipe", "nanno", "--dry-run"], "did you mean 'nano'"),
         (["pretrain", "--data", "/nowhere/manifest.csv", "-o", "/nowhere/run"], "there is no manifest"),
         (["localize", "--data", "/nowhere"], "has no folder 'scenes' or 'things'"),
@@ -184,3 +186,9 @@ def test_a_wrong_call_is_one_line(arguments, message, capsys):
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_signals_are_the_callers_again_after_a_run(recipe, tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    train(dataclasses.replace(recipe, steps=1), tmp_path)
+    assert signal.getsignal(signal.SIGINT) is before

@@ -8,7 +8,6 @@ import torch
 from making import tone, write_media
 
 from cmac_hub.errors import CMACError
-from cmac_hub.train import pretrain as loop
 from cmac_hub.train.manifest import Manifest
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import Recipe
@@ -88,7 +87,6 @@ def test_training_on_videos_and_its_end_when_too_many_are_broken(videos, tmp_pat
     from cmac_hub.config import ARCHITECTURES
 
     monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
-    monkeypatch.setattr(loop, "stop_on_signals", list)
     lines = ["path,start,end", *(f"{path},0,3" for path in videos)]
     (tmp_path / "good.csv").write_text("\n".join(lines))
     (tmp_path / "bad.csv").write_text("\n".join([*lines, "gone.mp4,0,3"]))

@@ -36,6 +36,13 @@ def test_the_same_seed_gives_the_same_scenes_and_a_second_call_keeps_them(tmp_pa
     assert (tmp_path / "a" / "scene_00000.mp4").stat().st_mtime_ns == written
 
 
+def test_a_folder_of_other_scenes_is_not_mixed(tmp_path, capsys):
+    command = ["scenes", "--count", "1", "--size", "64", "--seconds", "1", "-o", str(tmp_path)]
+    assert main(command) == 0
+    assert main([*command, "--seed", "1"]) == 1
+    assert "holds scenes of other settings or another seed" in capsys.readouterr().err
+
+
 def test_a_source_outside_of_the_picture_has_no_box(tmp_path):
     main(["scenes", "--count", "1", "--seconds", "1", "--offscreen", "1", "--blur", "1", "-o", str(tmp_path)])
     with (tmp_path / "scenes.csv").open() as file:
