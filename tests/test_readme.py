@@ -9,11 +9,15 @@ import pytest
 from cmac_hub.cli import main
 from cmac_hub.cli.demo import write_scene
 from cmac_hub.demo import make_scene
+from cmac_hub.train.__main__ import build_parser
+from cmac_hub.train.ablate import TABLES
+from cmac_hub.train.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\$ (cmac .*?)(?:\s+#.*)?$", README, re.MULTILINE)
+TRAINING = re.findall(r"^\$ .*?-m cmac_hub\.train (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def videos(tmp_path_factory) -> Path:
 
 
 def test_readme_has_what_this_file_runs():
-    assert len(SNIPPETS) == 3 and len(COMMANDS) == 7
+    assert len(SNIPPETS) == 3 and len(COMMANDS) == 7 and len(TRAINING) == 11
 
 
 @pytest.mark.parametrize("code", SNIPPETS)
@@ -51,6 +55,16 @@ def test_command(command, videos, monkeypatch, capsys):
     monkeypatch.chdir(videos)
     assert main(shlex.split(command)[1:]) == 0
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", TRAINING)
+def test_a_training_command_is_one(command):
+    """Data and hours are not at hand: the commands are parsed, and their recipes and tables exist."""
+    options = build_parser().parse_args(shlex.split(command))
+    if hasattr(options, "recipe"):
+        assert load_recipe(options.recipe)
+    if hasattr(options, "table"):
+        assert options.table in TABLES
 
 
 def test_links_lead_somewhere():

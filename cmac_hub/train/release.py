@@ -1,6 +1,6 @@
 """A training checkpoint -> the folder that users load.
 
-    python -m cmac_hub.train release runs/nano -o FOLDER --data ../shared/data
+    python -m cmac_hub.train release runs/nano -o FOLDER --data DATA
 
 The folder holds the inference weights, and a config that says how maps are drawn and how the weights were made.
 """

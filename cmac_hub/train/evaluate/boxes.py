@@ -49,7 +49,7 @@ def own_boxes(data: Path) -> list[BoxedClip]:
     """
     folder = Path(data) / "clips"
     if not folder.is_dir():
-        raise CMACError(f"{data} has no folder 'clips'; give a folder laid out like shared/data")
+        raise CMACError(f"{data} has no folder 'clips'; give the folder that holds clips/clips.csv")
     boxes: dict[tuple[str, float], list[Box]] = defaultdict(list)
     text = (resources.files("cmac_hub.train.evaluate") / "real_boxes.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
@@ -98,8 +98,8 @@ def _find(folder: Path, name: str) -> Path:
     return found[0] if found else folder / f"{name}.mp4"
 
 
-def see(model: CMAC, clip: BoxedClip, which: Map) -> np.ndarray:
-    """(H, W) fp32 map over the whole displayed picture, of the window around the clip's time.
+def see(model: CMAC, clip: BoxedClip) -> dict[Map, np.ndarray]:
+    """Both maps (H, W) fp32 over the whole displayed picture, of the window around the clip's time.
 
     Raises:
         MediaError: the file cannot be read or lacks picture or sound.
@@ -110,7 +110,9 @@ def see(model: CMAC, clip: BoxedClip, which: Map) -> np.ndarray:
     window = model.config.window
     time = info.start + (info.duration or window) / 2 if clip.time is None else clip.time
     limits = {"start": time - window / 2, "stop": time + window / 2}
-    return next(observe(model, info, which, window=window, hop=window, **limits)).heat_HW
+    maps = next(observe(model, info, "guidance", window=window, hop=window, **limits)).attention
+    assert maps.visual_guidance is not None and maps.visual_prediction is not None
+    return {"guidance": maps.visual_guidance.mean(0).numpy(), "prediction": maps.visual_prediction.mean(0).numpy()}
 
 
 def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = True) -> dict[str, Any]:
@@ -124,22 +126,18 @@ def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = 
         CMACError: no video could be read.
     """
     untrained = random_weights(model.config)
-    networks: dict[str, tuple[CMAC, Map]] = {
-        "guidance": (model, "guidance"),
-        "prediction": (model, "prediction"),
-        "random weights (guidance)": (untrained, "guidance"),
-        "random weights (prediction)": (untrained, "prediction"),
-    }
-    heats: dict[str, list[np.ndarray]] = {name: [] for name in networks}
+    heats: dict[str, list[np.ndarray]] = defaultdict(list)
     truths, missing = [], []
     for clip in tqdm(clips, disable=not progress, unit="clip"):
         try:
-            found = {name: see(network, clip, which) for name, (network, which) in networks.items()}
+            ours, theirs = see(model, clip), see(untrained, clip)
         except MediaError:
             missing.append(clip.path.name)
             continue
-        for name, heat in found.items():
+        for name, heat in ours.items():
             heats[name].append(heat)
+        for name, heat in theirs.items():
+            heats[f"random weights ({name})"].append(heat)
         truths.append(box_mask(clip.boxes))
     if not truths:
         raise CMACError(

@@ -14,31 +14,24 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from cmac_hub.config import CMACConfig
 from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
 from cmac_hub.train.dominance import dominance, mel_power
-from cmac_hub.train.evaluate.localization import BATCH, look, random_weights, source_mask
-from cmac_hub.train.evaluate.metrics import SIDE, centred_disc, score_maps, score_masks
+from cmac_hub.train.evaluate.localization import look, random_weights, source_mask
+from cmac_hub.train.evaluate.metrics import SIDE, centred_disc, resize_map, score_maps, score_masks
 from cmac_hub.train.library import Library
 from cmac_hub.train.scene_pairs import MEDIUM
 from cmac_hub.train.scenes import Scene, compose
-
-
-def resize_to(values_FS: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(F, S) -> `shape`, bilinear."""
-    image = Image.fromarray(values_FS.astype(np.float32)).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
-    return np.asarray(image)
 
 
 def frequency_precision(maps_NFS: Sequence[np.ndarray], truths_NFS: Sequence[np.ndarray]) -> float:
     """Mean over scenes of the cells' average precision; scenes where all or no cells are dominated are left out."""
     average_precision_score = _sklearn().average_precision_score
     found = [
-        average_precision_score(truth.ravel(), resize_to(heat, truth.shape).ravel())
+        average_precision_score(truth.ravel(), resize_map(heat, truth.shape).ravel())
         for heat, truth in zip(maps_NFS, truths_NFS, strict=True)
         if 0 < truth.mean() < 1
     ]
@@ -47,7 +40,7 @@ def frequency_precision(maps_NFS: Sequence[np.ndarray], truths_NFS: Sequence[np.
 
 def best_mask_iou(heats: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> tuple[float, float]:
     """(mean IoU, threshold): of maps cut at the one threshold that suits them all best."""
-    large = np.stack([resize_to(heat, mask.shape) for heat, mask in zip(heats, masks, strict=True)])
+    large = np.stack([resize_map(heat, mask.shape) for heat, mask in zip(heats, masks, strict=True)])
     truth = np.stack(list(masks))
     best = (0.0, 0.0)
     for threshold in np.quantile(large, np.linspace(0.02, 0.98, 49)):
@@ -75,24 +68,6 @@ def _sklearn() -> Any:
     return metrics
 
 
-@torch.inference_mode()
-def audio_maps(model: CMAC, scenes: Sequence[Scene]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Guidance and prediction of the sound of scenes, (F', S') each."""
-    guidance: list[np.ndarray] = []
-    prediction: list[np.ndarray] = []
-    for start in range(0, len(scenes), BATCH):
-        batch = scenes[start : start + BATCH]
-        inputs = model.prepare(
-            torch.from_numpy(np.stack([s.frames_THWC for s in batch])),
-            torch.from_numpy(np.stack([s.waveform for s in batch])),
-        )
-        maps = model.attend(*inputs)
-        assert maps.audio_guidance is not None and maps.audio_prediction is not None
-        guidance += list(maps.audio_guidance.cpu().numpy())
-        prediction += list(maps.audio_prediction.cpu().numpy())
-    return guidance, prediction
-
-
 def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: int = 777) -> dict[str, Any]:
     """All three, with their trivial rivals, on scenes with up to one silent thing and always an unseen second sound.
 
@@ -107,17 +82,16 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
     absent = _scenes(library, model.config, count, seed + 1, offscreen=1.0)
     truths = [dominance(scene, model.config.audio) for scene in scenes]
     mels = [mel_power(scene.waveform, model.config.audio) for scene in scenes]
-    guidance, prediction = audio_maps(model, scenes)
+    seen, unseen, none = look(model, scenes), look(model, absent), look(untrained, scenes)
     report: dict[str, Any] = {"scenes": count, "seed": seed}
     report["frequency_average_precision"] = {
-        "guidance": frequency_precision(guidance, truths),
-        "prediction": frequency_precision(prediction, truths),
-        "random weights (guidance)": frequency_precision(audio_maps(untrained, scenes)[0], truths),
+        "guidance": frequency_precision(list(seen.audio_guidance_NFS), truths),
+        "prediction": frequency_precision(list(seen.audio_prediction_NFS), truths),
+        "random weights (guidance)": frequency_precision(list(none.audio_guidance_NFS), truths),
         "loudness": frequency_precision(mels, truths),
         "chance": float(np.mean([t.mean() for t in truths if 0 < t.mean() < 1])),
     }
 
-    seen, unseen, none = look(model, scenes), look(model, absent), look(untrained, scenes)
     masks = [source_mask(scene) for scene in scenes]
     squares = [np.asarray(Image.fromarray(mask).resize((SIDE, SIDE), Image.Resampling.NEAREST)) for mask in masks]
     disc = centred_disc()
@@ -160,7 +134,7 @@ def _scenes(library: Library, config: CMACConfig, count: int, seed: int, offscre
 
 def as_table(report: dict[str, Any]) -> str:
     """Markdown."""
-    lines = ["| measure | " + " | ".join(["value", "rivals"]) + " |", "| --- | --- | --- |"]
+    lines = ["| measure | value | rivals |", "| --- | --- | --- |"]
     frequency, iou, off = report["frequency_average_precision"], report["best_mask_iou"], report["offscreen"]
     visual = report["visual"]
     for name, value, others in (

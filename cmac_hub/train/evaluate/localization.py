@@ -1,6 +1,6 @@
 """Does the attention point at what sounds? Graded on composed scenes, whose sources are known.
 
-    python -m cmac_hub.train localize --data ../shared/data -o localization.json
+    python -m cmac_hub.train localize --data DATA -o localization.json
 
 Two kinds of test scenes: known things (with pictures, sounds and photographs that training never used, where there are
 any) and things never seen. Beside each figure stand the centre prior, random weights, and chance.
@@ -9,7 +9,7 @@ any) and things never seen. Beside each figure stand the centre prior, random we
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from cmac_hub.config import CMACConfig
 from cmac_hub.model import CMAC
+from cmac_hub.train.evaluate.metrics import pointing_accuracy
 from cmac_hub.train.library import Library
 from cmac_hub.train.own_library import load_library
 from cmac_hub.train.scene_pairs import CURRICULA
@@ -39,6 +40,12 @@ class Graded:
     prediction_NHW: np.ndarray
     visual_ND: np.ndarray
     audio_ND: np.ndarray
+    audio_guidance_NFS: np.ndarray
+    audio_prediction_NFS: np.ndarray
+
+    def part(self, rows: slice) -> Graded:
+        """Some of the scenes."""
+        return Graded(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def make_scenes(library: Library, config: CMACConfig, count: int, seed: int) -> list[Scene]:
@@ -61,11 +68,14 @@ def look(model: CMAC, scenes: Sequence[Scene]) -> Graded:
         output = model(clips, spectrograms)
         maps = output.attention
         assert maps.visual_guidance is not None and maps.visual_prediction is not None
+        assert maps.audio_guidance is not None and maps.audio_prediction is not None
         values = (
             maps.visual_guidance.mean(1),
             maps.visual_prediction.mean(1),
             output.visual.embedding,
             output.audio.embedding,
+            maps.audio_guidance,
+            maps.audio_prediction,
         )
         parts.append([v.float().cpu().numpy() for v in values])
     return Graded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -74,19 +84,6 @@ def look(model: CMAC, scenes: Sequence[Scene]) -> Graded:
 def source_mask(scene: Scene) -> np.ndarray:
     """(H, W) bool: where the source is during at least half of the clip."""
     return scene.masks_THW.mean(0) >= 0.5
-
-
-def points_at(heat_HW: np.ndarray, mask_HW: np.ndarray) -> bool:
-    """Whether the centre of the map's highest cell lies inside the mask, which covers the same picture."""
-    row, column = np.unravel_index(int(heat_HW.argmax()), heat_HW.shape)
-    y = int((row + 0.5) / heat_HW.shape[0] * mask_HW.shape[0])
-    x = int((column + 0.5) / heat_HW.shape[1] * mask_HW.shape[1])
-    return bool(mask_HW[y, x])
-
-
-def pointing_accuracy(heats: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> float:
-    """Share of scenes in which the peak lies inside the source."""
-    return float(np.mean([points_at(heat, mask) for heat, mask in zip(heats, masks, strict=True)]))
 
 
 def recall_at_1(visual_ND: np.ndarray, audio_ND: np.ndarray) -> float:
@@ -99,10 +96,9 @@ def recall_at_1(visual_ND: np.ndarray, audio_ND: np.ndarray) -> float:
     return float(np.mean(hits)) if hits else float("nan")
 
 
-def grade(model: CMAC, scenes: Sequence[Scene]) -> dict[str, float]:
+def grade(graded: Graded, untrained: Graded, scenes: Sequence[Scene]) -> dict[str, float]:
     """Pointing of both maps, retrieval, and the trivial baselines on the same scenes."""
-    graded, masks = look(model, scenes), [source_mask(s) for s in scenes]
-    untrained = look(random_weights(model.config), scenes)
+    masks = [source_mask(s) for s in scenes]
     # An even number of rows has no middle one: the pixel right below and right of the centre stands for it.
     height, width = scenes[0].masks_THW.shape[1:]
     centre = np.zeros((height, width), np.float32)
@@ -147,9 +143,11 @@ def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, s
     for which in ("known", "new"):
         library = load_library(data, split, which)
         scenes = make_scenes(library, model.config, count, seed)
-        report[which] = {"all": grade(model, scenes)}
+        graded, untrained = look(model, scenes), look(random_weights(model.config), scenes)
+        report[which] = {"all": grade(graded, untrained, scenes)}
         for level, name in enumerate(("easy", "medium", "hard")):
-            report[which][name] = grade(model, scenes[level :: len(CURRICULA["mixed"])])
+            rows = slice(level, None, len(CURRICULA["mixed"]))
+            report[which][name] = grade(graded.part(rows), untrained.part(rows), scenes[rows])
     return report
 
 

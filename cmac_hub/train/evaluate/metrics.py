@@ -7,7 +7,7 @@ the area under that share over thresholds 0, 0.05, ..., 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,9 +43,22 @@ def box_mask(boxes: Sequence[Box]) -> np.ndarray:
     return mask
 
 
-def resize_map(heat_HW: np.ndarray) -> np.ndarray:
-    """(H, W) float -> (SIDE, SIDE) fp32, bilinear."""
-    return np.asarray(Image.fromarray(heat_HW.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+def resize_map(heat_HW: np.ndarray, shape: tuple[int, int] = (SIDE, SIDE)) -> np.ndarray:
+    """(H, W) float -> `shape` (rows, columns) fp32, bilinear."""
+    return np.asarray(Image.fromarray(heat_HW.astype(np.float32)).resize(shape[::-1], Image.Resampling.BILINEAR))
+
+
+def points_at(heat_HW: np.ndarray, mask_HW: np.ndarray) -> bool:
+    """Whether the centre of the map's highest cell lies inside the mask, which covers the same picture."""
+    row, column = np.unravel_index(int(heat_HW.argmax()), heat_HW.shape)
+    y = int((row + 0.5) / heat_HW.shape[0] * mask_HW.shape[0])
+    x = int((column + 0.5) / heat_HW.shape[1] * mask_HW.shape[1])
+    return bool(mask_HW[y, x])
+
+
+def pointing_accuracy(heats: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> float:
+    """Share of pictures in which the peak lies inside the source."""
+    return float(np.mean([points_at(heat, mask) for heat, mask in zip(heats, masks, strict=True)]))
 
 
 def upper_half(heat_HW: np.ndarray) -> np.ndarray:
@@ -85,12 +98,7 @@ def score_maps(heats: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> Box
     for heat in heats:
         if not np.isfinite(heat).all():
             raise ValueError("a map holds values that are not finite; mend the network that made it")
-    hits = []
-    for heat, truth in zip(heats, truths, strict=True):
-        row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-        y, x = (int((i + 0.5) / n * SIDE) for i, n in zip((row, column), heat.shape, strict=True))
-        hits.append(bool(truth[y, x]))
-    return score_masks([upper_half(resize_map(heat)) for heat in heats], truths, float(np.mean(hits)))
+    return score_masks([upper_half(resize_map(heat)) for heat in heats], truths, pointing_accuracy(heats, truths))
 
 
 def centred_disc() -> np.ndarray:
@@ -118,10 +126,10 @@ def rivals(truths: Sequence[np.ndarray], seed: int = 0) -> dict[str, BoxScores]:
     }
 
 
-def as_table(rows: dict[str, BoxScores], digits: Callable[[float], str] = lambda v: f"{100 * v:.1f}") -> str:
+def as_table(rows: dict[str, BoxScores]) -> str:
     """Markdown, in percent."""
     lines = ["| | cIoU@0.5 | AUC | mean cIoU | pointing | pictures |", "| --- " * 6 + "|"]
     for name, one in rows.items():
-        cells = [digits(v) if np.isfinite(v) else "-" for v in one[:4]]
+        cells = [f"{100 * v:.1f}" if np.isfinite(v) else "-" for v in one[:4]]
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {one.pictures} |")
     return "\n".join(lines)

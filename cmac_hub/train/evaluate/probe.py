@@ -179,7 +179,6 @@ def evaluate_probe(
         "classes": len(classes),
         "crops": protocol.crops,
         "seconds": protocol.seconds,
-        "checkpoint": checkpoint_hash(model),
         "accuracy": {},
     }
     for name, values in features.items():

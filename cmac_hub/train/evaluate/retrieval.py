@@ -6,6 +6,7 @@ python -m cmac_hub.train retrieve --on scenes --data DATA
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,9 @@ def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) 
 
 def evaluate_shots(model: CMAC, data: Path) -> dict[str, Any]:
     """Sound to picture and back among the real shots of held-out groups, one mean embedding a shot."""
-    import csv
-
     folder = data / "clips"
     if not (folder / "clips.csv").exists():
-        raise CMACError(f"{data} has no folder 'clips' with its clips.csv; give a folder laid out like shared/data")
+        raise CMACError(f"{data} has no folder 'clips' with its clips.csv; give the folder that holds clips/clips.csv")
     with (folder / "clips.csv").open(newline="") as file:
         listed = [row for row in csv.DictReader(file) if row["file"]]
     splits = load_splits()

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from cmac_hub import drawing
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.localization import look, source_mask
+from cmac_hub.train.evaluate.metrics import resize_map
 from cmac_hub.train.scenes import Scene
 
 CELL = 160
@@ -18,10 +19,9 @@ CELL = 160
 
 def contrast(heat_HW: np.ndarray, mask_HW: np.ndarray) -> float:
     """How much higher the map is on the source than beside it: the difference of the means."""
-    size = mask_HW.shape[1], mask_HW.shape[0]
-    large = np.asarray(Image.fromarray(heat_HW.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
     if mask_HW.all() or not mask_HW.any():
         return 0.0
+    large = resize_map(heat_HW, mask_HW.shape)
     return float(large[mask_HW].mean() - large[~mask_HW].mean())
 
 

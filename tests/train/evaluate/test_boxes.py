@@ -41,9 +41,9 @@ def test_missing_videos_are_listed_and_not_counted(tiny, clip, silent_picture, t
 
 
 def test_the_map_is_of_the_window_around_the_time(tiny, clip):
-    middle = see(tiny, BoxedClip(clip, None, ()), "guidance")
-    np.testing.assert_array_equal(middle, see(tiny, BoxedClip(clip, 1.5, ()), "guidance"))
-    assert not np.array_equal(middle, see(tiny, BoxedClip(clip, 0.7, ()), "guidance"))
+    middle = see(tiny, BoxedClip(clip, None, ()))["guidance"]
+    np.testing.assert_array_equal(middle, see(tiny, BoxedClip(clip, 1.5, ()))["guidance"])
+    assert not np.array_equal(middle, see(tiny, BoxedClip(clip, 0.7, ()))["guidance"])
     assert score_maps([middle], [np.ones((224, 224), bool)]).pointing == 1.0
 
 

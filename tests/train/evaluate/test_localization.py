@@ -6,12 +6,13 @@ from cmac_hub.train.evaluate.localization import (
     calibrate,
     evaluate,
     grade,
+    look,
     make_scenes,
-    pointing_accuracy,
-    points_at,
+    random_weights,
     recall_at_1,
     source_mask,
 )
+from cmac_hub.train.evaluate.metrics import pointing_accuracy, points_at
 from cmac_hub.train.library import Library
 
 
@@ -47,7 +48,7 @@ def test_recall_of_the_same_embeddings_is_one_and_of_noise_near_chance():
 
 
 def test_an_untrained_network_is_graded_near_chance(tiny, scenes):
-    report = grade(tiny, scenes)
+    report = grade(look(tiny, scenes), look(random_weights(tiny.config), scenes), scenes)
     assert report["scenes"] == 24
     assert 0 <= report["guidance"] <= 0.6 and 0 < report["chance"] < 0.3
     assert report["random_weights_guidance"] <= 0.6
