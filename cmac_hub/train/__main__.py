@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_set(pretrain)
     pretrain.add_argument("--data", type=Path, help=DATA)
     pretrain.add_argument("-o", "--output", type=Path, help="run folder")
+    pretrain.add_argument("--from", dest="initial", help="begin with the weights of a model, run folder or checkpoint")
     pretrain.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     pretrain.add_argument("--device", help="cpu, cuda, ...; default: a GPU where there is one")
     pretrain.add_argument("--threads", type=int, default=0, help="of the training process; 0 leaves PyTorch's choice")

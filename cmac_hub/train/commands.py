@@ -66,9 +66,10 @@ def pretrain(options: argparse.Namespace) -> int:
 
     if options.threads:
         torch.set_num_threads(options.threads)
+    initial = None if options.initial is None else _load(options.initial)
     with join_world(options.device) as world:
         try:
-            train(recipe, options.data, options.output, resume=options.resume, world=world)
+            train(recipe, options.data, options.output, resume=options.resume, initial=initial, world=world)
         except Stopped as stopped:
             # Somebody asked for it and nothing is lost: no failure.
             print(f"cmac_hub.train: {stopped}", file=sys.stderr)

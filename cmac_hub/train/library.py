@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -23,14 +23,16 @@ from cmac_hub.errors import CMACError
 from cmac_hub.media import read_sound
 from cmac_hub.train.splits import Split, Splits, load_splits
 
+T = TypeVar("T")
+
 PICTURE_SIZE = 96
 """Longest side of a kept picture, in pixels."""
 BACKGROUND_SIZE = 128
 """Short side of a kept photograph, in pixels."""
 SAMPLE_RATE = 16000
 """Hertz of every kept sound."""
-
-
+FILM_RATE = 16
+"""Frames a second of kept footage."""
 BLOCK = SAMPLE_RATE // 20
 """Samples of the stretches whose loudness is kept."""
 
@@ -70,6 +72,8 @@ class Library:
     """Pictures of things that never sound."""
     backgrounds: tuple[np.ndarray, ...]
     """(h, w, 3) uint8."""
+    films: tuple[np.ndarray, ...] = ()
+    """(t, h, w, 3) uint8 at FILM_RATE: real footage as moving backgrounds; the caller adds them."""
 
     @classmethod
     def of_drawings(cls, split: Split, count: int = 12) -> Library:
@@ -194,3 +198,8 @@ def photograph(path: Path) -> np.ndarray:
     size = round(image.width * scale), round(image.height * scale)
     image.draft("RGB", size)
     return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX))
+
+
+def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
+    """One of them, each as likely."""
+    return items[int(rng.integers(len(items)))]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cmac_hub.model import Attention, Output
+from cmac_hub.train.multiple_instance import multiple_instance
 
 
 class Keys(NamedTuple):
@@ -109,6 +110,7 @@ def objective(
     negatives: Negatives | None = None,
     contrastive_weight: float = 1.0,
     consistency_weight: float = 1.5,
+    mil_weight: float = 0.0,
     temperature: float = 0.07,
     cross_modal: bool = True,
     within_negatives: bool = True,
@@ -125,6 +127,7 @@ def objective(
         negatives: of the memory bank, or of all ranks' batches; None takes the rest of the batch.
         contrastive_weight: 1 in the paper; 0 is "without L_cl" of Table 1.
         consistency_weight: lambda; 0 is "without L_ac".
+        mil_weight: of `multiple_instance`, which the paper does not have; its negatives are the rest of the batch.
         temperature: tau.
         cross_modal: False is "single modality" of Table 1: positives and negatives of the query's modality alone.
         within_negatives: negatives of the query's modality too, as in Eq. 7; False is Eq. 2.
@@ -169,6 +172,8 @@ def objective(
         rival_B = (own.visual @ rival_KD.T).masked_fill(~is_negative_BK, -torch.inf).amax(1)
         accuracy = (own_B > rival_B).float().mean()
     total = contrastive_weight * loss + consistency_weight * consistency
+    if mil_weight:
+        total = total + mil_weight * multiple_instance(output, video_B, temperature)
     return Losses(total, loss.detach(), consistency.detach(), accuracy)
 
 

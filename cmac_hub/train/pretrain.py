@@ -65,6 +65,7 @@ def pretrain(
     run: Path,
     *,
     resume: bool = False,
+    initial: CMAC | None = None,
     progress: bool = True,
     world: World = World(),  # noqa: B008
 ) -> CMAC:
@@ -75,6 +76,7 @@ def pretrain(
         data: see `open_source`.
         run: folder of this run; made when missing.
         resume: go on with the run in that folder.
+        initial: a trained network whose weights a new run begins with; None draws them from the recipe's seed.
         progress: show progress bars on stderr.
         world: of `join_world`, when several processes train.
 
@@ -97,7 +99,10 @@ def pretrain(
     source = open_source(recipe, data, progress=progress and world.first)
 
     torch.manual_seed(recipe.seed)
-    model = CMAC(recipe.config).to(world.device)
+    model = CMAC(recipe.config)
+    if initial is not None:
+        start_from(model, initial)
+    model = model.to(world.device)
     if world.size > 1 and world.device.type == "cuda":
         # Without it each process would tell its keys from others' by their statistics (MoCo shuffles instead).
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -179,6 +184,7 @@ def pretrain(
                         negatives=negatives,
                         contrastive_weight=recipe.contrastive_weight,
                         consistency_weight=recipe.consistency_weight,
+                        mil_weight=recipe.mil_weight,
                         temperature=recipe.temperature,
                         cross_modal=recipe.cross_modal,
                         within_negatives=recipe.within_negatives,
@@ -236,6 +242,18 @@ def pretrain(
                 checkpoints.save(snapshot(recipe, modules, step, best), step)
             raise Stopped(f"stopped and saved at step {step} of {total} in {run}; go on with --resume")
     return model.eval()
+
+
+def start_from(model: CMAC, initial: CMAC) -> None:
+    """Copies trained weights. Raises CMACError where the architectures differ; sizes of clips and scales may."""
+    try:
+        model.load_state_dict(initial.state_dict())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CMACError(
+            f"the weights to begin with do not fit the recipe's architecture {model.config.name!r} ({reason}); "
+            "give a model or run of that architecture"
+        ) from error
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

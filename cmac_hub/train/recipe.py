@@ -32,13 +32,15 @@ class Recipe:
 
     # The network
     architecture: str = "cmac-base"
+    size: int = 0
+    """Pixels of a clip's short side; 0 is the architecture's own."""
     normalization: Normalization = "cosine"
     scales: int = 2
     shared_head: bool = True
 
     # Composed scenes, when the data is no manifest
     scenes: str = "mixed"
-    """The curriculum of composed scenes, see `cmac_hub.train.scene_pairs.CURRICULA`."""
+    """The curriculum of composed scenes, see `cmac_hub.train.scene_settings.CURRICULA`."""
     drawn_clips: int = 0
     """Scenes that begin the training with the package's own drawings: the first three fifths show nothing else, the
     rest three fifths of the time. They look and sound so unlike each other that the two encoders soon agree on
@@ -47,6 +49,15 @@ class Recipe:
     """Clips of one large thing before the curriculum begins."""
     real_share: float = 0.1
     """Share of the pairs that are real shots instead of composed scenes."""
+    filmed_share: float = 0.0
+    """Share of the scenes whose background is a stretch of a real shot, without its sound, instead of a photograph."""
+    blur: float = 0.0
+    """Share of the scenes that are out of focus."""
+    background_loudest: float = -5.0
+    """Highest level of a second, unseen sound over the source's, decibels."""
+    twin_share: float = 0.0
+    """Share of the scenes (in twos: pairs 2 i and 2 i + 1) that have the very picture and recording of the one before,
+    at another stretch of it: negatives which only the movement can tell apart."""
 
     # Videos, when the data is a manifest
     epoch_clips: int = 224576
@@ -70,6 +81,8 @@ class Recipe:
     """0 is "CMAC w/o L_cl" of Table 1."""
     consistency_weight: float = 1.5
     """lambda of Eq. 8; 0 is "CMAC w/o L_ac"."""
+    mil_weight: float = 0.0
+    """Of the multiple-instance loss of the best places (`multiple_instance.py`), which the paper does not have."""
     cross_modal: bool = True
     """False is "Single Modality" of Table 1: two augmentations of one clip, each encoder on its own."""
     within_negatives: bool = True
@@ -114,7 +127,7 @@ class Recipe:
     """Latest checkpoints kept, besides the best."""
 
     def __post_init__(self) -> None:
-        for field in ("steps", "bank", "epochs", "workers"):
+        for field in ("steps", "bank", "epochs", "workers", "size"):
             if getattr(self, field) < 0:
                 raise RecipeError(f"recipe key {field!r} is {getattr(self, field)}; it must not be negative")
         for field in ("batch", "accumulate", "log_every", "checkpoint_every", "scales", "keep"):
@@ -138,7 +151,8 @@ class Recipe:
         attention = dataclasses.replace(
             config.attention, normalization=self.normalization, scales=self.scales, shared_head=self.shared_head
         )
-        return dataclasses.replace(config, attention=attention)
+        visual = dataclasses.replace(config.visual, size=self.size or config.visual.size)
+        return dataclasses.replace(config, visual=visual, attention=attention)
 
     @property
     def clips_per_video(self) -> int:

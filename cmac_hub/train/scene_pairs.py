@@ -9,24 +9,13 @@ import numpy as np
 import torch
 
 from cmac_hub.train.augmentation import flip_and_gain
-from cmac_hub.train.library import Library
+from cmac_hub.train.library import Library, Thing, pick
 from cmac_hub.train.own_library import load_library
 from cmac_hub.train.recipe import Recipe, RecipeError
-from cmac_hub.train.scenes import SceneSettings, compose
+from cmac_hub.train.scene_settings import CURRICULA, SceneSettings
+from cmac_hub.train.scenes import compose
 from cmac_hub.train.shots import cut_shot, load_shots
 from cmac_hub.train.stream import Pair
-
-EASY = SceneSettings()
-"""One large thing on a photograph."""
-MEDIUM = SceneSettings(distractors=(0, 1), thing_size=(0.3, 0.65))
-HARD = SceneSettings(distractors=(1, 3), thing_size=(0.22, 0.55), two_sources=0.1)
-"""Small things, most of them silent and moving."""
-
-CURRICULA: dict[str, tuple[SceneSettings, ...]] = {
-    "easy": (EASY,),
-    "mixed": (EASY, MEDIUM, HARD),
-}
-"""Levels in order; after `easy_clips` of each a level is unlocked, then all unlocked ones come equally often."""
 
 
 class ScenePairs:
@@ -48,35 +37,66 @@ class ScenePairs:
         if recipe.scenes not in CURRICULA:
             raise RecipeError(f"recipe key 'scenes' is {recipe.scenes!r}; accepted are {', '.join(CURRICULA)}")
         visual = recipe.config.visual
-        self.levels = [replace(s, size=visual.size, frames=visual.frames) for s in CURRICULA[recipe.scenes]]
+        self.levels = [
+            replace(
+                level,
+                size=visual.size,
+                frames=visual.frames,
+                blur=recipe.blur,
+                filmed=recipe.filmed_share,
+                background_level=(level.background_level[0], recipe.background_loudest),
+            )
+            for level in CURRICULA[recipe.scenes]
+        ]
         self.library = load_library(data, "train", progress=progress) if data else Library.of_drawings("train")
-        self.shots = load_shots(data, visual.size, progress=progress) if data and recipe.real_share > 0 else []
+        real = recipe.real_share > 0 or recipe.filmed_share > 0
+        self.shots = load_shots(data, visual.size, progress=progress) if data and real else []
+        self.library = replace(self.library, films=tuple(shot.frames_THWC for shot in self.shots))
 
     def pair(self, index: int, view: int = 0) -> Pair:
         """The pair of that number; its second view is the same scene a second later, or seen in another way."""
         rng = np.random.default_rng([self.recipe.seed, index])
+        if index >= self.recipe.drawn_clips and self._is_twin(index):
+            return self._compose(self._level(rng, index), rng, index, view, self._source(index // 2))
         if index < self.recipe.drawn_clips:
             drawn = 1.0 if index < 0.6 * self.recipe.drawn_clips else 0.6
             return self._compose(replace(self.levels[0], drawn=drawn), rng, index, view)
-        unlocked = min(len(self.levels), 1 + index // max(1, self.recipe.easy_clips))
-        if self.shots and unlocked > 1 and rng.random() < self.recipe.real_share:
+        if self.shots and self._unlocked(index) > 1 and rng.random() < self.recipe.real_share:
             video = int(rng.integers(len(self.shots)))
             # A shot is cut at random: drawing on is another second of it.
             for _ in range(view + 1):
                 frames, sound = cut_shot(self.shots[video], rng, self.levels[0].size, self.levels[0].frames)
             return Pair(torch.from_numpy(frames), torch.from_numpy(sound), video)
-        return self._compose(self.levels[int(rng.integers(unlocked))], rng, index, view)
+        return self._compose(self._level(rng, index), rng, index, view)
 
-    def _compose(self, level: SceneSettings, rng: np.random.Generator, index: int, view: int) -> Pair:
+    def _unlocked(self, index: int) -> int:
+        return min(len(self.levels), 1 + index // max(1, self.recipe.easy_clips))
+
+    def _level(self, rng: np.random.Generator, index: int) -> SceneSettings:
+        return self.levels[int(rng.integers(self._unlocked(index)))]
+
+    def _is_twin(self, index: int) -> bool:
+        rng = np.random.default_rng([self.recipe.seed, index // 2, 1])
+        return bool(rng.random() < self.recipe.twin_share)
+
+    def _source(self, twins: int) -> Thing:
+        """One picture and one recording of one thing, for both scenes of these twins."""
+        rng = np.random.default_rng([self.recipe.seed, twins, 2])
+        thing = pick(rng, self.library.things)
+        return Thing(thing.name, (pick(rng, thing.pictures),), (pick(rng, thing.sounds),))
+
+    def _compose(
+        self, level: SceneSettings, rng: np.random.Generator, index: int, view: int, source: Thing | None = None
+    ) -> Pair:
         video = len(self.shots) + index
         if self.recipe.clips_per_video == 1:
-            scene = compose(self.library, rng, level)
+            scene = compose(self.library, rng, level, source)
             return Pair(torch.from_numpy(scene.frames_THWC), torch.from_numpy(scene.waveform), video)
         if self.recipe.cross_modal:
             double = replace(level, frames=2 * level.frames, seconds=2 * level.seconds)
-            scene = compose(self.library, rng, double)
+            scene = compose(self.library, rng, double, source)
             frames, waveform = torch.from_numpy(scene.frames_THWC), torch.from_numpy(scene.waveform)
             return Pair(frames.tensor_split(2)[view], waveform.tensor_split(2)[view], video)
-        scene = compose(self.library, rng, level)
+        scene = compose(self.library, rng, level, source)
         seen = np.random.default_rng([self.recipe.seed, index, 1 + view])
         return Pair(*flip_and_gain(torch.from_numpy(scene.frames_THWC), torch.from_numpy(scene.waveform), seen), video)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from cmac_hub.errors import MediaError
 from cmac_hub.media import windows
-from cmac_hub.train.library import SAMPLE_RATE
+from cmac_hub.train.library import FILM_RATE, SAMPLE_RATE
 from cmac_hub.train.splits import load_splits
 
 
@@ -23,7 +23,7 @@ class Shot:
     frames_THWC: np.ndarray
     waveform: np.ndarray
 
-    RATE = 16
+    RATE = FILM_RATE
 
 
 def load_shots(root: Path, size: int, *, progress: bool = True) -> list[Shot]:

@@ -26,8 +26,8 @@ from cmac_hub.media import write_video
 from cmac_hub.train.dominance import dominance
 from cmac_hub.train.library import SAMPLE_RATE, Library
 from cmac_hub.train.runlog import write_json
-from cmac_hub.train.scene_pairs import EASY, HARD, MEDIUM
-from cmac_hub.train.scenes import Scene, SceneSettings, compose
+from cmac_hub.train.scene_settings import EASY, HARD, MEDIUM, SceneSettings
+from cmac_hub.train.scenes import Scene, compose
 
 LEVELS = {"easy": EASY, "medium": MEDIUM, "hard": HARD}
 

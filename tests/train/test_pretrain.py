@@ -13,6 +13,7 @@ import torch
 
 from cmac_hub.config import ARCHITECTURES
 from cmac_hub.errors import CMACError
+from cmac_hub.model import CMAC
 from cmac_hub.train import pretrain as module
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.pretrain import learning_rate, pretrain
@@ -192,3 +193,19 @@ def test_signals_are_the_callers_again_after_a_run(recipe, tmp_path):
     before = signal.getsignal(signal.SIGINT)
     train(dataclasses.replace(recipe, steps=1), tmp_path)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_run_begins_with_given_weights_of_its_architecture(recipe, tiny_config, tmp_path):
+    still = dataclasses.replace(recipe, learning_rate=0.0, steps=1, frozen_batch_norm=True)
+    first = train(recipe, tmp_path / "first")
+    second = train(still, tmp_path / "second", initial=first)
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], value)
+    wide = dataclasses.replace(tiny_config, audio=dataclasses.replace(tiny_config.audio, width=8))
+    with pytest.raises(CMACError, match="do not fit the recipe's architecture 'tiny'"):
+        train(recipe, tmp_path / "third", initial=CMAC(wide))
+
+
+def test_the_multiple_instance_loss_and_another_size_train(recipe, tmp_path):
+    model = train(dataclasses.replace(recipe, mil_weight=1.0, size=48, bank=0, steps=2), tmp_path / "run")
+    assert model.config.visual.size == 48

@@ -1,10 +1,15 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 
+from cmac_hub.errors import CMACError
+from cmac_hub.train.library import Library, Thing
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.scene_pairs import ScenePairs
+from cmac_hub.train.scene_settings import SceneSettings
+from cmac_hub.train.scenes import compose
 from cmac_hub.train.shots import Shot, cut_shot, load_shots
 
 RECIPE = Recipe(architecture="cmac-nano", drawn_clips=8, easy_clips=16)
@@ -65,3 +70,35 @@ def test_real_shots_hold_as_much_sound_as_picture(shared):
     shots = load_shots(shared, 64, progress=False)
     assert len(shots) > 50
     assert all(len(shot.waveform) == len(shot.frames_THWC) * 1000 for shot in shots)
+
+
+def test_twins_share_picture_and_recording_but_no_second(shared):
+    recipe = dataclasses.replace(RECIPE, drawn_clips=0, easy_clips=1, real_share=0.0, twin_share=1.0)
+    source = ScenePairs(recipe, shared, progress=False)
+    assert source._source(7) == source._source(7) and len(source._source(7).pictures) == 1
+    one, two = source.pair(14), source.pair(15)
+    assert one.video != two.video, "twins are negatives of each other"
+    assert not torch.equal(one.frames, two.frames) and not torch.equal(one.waveform, two.waveform)
+    source.recipe = dataclasses.replace(recipe, twin_share=0.0)
+    assert not any(source._is_twin(i) for i in range(50))
+
+
+def test_films_lie_behind_scenes():
+    library = dataclasses.replace(
+        ScenePairs(RECIPE, None).library, films=(np.full((20, 80, 90, 3), 200, np.uint8),), things=()
+    )
+    settings = SceneSettings(filmed=1.0, drawn=1.0, thing_size=(0.3, 0.4))
+    scene = compose(library, np.random.default_rng(0), settings)
+    outside = scene.frames_THWC[~scene.masks_THW]
+    assert np.ptp(np.median(outside, 0)) < 60 and np.median(outside) > 100
+
+
+def test_a_source_that_is_too_thin_gives_way_and_an_impossible_library_is_refused():
+    library = Library.of_drawings("train", count=1)
+    line = np.zeros((90, 90, 4), np.uint8)
+    line[45] = 255
+    thin = Thing("line", (line,), library.things[0].sounds)
+    scene = compose(library, np.random.default_rng(0), SceneSettings(), thin)
+    assert scene.thing != "line"
+    with pytest.raises(CMACError, match="no source could be seen well enough"):
+        compose(dataclasses.replace(library, things=(thin,), drawn=()), np.random.default_rng(0), SceneSettings())

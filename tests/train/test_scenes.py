@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cmac_hub.train.library import SAMPLE_RATE, Library, Thing
-from cmac_hub.train.scene_pairs import HARD
-from cmac_hub.train.scenes import SceneSettings, compose
+from cmac_hub.train.scene_settings import HARD, SceneSettings
+from cmac_hub.train.scenes import compose
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from cmac_hub.train.dominance import dominance, mel_power
 from cmac_hub.train.evaluate.localization import look, random_weights, source_mask
 from cmac_hub.train.evaluate.metrics import SIDE, centred_disc, resize_map, score_maps, score_masks
 from cmac_hub.train.library import Library
-from cmac_hub.train.scene_pairs import MEDIUM
+from cmac_hub.train.scene_settings import MEDIUM
 from cmac_hub.train.scenes import Scene, compose
 
 

@@ -22,7 +22,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.metrics import pointing_accuracy
 from cmac_hub.train.library import Library
 from cmac_hub.train.own_library import load_library
-from cmac_hub.train.scene_pairs import CURRICULA
+from cmac_hub.train.scene_settings import CURRICULA
 from cmac_hub.train.scenes import Scene, compose
 from cmac_hub.train.splits import Split
 

@@ -12,7 +12,7 @@ from cmac_hub.train.evaluate.grounding import (
     telling_apart,
 )
 from cmac_hub.train.library import Library
-from cmac_hub.train.scene_pairs import EASY
+from cmac_hub.train.scene_settings import EASY
 from cmac_hub.train.scenes import compose
 
 

@@ -1,0 +1,104 @@
+"""What moves in a sounding scene: pictures of things, each with its looks, its place, and a movement in time.
+
+What sounds and what is silent obey the same law here; `scenes.py` only gives a silent thing a sound that nobody hears.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from cmac_hub.train.scene_settings import SceneSettings
+
+MOTIONS = ("bounce", "pulse", "shake", "glow")
+
+
+@dataclass
+class Actor:
+    """One thing on its path through the clip."""
+
+    picture: Image.Image
+    centre: np.ndarray
+    drift: np.ndarray
+    motion: str
+    envelope_T: np.ndarray
+    sounding: bool
+    sprites: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def sprite(self, scale: float) -> np.ndarray:
+        """(h, w, 4) premultiplied at a scale, in steps of 4 %."""
+        step = round(scale * 25)
+        if step not in self.sprites:
+            width, height = self.picture.size
+            size = max(2, round(width * step / 25)), max(2, round(height * step / 25))
+            self.sprites[step] = np.asarray(self.picture.resize(size, Image.Resampling.BILINEAR))
+        return self.sprites[step]
+
+
+def envelope(waveform: np.ndarray, frames: int) -> np.ndarray:
+    """(frames,) loudness in [0, 1] around each frame's instant."""
+    blocks = waveform[: len(waveform) // frames * frames].reshape(frames, -1)
+    loudness = np.sqrt((blocks**2).mean(1))
+    return loudness / max(1e-6, float(loudness.max()))
+
+
+def act(
+    rng: np.random.Generator, pixels: np.ndarray, sound: np.ndarray, sounding: bool, settings: SceneSettings
+) -> Actor:
+    """Gives a picture its looks, place and movement: the same law for what sounds and what is silent."""
+    pixels = pixels[:, ::-1] if rng.random() < 0.5 else pixels
+    matrix = np.eye(3) + rng.normal(0, 0.08, (3, 3))
+    colour = (pixels[..., :3].astype(np.float32) @ matrix.astype(np.float32)) * rng.uniform(0.75, 1.15)
+    tinted = np.concatenate([np.clip(colour, 0, pixels[..., 3:]).astype(np.uint8), pixels[..., 3:]], 2)
+    picture = Image.fromarray(tinted, "RGBa")
+    if rng.random() < 0.5:
+        picture = picture.rotate(rng.uniform(-20, 20), Image.Resampling.BILINEAR, expand=True)
+    scale = rng.uniform(*settings.thing_size) * settings.size / max(picture.size)
+    size = max(4, round(picture.width * scale)), max(4, round(picture.height * scale))
+    picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2)
+    margin = min(0.5, 0.35 * max(picture.size) / settings.size)
+    centre = rng.uniform(margin, 1 - margin, 2) * settings.size
+    drift = rng.normal(0, 0.06, 2) * settings.size
+    motion = str(rng.choice(MOTIONS)) if rng.random() < settings.moving else "still"
+    return Actor(picture, centre, drift, motion, envelope(sound, settings.frames), sounding)
+
+
+def paint(frames_THWC: np.ndarray, actors: list[Actor]) -> tuple[np.ndarray, int]:
+    """Paints the actors in order. Returns the visible mask of what sounds and its area were nothing before it."""
+    count, height, width, _ = frames_THWC.shape
+    masks_THW = np.zeros((count, height, width), bool)
+    whole = 0
+    for t in range(count):
+        for actor in actors:
+            loud = float(actor.envelope_T[t])
+            centre = actor.centre + actor.drift * ((t + 0.5) / count - 0.5)
+            scale, gain = 1.0, 1.0
+            if actor.motion == "bounce":
+                centre = centre - np.array([0, 0.16 * height * loud])
+            elif actor.motion == "pulse":
+                scale = 0.85 + 0.4 * loud
+            elif actor.motion == "shake":
+                centre = centre + np.array([0.09 * width * loud * (-1) ** t, 0])
+            elif actor.motion == "glow":
+                gain = 0.6 + 0.6 * loud
+            sprite = actor.sprite(scale)
+            h, w = sprite.shape[:2]
+            left, top = round(centre[0] - w / 2), round(centre[1] - h / 2)
+            y0, y1, x0, x1 = max(0, top), min(height, top + h), max(0, left), min(width, left + w)
+            if y0 >= y1 or x0 >= x1:
+                continue
+            part = sprite[y0 - top : y1 - top, x0 - left : x1 - left]
+            alpha = part[..., 3:].astype(np.uint16)
+            colour = part[..., :3].astype(np.uint16)
+            if gain != 1.0:
+                colour = np.minimum((colour * gain).astype(np.uint16), alpha)
+            place = frames_THWC[t, y0:y1, x0:x1]
+            place[...] = colour + place * (255 - alpha) // 255
+            solid = alpha[..., 0] > 127
+            masks_THW[t, y0:y1, x0:x1] &= ~solid
+            if actor.sounding:
+                masks_THW[t, y0:y1, x0:x1] |= solid
+                whole += int((sprite[..., 3] > 127).sum())
+    return masks_THW, whole

@@ -1,0 +1,49 @@
+"""A multiple-instance contrastive loss: a picture is as near to a sound as its best place, a sound to a picture as its
+best time-frequency cell.
+
+The paper's Eq. 7 compares averages over a whole picture, so it never asks the guidance of Eq. 4 to stay low for a sound
+that is not there. This loss compares the guidance's own cosines: every sound of the batch looks for its best place in
+every picture, and finds the best one in its own (as EZ-VSL, Mo and Morgado 2022, does for single frames). It needs no
+label. It is ours, not the paper's; a recipe's `mil_weight` adds it to Eq. 8.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cmac_hub.model import Output
+
+
+def multiple_instance(output: Output, video_B: Tensor, temperature: float = 0.1) -> Tensor:
+    """The loss of one batch, both maps, mean over pairs.
+
+    Args:
+        output: of `CMAC.forward`.
+        video_B: (B,) int, which video a row is from: rows of one video are no negatives of each other.
+        temperature: tau.
+
+    Returns:
+        a scalar.
+    """
+    # A source stays for a clip, so a place is averaged over time; a sound may be short, so each moment is a cell.
+    places_BCP = F.normalize(output.visual.transformed.float(), dim=1).mean(2).flatten(2)
+    cells_BCP = F.normalize(output.audio.transformed.float(), dim=1).flatten(2)
+    visual_BB = best_response(output.audio.filter.float(), places_BCP)
+    audio_BB = best_response(output.visual.filter.float(), cells_BCP)
+    return (symmetric(visual_BB / temperature, video_B) + symmetric(audio_BB / temperature, video_B)) / 2
+
+
+def best_response(filter_BC: Tensor, places_BCP: Tensor) -> Tensor:
+    """(B, B'): the highest cosine of filter b' of one modality with any place of row b of the other."""
+    return torch.einsum("kc,bcp->bkp", F.normalize(filter_BC, dim=1), places_BCP).amax(2)
+
+
+def symmetric(logits_BB: Tensor, video_B: Tensor) -> Tensor:
+    """Cross-entropy of the diagonal along rows and along columns; other rows of the own video are left out."""
+    count = len(video_B)
+    own_BB = (video_B[:, None] == video_B[None]) & ~torch.eye(count, dtype=torch.bool, device=video_B.device)
+    logits_BB = logits_BB.masked_fill(own_BB, -torch.inf)
+    right_B = torch.arange(count, device=logits_BB.device)
+    return (F.cross_entropy(logits_BB, right_B) + F.cross_entropy(logits_BB.T, right_B)) / 2
