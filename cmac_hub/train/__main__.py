@@ -58,12 +58,13 @@ def build_parser() -> argparse.ArgumentParser:
 
     localize = found.add_parser("localize", help="does the attention point at what sounds? beside trivial baselines")
     localize.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
-    localize.add_argument("--on", choices=["scenes", "grounding", "clips", "vggss", "flickr"], default="scenes")
+    localize.add_argument("--on", choices=["scenes", "grounding", "clips", "vggss", "flickr", "csv"], default="scenes")
     localize.add_argument("--data", type=Path, required=True, help="pictures and sounds (README), or annotations")
-    localize.add_argument("--videos", type=Path, help="folder of the videos of vggss and flickr")
+    localize.add_argument("--videos", type=Path, help="folder of the videos of vggss, flickr and csv")
     localize.add_argument("--split", choices=["test", "validation"], default="test")
     localize.add_argument("--scenes", type=int, default=500, help="of each kind")
     localize.add_argument("--sheet", type=Path, help="a .png of the best and worst scenes to write")
+    localize.add_argument("--figure", type=Path, help="with --on grounding: a .png of precision over recall to write")
     localize.add_argument("-o", "--output", type=Path, help="a .json to write")
     localize.set_defaults(run=commands.localize, measure="localize")
 
@@ -77,6 +78,16 @@ def build_parser() -> argparse.ArgumentParser:
     scenes.add_argument("--seconds", type=float, default=2.0)
     scenes.add_argument("--frame-rate", type=float, default=16.0, help="hertz")
     scenes.add_argument("--offscreen", type=float, default=0.0, help="share of scenes whose source is not seen")
+    scenes.add_argument(
+        "--silent", type=int, nargs=2, metavar=("MIN", "MAX"), help="silent things; default: the level's"
+    )
+    scenes.add_argument(
+        "--background-level",
+        type=float,
+        nargs=2,
+        metavar=("MIN", "MAX"),
+        help="decibels of an unseen second sound over the source's, in every scene; default: in a third, -25 to -5",
+    )
     scenes.add_argument("--blur", type=float, default=0.0, help="share of scenes that are out of focus")
     scenes.add_argument("--seed", type=int, default=0)
     scenes.add_argument("-o", "--output", type=Path, required=True, help="folder")
@@ -87,6 +98,8 @@ def build_parser() -> argparse.ArgumentParser:
     probe.add_argument("--on", choices=["esc50", "urbansound8k", "dcase2013", "dcase2014", "csv"], default="esc50")
     probe.add_argument("--data", type=Path, required=True, help="the set's folder, or the csv (file,label,fold)")
     probe.add_argument("--folds", nargs="+", help="folds to test on; default: all")
+    probe.add_argument("--seeds", type=int, nargs="+", default=[0], help="of crops and random weights; 0 cuts evenly")
+    probe.add_argument("--figure", type=Path, help="a .png of the confusion matrix to write")
     probe.add_argument("-o", "--output", type=Path, help="a .json to write")
     probe.set_defaults(run=commands.probe, measure="probe")
 
@@ -105,11 +118,11 @@ def build_parser() -> argparse.ArgumentParser:
     finetune.add_argument("--on", choices=["ucf101", "hmdb51"], default="ucf101")
     finetune.add_argument("--data", type=Path, required=True, help="folder of the videos")
     finetune.add_argument("--lists", type=Path, required=True, help="folder of the official lists")
-    finetune.add_argument("--split", type=int, choices=[1, 2, 3], default=1)
+    finetune.add_argument("--split", type=int, nargs="+", choices=[1, 2, 3], default=[1], help="official splits")
     finetune.add_argument("--epochs", type=int, default=12)
     finetune.add_argument("--no-jitter", action="store_true", help="without colour jitter, as in the ablations")
     finetune.add_argument("--device", default="cpu")
-    finetune.add_argument("-o", "--output", type=Path, required=True, help="run folder; goes on where it stopped")
+    finetune.add_argument("-o", "--output", type=Path, required=True, help="folder of runs; goes on where it stopped")
     finetune.set_defaults(run=commands.finetune)
 
     report = found.add_parser("report", help="join the .json files of evaluations into one Markdown file")

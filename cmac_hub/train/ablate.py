@@ -3,18 +3,23 @@
     python -m cmac_hub.train ablate table1 --base nano --set steps=300 --seeds 0 1 2 --data DATA -o runs/table1
 
 A row is a recipe of `recipes/ablation/`. With `--base` its own keys are laid over that recipe instead of the paper's
-settings. Every run is a run folder of its own, so a second call goes on where the first one stopped.
+settings. Every run is a run folder of its own, so a second call goes on where the first one stopped. If the data is a
+folder of pictures and sounds, each network is measured (`evaluate/summary.py`); "Scratch" are random weights.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
+from cmac_hub.train.evaluate.localization import random_weights
+from cmac_hub.train.evaluate.summary import SUMMARY, summarise
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, read
 from cmac_hub.train.runlog import write_json
@@ -62,7 +67,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
 }
 """The paper's tables and Fig. 4, of which the text gives the end points; "heads" is our own."""
 
-MEASURED = ("contrastive", "consistency", "accuracy")
+LOGGED = ("contrastive", "consistency", "accuracy")
 """Of the last line of a run's log; accuracy is retrieval among the negatives."""
 
 
@@ -97,18 +102,23 @@ def ablate(
         raise RecipeError(f"unknown table {table!r}; accepted are {', '.join(TABLES)}")
     results: list[dict[str, Any]] = []
     for row in TABLES[table]:
-        if not row.recipe:
-            continue
         for seed in seeds:
+            if not row.recipe:
+                config = row_recipe(TABLES[table][-1], base, overrides or {}).config
+                run = folder / f"scratch_seed{seed}"
+                found = _measured(run, random_weights(config, seed), data)
+                results.append({"row": row.title, "seed": seed, **found})
+                continue
             recipe = row_recipe(row, base, {**(overrides or {}), "seed": seed})
             run = folder / f"{row.recipe}_seed{seed}"
-            pretrain(recipe, data, run, resume=Checkpoints(run).latest() is not None, progress=progress)
+            model = pretrain(recipe, data, run, resume=Checkpoints(run).latest() is not None, progress=progress)
             with (run / "log.csv").open(newline="") as file:
                 last = list(csv.DictReader(file))[-1]
-            results.append({"row": row.title, "seed": seed, **{name: float(last[name]) for name in MEASURED}})
+            figures = {name: float(last[name]) for name in LOGGED} | _measured(run, model, data)
+            results.append({"row": row.title, "seed": seed, **figures})
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "results.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["row", "seed", *MEASURED])
+        writer = csv.DictWriter(file, ["row", "seed", *LOGGED, *SUMMARY])
         writer.writeheader()
         writer.writerows(results)
     write_json(folder / "table.json", {"table": table, "base": base, "overrides": overrides, "results": results})
@@ -117,15 +127,25 @@ def ablate(
     return text
 
 
+def _measured(run: Path, model: CMAC, data: Path | None) -> dict[str, float]:
+    """The summary of one network, measured once and kept in its run folder."""
+    kept = run / "measured.json"
+    if not kept.exists():
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(kept, summarise(model, data))
+    return dict(json.loads(kept.read_text(encoding="utf-8")))
+
+
 def as_table(table: str, results: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over seeds. The paper's columns are another experiment: top-1 after finetuning."""
-    lines = ["| | " + " | ".join(MEASURED) + " | seeds | the paper: UCF101 | the paper: HMDB51 |"]
-    lines.append("| --- " * (len(MEASURED) + 4) + "|")
+    columns = [name for name in (*LOGGED, *SUMMARY) if name in LOGGED or any(name in one for one in results)]
+    lines = ["| | " + " | ".join(columns) + " | seeds | the paper: UCF101 | the paper: HMDB51 |"]
+    lines.append("| --- " * (len(columns) + 4) + "|")
     for row in TABLES[table]:
         own = [one for one in results if one["row"] == row.title]
         cells = []
-        for name in MEASURED:
-            values = [one[name] for one in own]
+        for name in columns:
+            values = [one[name] for one in own if name in one]
             spread = f" +- {statistics.stdev(values):.3f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.3f}{spread}" if values else "-")
         paper = ["" if value is None else f"{value:.1f}" for value in (row.ucf101, row.hmdb51)]

@@ -108,7 +108,14 @@ def scenes(options: argparse.Namespace) -> int:
     from cmac_hub.train.write_scenes import settings_of, write_scenes
 
     settings = settings_of(
-        options.level, options.size, options.seconds, options.frame_rate, options.offscreen, options.blur
+        options.level,
+        options.size,
+        options.seconds,
+        options.frame_rate,
+        options.offscreen,
+        options.blur,
+        options.silent and tuple(options.silent),
+        options.background_level and tuple(options.background_level),
     )
     if options.data is None:
         library = Library.of_drawings(options.split)
@@ -124,7 +131,11 @@ def probe(options: argparse.Namespace) -> int:
     from cmac_hub.train.evaluate.probe import probe as run_probe
 
     model = _load(options.model)
-    report = run_probe(model, options.on, options.data, options.folds)
+    report = run_probe(model, options.on, options.data, options.folds, options.seeds)
+    if options.figure:
+        from cmac_hub.train.evaluate.figures import draw_confusion
+
+        draw_confusion(report["truth"], report["said"], options.figure)
     return _finish(options, model, report, as_table(report))
 
 
@@ -142,25 +153,29 @@ def retrieve(options: argparse.Namespace) -> int:
         table = retrieval.as_table(report)
     else:
         split = find_split(options.on, options.data, _lists(options), options.split)
-        report = retrieval.evaluate_actions(model, split)
+        report = {"set": options.on, **retrieval.evaluate_actions(model, split)}
         table = retrieval.as_table(report)
     return _finish(options, model, report, table)
 
 
 def finetune(options: argparse.Namespace) -> int:
-    """Prints the accuracy of one split."""
+    """Prints the accuracy of each split and their mean; each split has a run folder of its own."""
     from cmac_hub.train.evaluate.actions import find_split
-    from cmac_hub.train.evaluate.finetune import FinetuneSettings
+    from cmac_hub.train.evaluate.finetune import FinetuneSettings, as_table
     from cmac_hub.train.evaluate.finetune import finetune as run_finetune
 
-    split = find_split(options.on, options.data, _lists(options), options.split)
     settings = FinetuneSettings(epochs=options.epochs, color_jitter=not options.no_jitter)
-    how = {"weights": options.weights, "device": options.device}
-    report = run_finetune(_load(options.model), split, options.output, settings, **how)
-    print(f"top-1 {100 * report['top1']:.1f} % of {report['tested']} videos, chance {100 * report['chance']:.1f} %")
-    if report["missing"]:
-        print(f"{len(report['missing'])} videos are broken and not counted", file=sys.stderr)
-    return 0
+    # All lists are read before the first split is trained.
+    splits = {number: find_split(options.on, options.data, _lists(options), number) for number in options.split}
+    reports = {}
+    for number, split in splits.items():
+        model, run = _load(options.model), options.output / f"split_{number}"
+        reports[number] = run_finetune(model, split, run, settings, weights=options.weights, device=options.device)
+        if gone := reports[number]["missing"]:
+            print(f"{len(gone)} videos of split {number} are broken and not counted", file=sys.stderr)
+    options.measure, options.output = "finetune", options.output / "finetune.json"
+    table = as_table(options.on, reports)
+    return _finish(options, model, {"set": options.on, "splits": reports}, table)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -220,28 +235,28 @@ def _on_grounding(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, A
     report = {}
     for which in ("known", "new"):
         report[which] = evaluate_grounding(model, load_library(options.data, options.split, which), options.scenes)
+    if options.figure:
+        from cmac_hub.train.evaluate.figures import draw_precision_recall
+
+        draw_precision_recall({which: one["peaks"] for which, one in report.items()}, options.figure)
     return report, "\n\n".join(f"things: {which}\n\n{as_table(one)}" for which, one in report.items())
 
 
 def _on_boxes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from cmac_hub.train.evaluate import boxes
-    from cmac_hub.train.evaluate.metrics import as_table
+    from cmac_hub.train.evaluate.metrics import as_json, as_table
 
     if options.on == "clips":
         clips = boxes.own_boxes(options.data)
     elif options.videos is None:
         raise CMACError(f"{options.on} needs its videos; say where they lie: --videos FOLDER")
     else:
-        read = {"vggss": boxes.vggss_boxes, "flickr": boxes.flickr_boxes}[options.on]
+        read = {"vggss": boxes.vggss_boxes, "flickr": boxes.flickr_boxes, "csv": boxes.csv_boxes}[options.on]
         clips = read(options.data, options.videos)
     report = boxes.evaluate_boxes(model, clips)
     if report["missing"]:
         print(f"{len(report['missing'])} videos are missing or broken and not counted", file=sys.stderr)
-    # Rivals without a highest place have NaN for pointing, which is no JSON.
-    scores = {
-        name: {key: None if value != value else value for key, value in one._asdict().items()}
-        for name, one in report["scores"].items()
-    }
+    scores = {name: as_json(one) for name, one in report["scores"].items()}
     return {**report, "scores": scores}, as_table(report["scores"])
 
 

@@ -5,13 +5,23 @@
     FOLDER/backgrounds/*.jpg          photographs
 
 Files are split by a hash of their name: seven in ten train, one validates, two test. So adding a file moves no other.
+
+Where the files lie elsewhere, FOLDER/library.csv names them instead:
+
+    kind,thing,file,split
+    picture,dog,/data/dogs/rex.png,train
+
+`kind` is picture, sound, silent or background; `thing` is empty for the last two; `file` is relative to FOLDER; an
+empty `split` is the hash's.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, cast, get_args
 
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
@@ -34,8 +44,11 @@ def split_of(name: str) -> Split:
 def load_library(
     root: Path, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True
 ) -> Library:
-    """Your own folder if it holds `things`, else one laid out like `shared/data`. Errors are those of either reader."""
-    load = load_own if (Path(root) / "things").is_dir() else Library.load
+    """Your own folder if it holds `things` or `library.csv`, else one laid out like `shared/data`.
+
+    Raises what either reader does.
+    """
+    load = load_own if any((Path(root) / name).exists() for name in ("things", "library.csv")) else Library.load
     return load(Path(root), split, which, progress=progress)
 
 
@@ -51,39 +64,84 @@ def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known",
     Raises:
         CMACError: no thing has both a picture and a sound, there is no photograph, or a file cannot be read.
     """
+    files = _listed(root / "library.csv") if (root / "library.csv").is_file() else _lying(root)
     things = []
-    folders = sorted(path for path in (root / "things").iterdir() if path.is_dir())
-    for folder in tqdm(folders, disable=not progress, desc=f"{split} {which}", unit="thing"):
-        files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        pictures = [(path, split_of(path.name)) for path in files if path.suffix.lower() in PICTURES]
-        sounds = [(path, split_of(path.name)) for path in files if path.suffix.lower() in SUFFIXES]
+    names = sorted({one.thing for one in files if one.kind in ("picture", "sound")})
+    for name in tqdm(names, disable=not progress, desc=f"{split} {which}", unit="thing"):
+        pictures, sounds = (
+            [(one.path, one.split) for one in files if (one.kind, one.thing) == (kind, name)]
+            for kind in ("picture", "sound")
+        )
         if (which == "known") != _is_known(pictures, sounds):
             continue
         images = tuple(shrink(_open(path)) for path in prefer(pictures, split))
         waves = tuple(wave for path in prefer(sounds, split) if (wave := _hear(path)) is not None)
         if images and waves:
-            things.append(Thing(folder.name, images, waves))
-    photos = _files(root / "backgrounds", PHOTOGRAPHS, split)
+            things.append(Thing(name, images, waves))
+    silent, photos = (
+        prefer([(one.path, one.split) for one in files if one.kind == kind], split) for kind in ("silent", "background")
+    )
     if not things or not photos:
         raise CMACError(
             f"{root} gives {len(things)} {which} things and {len(photos)} photographs for {split}; expected "
-            "things/NAME/ with .png and sounds, and backgrounds/ with .jpg"
+            "things/NAME/ with .png and sounds, and backgrounds/ with .jpg, or library.csv"
         )
     return Library(
         tuple(things),
         Library.of_drawings(split).things,
-        tuple(shrink(_open(path)) for path in _files(root / "silent", PICTURES, split)),
+        tuple(shrink(_open(path)) for path in silent),
         tuple(photograph(path) for path in photos),
     )
+
+
+KINDS = ("picture", "sound", "silent", "background")
+
+
+class _File(NamedTuple):
+    kind: str
+    thing: str
+    path: Path
+    split: Split
+
+
+def _lying(root: Path) -> list[_File]:
+    """The files of the folders above."""
+    found = []
+    for folder in sorted(path for path in (root / "things").iterdir() if path.is_dir()):
+        for kind, suffixes in (("picture", PICTURES), ("sound", SUFFIXES)):
+            found += [_File(kind, folder.name, path, split_of(path.name)) for path in _files(folder, suffixes)]
+    for kind, name, suffixes in (("silent", "silent", PICTURES), ("background", "backgrounds", PHOTOGRAPHS)):
+        found += [_File(kind, "", path, split_of(path.name)) for path in _files(root / name, suffixes)]
+    return found
+
+
+def _listed(table: Path) -> list[_File]:
+    """The files that library.csv names. Raises CMACError for another header, kind or split, or a missing file."""
+    found = []
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        missing = [name for name in ("kind", "thing", "file") if name not in (rows.fieldnames or [])]
+        if missing:
+            raise CMACError(f"{table} has no column {', '.join(missing)}; expected kind,thing,file,split")
+        for row in rows:
+            path = table.parent / (row["file"] or "")
+            split = row.get("split") or split_of(path.name)
+            if row["kind"] not in KINDS or split not in get_args(Split) or not path.is_file():
+                raise CMACError(
+                    f"{table} line {rows.line_num}: kind {row['kind']!r}, split {split!r}, file {row['file']!r}; "
+                    f"accepted are {', '.join(KINDS)}; {', '.join(get_args(Split))}; a file that is there"
+                )
+            found.append(_File(row["kind"], row["thing"] or "", path, cast(Split, split)))
+    return found
 
 
 def _is_known(pictures: list[tuple[Path, Split]], sounds: list[tuple[Path, Split]]) -> bool:
     return all("train" in {split for _, split in files} for files in (pictures, sounds))
 
 
-def _files(folder: Path, suffixes: set[str], split: Split) -> list[Path]:
+def _files(folder: Path, suffixes: Collection[str]) -> list[Path]:
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return prefer([(path, split_of(path.name)) for path in found if path.suffix.lower() in suffixes], split)
+    return [path for path in found if path.suffix.lower() in suffixes and not path.name.startswith(".")]
 
 
 def _open(path: Path) -> Image.Image:

@@ -53,10 +53,9 @@ def release(checkpoint: Path, folder: Path, data: Path | None, note: str = "") -
     if data is not None:
         limits = calibrate(model, data)
         found = evaluate(model, data, "validation", count=600)
-        # Hard scenes decide: where nothing silent competes with the source, any map of salient things points right.
-        better = sum(
-            found[which]["hard"]["prediction"] - found[which]["hard"]["guidance"] for which in ("known", "new")
-        )
+        # Where nothing silent competes with the source, any map of salient things points right: the others decide.
+        scores = [found[which]["1+"]["scores"] for which in ("known", "new")]
+        better = sum(one["prediction"]["pointing"] - one["guidance"]["pointing"] for one in scores)
         display = DisplayConfig(
             guidance=limits["guidance"],
             prediction=limits["prediction"],

@@ -7,9 +7,11 @@ source moves in time with its own sound, while a silent thing moves in time with
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch.utils.data import Dataset
 
 from cmac_hub.errors import CMACError
 from cmac_hub.train.actors import act, paint
@@ -37,6 +39,34 @@ class Scene:
     source_waveform: np.ndarray
     """(n,) float32: the sources' share of `waveform`; the rest is unseen sound and noise."""
     distractors: int
+
+
+class Scenes(Dataset[Scene]):
+    """So many scenes, made when they are asked for and never stored. Scene i depends on seed and i alone.
+
+    A `DataLoader` needs `collate_fn=list`.
+
+    Args:
+        library: what they are composed of.
+        levels: how; scene i follows level i modulo their number.
+        count: how many there are.
+        seed: of all of them.
+    """
+
+    def __init__(self, library: Library, levels: Sequence[SceneSettings], count: int, seed: int = 0) -> None:
+        self.library, self.levels, self.count, self.seed = library, tuple(levels), count, seed
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Scene]:
+        return map(self.__getitem__, range(self.count))
+
+    def __getitem__(self, index: int) -> Scene:
+        if not 0 <= index < self.count:
+            raise IndexError(f"there is no scene {index}; there are {self.count}")
+        rng = np.random.default_rng([self.seed, index])
+        return compose(self.library, rng, self.levels[index % len(self.levels)])
 
 
 def compose(library: Library, rng: np.random.Generator, settings: SceneSettings, source: Thing | None = None) -> Scene:

@@ -3,7 +3,8 @@
     python -m cmac_hub.train scenes --data DATA --split test --level hard --count 100 -o scenes/
 
 `scene_00000.mp4` has picture and sound; `scene_00000.npz` the truth: `masks` (T, H, W) bool, where the source is in
-each frame, and `dominance` (F, S) bool, which time-frequency cells it dominates (the mel bands of `cmac-nano`).
+each frame, `boxes` (T, 4) its x0, y0, x1, y1 there (shares of the picture, NaN where it is not seen), and `dominance`
+(F, S) bool, which time-frequency cells it dominates (the mel bands of `cmac-nano`).
 `scenes.csv` names what sounds, how many silent things there are, and the source's box in the middle frame (shares of
 the picture).
 Without `--data` the package draws everything itself. The same seed gives the same scenes.
@@ -27,7 +28,7 @@ from cmac_hub.train.dominance import dominance
 from cmac_hub.train.library import SAMPLE_RATE, Library
 from cmac_hub.train.runlog import write_json
 from cmac_hub.train.scene_settings import EASY, HARD, MEDIUM, SceneSettings
-from cmac_hub.train.scenes import Scene, compose
+from cmac_hub.train.scenes import Scene, Scenes
 
 LEVELS = {"easy": EASY, "medium": MEDIUM, "hard": HARD}
 
@@ -35,12 +36,20 @@ COLUMNS = ["file", "thing", "distractors", "x0", "y0", "x1", "y1"]
 
 
 def settings_of(
-    level: str, size: int, seconds: float, frame_rate: float, offscreen: float, blur: float
+    level: str,
+    size: int,
+    seconds: float,
+    frame_rate: float,
+    offscreen: float,
+    blur: float,
+    distractors: tuple[int, int] | None = None,
+    background_level: tuple[float, float] | None = None,
 ) -> SceneSettings:
     """The settings of a level at another size and length.
 
     Raises:
-        CMACError: an unknown level, a size below 16 pixels, or a length or rate that is not positive.
+        CMACError: an unknown level, a size below 16 pixels, a length or rate that is not positive, or a range that
+            falls.
     """
     if level not in LEVELS:
         raise CMACError(f"unknown level {level!r}; accepted are {', '.join(LEVELS)}")
@@ -50,7 +59,16 @@ def settings_of(
             "0.1 to 60 seconds, and a positive rate"
         )
     frames = max(1, round(seconds * frame_rate))
-    return replace(LEVELS[level], size=size, frames=frames, seconds=seconds, offscreen=offscreen, blur=blur)
+    settings = replace(LEVELS[level], size=size, frames=frames, seconds=seconds, offscreen=offscreen, blur=blur)
+    if distractors is not None:
+        settings = replace(settings, distractors=distractors)
+    if background_level is not None:
+        settings = replace(settings, background_sound=1.0, background_level=background_level)
+    for name in ("distractors", "background_level"):
+        low, high = getattr(settings, name)
+        if low > high or (name == "distractors" and low < 0):
+            raise CMACError(f"{name} from {low} to {high}; the first number must not be the larger, silent things >= 0")
+    return settings
 
 
 def box_of(mask_HW: np.ndarray) -> tuple[float, float, float, float] | None:
@@ -72,7 +90,8 @@ def write_scene(scene: Scene, path: Path, frame_rate: float) -> None:
     height, width = scene.frames_THWC.shape[1:3]
     sound = scene.waveform, SAMPLE_RATE
     write_video(path, scene.frames_THWC, frame_rate, *sound, size=(width, height), overwrite=True)
-    truth = {"masks": scene.masks_THW, "dominance": dominance(scene, CMAC_NANO.audio)}
+    boxes_T4 = np.array([box_of(mask) or (np.nan,) * 4 for mask in scene.masks_THW], np.float32)
+    truth = {"masks": scene.masks_THW, "boxes": boxes_T4, "dominance": dominance(scene, CMAC_NANO.audio)}
     temporary = path.with_name(f".{path.stem}.part.npz")
     np.savez_compressed(temporary, **truth)  # type: ignore[arg-type]
     os.replace(temporary, path.with_suffix(".npz"))
@@ -100,8 +119,7 @@ def write_scenes(
     with table.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
-        for index in tqdm(range(count), unit="scene", disable=None):
-            scene = compose(library, np.random.default_rng([seed, index]), settings)
+        for index, scene in enumerate(tqdm(Scenes(library, [settings], count, seed), unit="scene", disable=None)):
             path = folder / f"scene_{index:05d}.mp4"
             if not path.exists() or not path.with_suffix(".npz").exists():
                 write_scene(scene, path, frame_rate)

@@ -40,6 +40,10 @@ def test_the_papers_figures_stand_apart():
 
     text = as_table("table1", [])
     assert text.splitlines()[0].endswith("| the paper: UCF101 | the paper: HMDB51 |")
+    measured = [{"row": "Scratch", "seed": 0, "pointing, known": 0.125}]
+    scratch = as_table("table1", measured).splitlines()
+    assert scratch[0].startswith("| | contrastive | consistency | accuracy | pointing, known | seeds |")
+    assert scratch[2].startswith("| Scratch | - | - | - | 0.125 | 1 |")
     assert text.splitlines()[-1] == "| CMAC | - | - | - | 0 | 87.2 | 57.8 |"
 
 
@@ -55,3 +59,23 @@ def test_a_stopped_row_is_no_result(tiny_config, tmp_path, monkeypatch):
     with pytest.raises(loop.Stopped, match="stopped and saved at step 0 of 2"):
         ablate("heads", None, tmp_path, base="nano", overrides=changes, progress=False)
     assert not (tmp_path / "table.md").exists()
+
+
+def test_networks_are_measured_once_random_weights_too(tiny_config, tmp_path, monkeypatch):
+    from cmac_hub.train import ablate as module
+
+    monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
+    asked = []
+    monkeypatch.setattr(module, "summarise", lambda model, data: asked.append(data) or {"R@1 of 100": 0.5})
+    monkeypatch.setitem(TABLES, "table1", (TABLES["table1"][0], TABLES["table1"][-1]))
+    changes = {"architecture": "tiny", "steps": 1, "batch": 4, "workers": 0, "drawn_clips": 100}
+    for _ in range(2):
+        text = ablate("table1", None, tmp_path, base="nano", overrides=changes, progress=False)
+    assert len(asked) == 2, "one a network, however often the table is asked for"
+    assert "| Scratch | - | - | - | 0.500 | 1 |" in text
+
+
+def test_a_summary_without_pictures_is_empty(tiny, tmp_path):
+    from cmac_hub.train.evaluate.summary import summarise
+
+    assert summarise(tiny, None) == {} and summarise(tiny, tmp_path / "manifest.csv") == {}

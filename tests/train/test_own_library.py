@@ -56,3 +56,22 @@ def test_what_is_missing_or_broken_is_named(folder, tmp_path):
     (tmp_path / "things" / "dog" / sounds[0]).write_text("no sound")
     with pytest.raises(CMACError, match="is no picture that can be read"):
         load_library(tmp_path, "train", progress=False)
+
+
+def test_a_csv_names_files_that_lie_elsewhere(folder, tmp_path):
+    rows = ["kind,thing,file,split"]
+    for kind in KINDS[:2]:
+        for ending, what in (("png", "picture"), ("m4a", "sound")):
+            rows += [f"{what},{kind},{folder}/things/{kind}/{kind}0.{ending},train"]
+    rows += [f"silent,,{folder}/silent/one.png,", f"background,,{folder}/backgrounds/0.jpg,train"]
+    (tmp_path / "library.csv").write_text("\n".join(rows) + "\n")
+    found = load_library(tmp_path, "train", progress=False)
+    assert [thing.name for thing in found.things] == sorted(KINDS[:2]) and len(found.backgrounds) == 1
+    for text, message in (
+        ("path,thing\n", "has no column kind, file"),
+        ("kind,thing,file\npicture,dog,gone.png\n", "line 2: kind 'picture'"),
+        (f"kind,thing,file\nvideo,dog,{folder}/silent/one.png\n", "accepted are picture, sound, silent, background"),
+    ):
+        (tmp_path / "library.csv").write_text(text)
+        with pytest.raises(CMACError, match=message):
+            load_library(tmp_path, "train", progress=False)

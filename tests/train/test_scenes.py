@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
-from cmac_hub.train.library import SAMPLE_RATE, Library, Thing
+from cmac_hub.train.actors import envelope
+from cmac_hub.train.library import SAMPLE_RATE, Library, Sound, Thing
 from cmac_hub.train.scene_settings import HARD, SceneSettings
-from cmac_hub.train.scenes import compose
+from cmac_hub.train.scenes import Scenes, compose
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +96,53 @@ def test_a_library_of_the_shared_data_keeps_its_splits(shared):
     assert validation.backgrounds and validation.silent
     scene = compose(validation, np.random.default_rng(0), replace(HARD, drawn=0.0))
     assert scene.thing in names
+
+
+def test_scenes_are_a_dataset_that_stores_nothing(library):
+    made = Scenes(library, [SceneSettings(), HARD], 5, seed=3)
+    loader = DataLoader(made, batch_size=2, collate_fn=list, num_workers=1)
+    found = [scene for batch in loader for scene in batch]
+    assert len(made) == len(found) == 5
+    for one, two in zip(made, found, strict=True):
+        np.testing.assert_array_equal(one.frames_THWC, two.frames_THWC)
+    assert [scene.distractors > 0 for scene in made] == [False, True, False, True, False]
+    with pytest.raises(IndexError, match="there is no scene 5"):
+        made[5]
+
+
+def test_an_unseen_sound_has_the_level_that_was_asked_for(library):
+    quiet = replace(SceneSettings(), background_sound=1.0, noise_level=(-80.0, -80.0))
+    for level in (-20.0, 0.0):
+        for scene in scenes(library, replace(quiet, background_level=(level, level)), 5):
+            rest = scene.waveform - scene.source_waveform
+            ratio = np.square(rest).mean() / np.square(scene.source_waveform).mean()
+            assert 10 * np.log10(ratio) == pytest.approx(level, abs=0.5)
+
+
+def test_a_source_follows_its_sound_and_a_silent_thing_another():
+    """Pulsing squares: the area of what is seen goes with the envelope of what is heard, of a silent one not."""
+    rng = np.random.default_rng(0)
+    sounds = tuple(
+        Sound.of((rng.normal(0, 0.2, 24000) * np.repeat(rng.random(15) ** 3, 1600)).astype(np.float32))
+        for _ in range(8)
+    )
+    red, green = (
+        Thing(name, (square(*colour),), sounds) for name, colour in (("red", (250, 0, 0)), ("green", (0, 250, 0)))
+    )
+    world = Library((red, green), (), (), (np.zeros((128, 128, 3), np.uint8),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cmac_hub.train.actors.MOTIONS", ("pulse",))
+        settings = SceneSettings(distractors=(1, 1), thing_size=(0.2, 0.3), moving=1.0, background_sound=0.0)
+        own, other = [], []
+        for scene in scenes(world, settings, 60, seed=4):
+            picture = scene.frames_THWC.astype(int)
+            if np.ptp(picture, 3).max() < 50:
+                continue
+            heard = envelope(scene.source_waveform, 8)
+            areas = [(picture[..., c] - picture[..., 1 - c] > 40).sum((1, 2)) for c in (0, 1)]
+            if any(np.ptp(area) < 20 for area in areas):
+                continue
+            sounding = 0 if scene.thing == "red" else 1
+            own.append(np.corrcoef(areas[sounding], heard)[0, 1])
+            other.append(np.corrcoef(areas[1 - sounding], heard)[0, 1])
+    assert len(own) > 15 and np.mean(own) > 0.8 and abs(np.mean(other)) < 0.4

@@ -18,6 +18,12 @@ def test_files_truth_and_table_agree(tmp_path):
     for row in rows:
         truth = np.load((tmp_path / row["file"]).with_suffix(".npz"))
         assert truth["masks"].shape == (15, 96, 96) and truth["dominance"].shape == (64, 150)
+        assert truth["boxes"].shape == (15, 4)
+        for mask, corners in zip(truth["masks"], truth["boxes"], strict=True):
+            assert (box_of(mask) is None) == np.isnan(corners).all()
+            if not np.isnan(corners).any():
+                left, top, right, bottom = (corners * 96).round().astype(int)
+                assert mask[top:bottom, left:right].sum() == mask.sum() > 0
         box = box_of(truth["masks"][7])
         if box is not None:
             assert [float(row[name]) for name in ("x0", "y0", "x1", "y1")] == pytest.approx(box, abs=1e-4)
@@ -53,3 +59,11 @@ def test_what_is_no_scene():
     for arguments in (("huge", 64, 1.0, 8.0), ("easy", 4, 1.0, 8.0), ("easy", 64, 0.0, 8.0), ("easy", 64, 1.0, -1.0)):
         with pytest.raises(CMACError, match="accepted are"):
             settings_of(*arguments, 0.0, 0.0)
+
+
+def test_ranges_of_silent_things_and_unseen_sound():
+    given = settings_of("easy", 64, 1.0, 8.0, 0.0, 0.0, (2, 4), (-3.0, 3.0))
+    assert given.distractors == (2, 4) and given.background_level == (-3.0, 3.0) and given.background_sound == 1.0
+    for silent, level in (((3, 1), None), ((-1, 2), None), (None, (3.0, -3.0))):
+        with pytest.raises(CMACError, match="must not be the larger"):
+            settings_of("easy", 64, 1.0, 8.0, 0.0, 0.0, silent, level)

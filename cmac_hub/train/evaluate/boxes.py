@@ -1,4 +1,4 @@
-"""Localisation on real videos with boxes: the project's own boxes on shots of `clips`, VGG-SS, Flickr-SoundNet.
+"""Localisation on real videos with boxes: our own boxes on shots of `clips`, VGG-SS, Flickr-SoundNet, or any csv.
 
     python -m cmac_hub.train localize --on clips --data DATA
     python -m cmac_hub.train localize --on vggss --data vggss.json --videos FOLDER
@@ -12,7 +12,7 @@ import csv
 import json
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -50,12 +50,38 @@ def own_boxes(data: Path) -> list[BoxedClip]:
     folder = Path(data) / "clips"
     if not folder.is_dir():
         raise CMACError(f"{data} has no folder 'clips'; give the folder that holds clips/clips.csv")
-    boxes: dict[tuple[str, float], list[Box]] = defaultdict(list)
     text = (resources.files("cmac_hub.train.evaluate") / "real_boxes.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(text.splitlines()):
-        corners = tuple(float(row[name]) for name in ("x0", "y0", "x1", "y1"))
-        boxes[row["file"], float(row["time"])].append(corners)  # type: ignore[arg-type]
-    return [BoxedClip(folder / file, time, tuple(found)) for (file, time), found in boxes.items()]
+    return _rows_to_clips(csv.DictReader(text.splitlines()), lambda name: folder / name)
+
+
+def csv_boxes(table: Path, videos: Path) -> list[BoxedClip]:
+    """A csv `file,x0,y0,x1,y1`, one box a line, corners as shares of the picture; `time` (seconds) may be missing.
+
+    `file` is a file name in the folder `videos`, with or without its ending.
+
+    Raises:
+        CMACError: the csv is missing, has another header, or a corner is no number.
+    """
+    try:
+        with Path(table).open(newline="", encoding="utf-8") as file:
+            found = _rows_to_clips(csv.DictReader(file), lambda name: _named(videos, name))
+        if not found:
+            raise ValueError("no line with a box")
+        return found
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise CMACError(f"{table} is no csv of file,x0,y0,x1,y1 in shares of the picture ({error!r})") from error
+
+
+def _rows_to_clips(rows: Iterable[dict[str, str]], find: Callable[[str], Path]) -> list[BoxedClip]:
+    boxes: dict[tuple[str, float | None], list[Box]] = defaultdict(list)
+    for row in rows:
+        x0, y0, x1, y1 = (float(row[name]) for name in ("x0", "y0", "x1", "y1"))
+        boxes[row["file"], float(row["time"]) if row.get("time") else None].append((x0, y0, x1, y1))
+    return [BoxedClip(find(file), time, tuple(found)) for (file, time), found in boxes.items()]
+
+
+def _named(videos: Path, name: str) -> Path:
+    return videos / name if (videos / name).is_file() else _find(videos, name)
 
 
 def vggss_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
@@ -72,11 +98,13 @@ def vggss_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
 
 
 def flickr_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
-    """The official folder of xml files, one a video, boxes of three annotators in pixels of 256 x 256.
+    """The official folder of xml files, one a video, boxes of three annotators in pixels of 256 x 256; or a csv.
 
     Raises:
-        CMACError: the folder holds no xml, or one of another form.
+        CMACError: the folder holds no xml, or one of another form; see also `csv_boxes`.
     """
+    if Path(annotations).suffix == ".csv":
+        return csv_boxes(annotations, videos)
     files = sorted(Path(annotations).glob("*.xml"))
     if not files:
         raise CMACError(f"{annotations} holds no .xml; give Flickr-SoundNet's folder of annotations")

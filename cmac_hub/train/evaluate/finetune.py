@@ -1,6 +1,6 @@
 """Action recognition: the visual encoder and a linear classifier, finetuned (paper, section 4.2).
 
-    python -m cmac_hub.train finetune --on ucf101 --data UCF-101 --lists ucfTrainTestlist --split 1 -o runs/ucf101_1
+    python -m cmac_hub.train finetune --on ucf101 --data UCF-101 --lists ucfTrainTestlist --split 1 2 3 -o runs/ucf101
 
 Ten random clips of each training video an epoch; at the end ten uniform clips of each test video, their softmax scores
 averaged. A run that was broken off goes on after its last whole epoch.
@@ -27,6 +27,7 @@ from cmac_hub.preprocessing import normalize_clips
 from cmac_hub.train.augmentation import ZOOM, ClipAugmentation
 from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
 from cmac_hub.train.evaluate.actions import ActionSplit, ActionVideo, read_clips
+from cmac_hub.train.evaluate.paper import PAPER_ACTIONS
 from cmac_hub.train.runlog import write_json
 
 
@@ -146,6 +147,19 @@ def finetune(
     os.makedirs(run, exist_ok=True)
     write_json(run / "report.json", report)
     return report
+
+
+def as_table(name: str, reports: dict[int, dict[str, Any]]) -> str:
+    """Markdown, in percent: each split and their mean, beside the trivial rivals and the paper."""
+    splits = sorted(reports)
+    lines = ["| top-1 | " + " | ".join(f"split {split}" for split in splits) + " | mean |"]
+    lines.append("| --- " * (len(splits) + 2) + "|")
+    for title, key in (("CMAC", "top1"), ("most frequent class", "most frequent class"), ("chance", "chance")):
+        values = [100 * reports[split][key] for split in splits]
+        lines.append(f"| {title} | " + " | ".join(f"{v:.1f}" for v in [*values, float(np.mean(values))]) + " |")
+    if name in PAPER_ACTIONS:
+        lines.append("| *the paper:* CMAC | " + "- | " * len(splits) + f"{PAPER_ACTIONS[name]:.1f} |")
+    return "\n".join(lines)
 
 
 def _batches(

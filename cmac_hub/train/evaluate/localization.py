@@ -1,9 +1,9 @@
-"""Does the attention point at what sounds? Graded on composed scenes, whose sources are known.
+"""Does the attention find what sounds? Graded on composed scenes, whose sources are known.
 
     python -m cmac_hub.train localize --data DATA -o localization.json
 
 Two kinds of test scenes: known things (with pictures, sounds and photographs that training never used, where there are
-any) and things never seen. Beside each figure stand the centre prior, random weights, and chance.
+any) and things never seen. Beside each figure stand random weights and the rivals that need no network.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from cmac_hub.config import CMACConfig
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.metrics import pointing_accuracy
+from cmac_hub.train.evaluate.metrics import SIDE, as_json, from_json, rivals, score_maps
+from cmac_hub.train.evaluate.metrics import as_table as boxes_table
 from cmac_hub.train.library import Library
 from cmac_hub.train.own_library import load_library
 from cmac_hub.train.scene_settings import CURRICULA
-from cmac_hub.train.scenes import Scene, compose
+from cmac_hub.train.scenes import Scene, Scenes
 from cmac_hub.train.splits import Split
 
 BATCH = 50
@@ -43,15 +45,15 @@ class Graded:
     audio_guidance_NFS: np.ndarray
     audio_prediction_NFS: np.ndarray
 
-    def part(self, rows: slice) -> Graded:
+    def part(self, rows: Sequence[int]) -> Graded:
         """Some of the scenes."""
-        return Graded(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Graded(*(getattr(self, field.name)[list(rows)] for field in fields(self)))
 
 
 def make_scenes(library: Library, config: CMACConfig, count: int, seed: int) -> list[Scene]:
     """Scenes of all levels of the curriculum in turn, at the network's size; the same seed gives the same scenes."""
     levels = [replace(s, size=config.visual.size, frames=config.visual.frames, drawn=0.0) for s in CURRICULA["mixed"]]
-    return [compose(library, np.random.default_rng([seed, i]), levels[i % len(levels)]) for i in range(count)]
+    return list(Scenes(library, levels, count, seed))
 
 
 @torch.inference_mode()
@@ -86,34 +88,53 @@ def source_mask(scene: Scene) -> np.ndarray:
     return scene.masks_THW.mean(0) >= 0.5
 
 
-def recall_at_1(visual_ND: np.ndarray, audio_ND: np.ndarray) -> float:
-    """Picture to sound among `GALLERY` pairs, averaged over galleries and both directions."""
+def recall_at_1(visual_ND: np.ndarray, audio_ND: np.ndarray) -> float | None:
+    """Picture to sound among `GALLERY` pairs, averaged over galleries and both directions; None for fewer pairs."""
     hits = []
     for start in range(0, len(visual_ND) - GALLERY + 1, GALLERY):
         cosine = visual_ND[start : start + GALLERY] @ audio_ND[start : start + GALLERY].T
         right = np.arange(len(cosine))
         hits += [(cosine.argmax(1) == right).mean(), (cosine.argmax(0) == right).mean()]
-    return float(np.mean(hits)) if hits else float("nan")
+    return float(np.mean(hits)) if hits else None
 
 
-def grade(graded: Graded, untrained: Graded, scenes: Sequence[Scene]) -> dict[str, float]:
-    """Pointing of both maps, retrieval, and the trivial baselines on the same scenes."""
-    masks = [source_mask(s) for s in scenes]
-    # An even number of rows has no middle one: the pixel right below and right of the centre stands for it.
-    height, width = scenes[0].masks_THW.shape[1:]
-    centre = np.zeros((height, width), np.float32)
-    centre[height // 2, width // 2] = 1
+def grade(graded: Graded, untrained: Graded, scenes: Sequence[Scene]) -> dict[str, Any]:
+    """One group of scenes.
+
+    Returns:
+        "scores": name -> the measures of `metrics.BoxScores` on the sources' masks, of both maps, of random weights and
+        of the rivals that need no network; "chance": the sources' mean area, which is what a blind guess points at;
+        "retrieval_r1_of_100" with its value of random weights; "scenes": how many there are.
+    """
+    masks = [square(source_mask(scene)) for scene in scenes]
+    maps = {
+        "guidance": graded.guidance_NHW,
+        "prediction": graded.prediction_NHW,
+        "random weights (guidance)": untrained.guidance_NHW,
+        "random weights (prediction)": untrained.prediction_NHW,
+    }
+    scores = {name: score_maps(list(heats), masks) for name, heats in maps.items()} | rivals(masks)
     return {
-        "guidance": pointing_accuracy(list(graded.guidance_NHW), masks),
-        "prediction": pointing_accuracy(list(graded.prediction_NHW), masks),
-        "centre_prior": pointing_accuracy([centre] * len(scenes), masks),
-        "random_weights_guidance": pointing_accuracy(list(untrained.guidance_NHW), masks),
-        "random_weights_prediction": pointing_accuracy(list(untrained.prediction_NHW), masks),
+        "scores": {name: as_json(one) for name, one in scores.items()},
         "chance": float(np.mean([mask.mean() for mask in masks])),
         "retrieval_r1_of_100": recall_at_1(graded.visual_ND, graded.audio_ND),
         "retrieval_r1_random_weights": recall_at_1(untrained.visual_ND, untrained.audio_ND),
-        "scenes": float(len(scenes)),
+        "scenes": len(scenes),
     }
+
+
+def square(mask_HW: np.ndarray) -> np.ndarray:
+    """A bool mask at the size at which the field grades boxes."""
+    return np.asarray(Image.fromarray(mask_HW).resize((SIDE, SIDE), Image.Resampling.NEAREST))
+
+
+def by_distractors(scenes: Sequence[Scene]) -> dict[str, list[int]]:
+    """Numbers of the scenes with none, 1, 2, ... silent things beside the source; "1+" is where a map must choose."""
+    counts = [scene.distractors for scene in scenes]
+    groups = {"all": list(range(len(scenes)))}
+    groups |= {str(n): [i for i, count in enumerate(counts) if count == n] for n in sorted(set(counts))}
+    groups["1+"] = [i for i, count in enumerate(counts) if count > 0]
+    return {name: rows for name, rows in groups.items() if rows}
 
 
 def random_weights(config: CMACConfig, seed: int = 0) -> CMAC:
@@ -130,7 +151,7 @@ def random_weights(config: CMACConfig, seed: int = 0) -> CMAC:
 
 
 def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, seed: int = 12345) -> dict[str, Any]:
-    """Known things and things never seen, all levels together and each by itself.
+    """Known things and things never seen, all scenes together and by the number of silent things.
 
     Args:
         model: a network in eval mode.
@@ -140,34 +161,41 @@ def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, s
         seed: of the scenes.
     """
     report: dict[str, Any] = {"split": split, "seed": seed}
+    untrained = random_weights(model.config)
     for which in ("known", "new"):
-        library = load_library(data, split, which)
-        scenes = make_scenes(library, model.config, count, seed)
-        graded, untrained = look(model, scenes), look(random_weights(model.config), scenes)
-        report[which] = {"all": grade(graded, untrained, scenes)}
-        for level, name in enumerate(("easy", "medium", "hard")):
-            rows = slice(level, None, len(CURRICULA["mixed"]))
-            report[which][name] = grade(graded.part(rows), untrained.part(rows), scenes[rows])
+        scenes = make_scenes(load_library(data, split, which), model.config, count, seed)
+        ours, theirs = look(model, scenes), look(untrained, scenes)
+        report[which] = {
+            name: grade(ours.part(rows), theirs.part(rows), [scenes[i] for i in rows])
+            for name, rows in by_distractors(scenes).items()
+        }
     return report
 
 
+POINTING = {
+    "guidance": "guidance",
+    "prediction": "prediction",
+    "centred disc": "middle of the picture",
+    "random weights (guidance)": "random weights (guidance)",
+    "random weights (prediction)": "random weights (prediction)",
+    "random map": "random map",
+}
+"""Score -> its column in the table of pointing."""
+
+
 def as_table(report: dict[str, Any]) -> str:
-    """The report as a Markdown table."""
-    columns = {
-        "guidance": "guidance",
-        "prediction": "prediction",
-        "centre_prior": "centre prior",
-        "random_weights_guidance": "random weights (guidance)",
-        "random_weights_prediction": "random weights (prediction)",
-        "chance": "chance",
-        "retrieval_r1_of_100": "R@1 of 100",
-        "scenes": "scenes",
-    }
-    lines = ["| things | scenes | " + " | ".join(columns.values()) + " |", "| --- " * (len(columns) + 2) + "|"]
+    """Markdown: pointing by the number of silent things, then all measures of the field over all scenes."""
+    head = ["things", "silent things", *POINTING.values(), "chance", "R@1 of 100", "scenes"]
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for which in ("known", "new"):
-        for level, figures in report[which].items():
-            cells = [f"{figures[key]:.0f}" if key == "scenes" else f"{figures[key]:.2f}" for key in columns]
-            lines.append(f"| {which} | {level} | " + " | ".join(cells) + " |")
+        for group, found in report[which].items():
+            cells = [f"{found['scores'][name]['pointing']:.2f}" for name in POINTING]
+            recall = found["retrieval_r1_of_100"]
+            cells += [f"{found['chance']:.2f}", "-" if recall is None else f"{recall:.2f}", str(found["scenes"])]
+            lines.append(f"| {which} | {group} | " + " | ".join(cells) + " |")
+    for which in ("known", "new"):
+        scores = {name: from_json(one) for name, one in report[which]["all"]["scores"].items()}
+        lines += ["", f"things: {which}", "", boxes_table(scores)]
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ the area under that share over thresholds 0, 0.05, ..., 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -124,6 +124,17 @@ def rivals(truths: Sequence[np.ndarray], seed: int = 0) -> dict[str, BoxScores]:
         "random map": score_maps([rng.random((7, 7)) for _ in truths], truths),
         "ceiling": BoxScores(float((best >= 0.5).mean()), auc(best), float(best.mean()), 1.0, len(truths)),
     }
+
+
+def as_json(scores: BoxScores) -> dict[str, float | None]:
+    """The scores with None where there is none: NaN is no JSON."""
+    return {name: None if value != value else value for name, value in scores._asdict().items()}
+
+
+def from_json(values: dict[str, Any]) -> BoxScores:
+    """The inverse of `as_json`."""
+    known: dict[str, Any] = {name: float("nan") if value is None else value for name, value in values.items()}
+    return BoxScores(**known)
 
 
 def as_table(rows: dict[str, BoxScores]) -> str:

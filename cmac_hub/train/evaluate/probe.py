@@ -3,7 +3,8 @@
     python -m cmac_hub.train probe --on esc50 --data DATA/esc50 -o esc50.json
 
 Floors: chance, mean and deviation of the log-mel, of MFCCs, and the features of random weights, all through the same
-classifier. Its regularisation is chosen inside the training folds only.
+classifier. Its regularisation is chosen inside the training folds only. Seed 0 cuts the crops evenly, other seeds move
+each of them; a seed also draws the random weights.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from cmac_hub.media import read_sound
 from cmac_hub.model import CMAC
 from cmac_hub.preprocessing import log_mel
 from cmac_hub.train.evaluate.localization import random_weights
-from cmac_hub.train.evaluate.sounds import LabelledSound, Protocol
+from cmac_hub.train.evaluate.paper import PAPER_SOUNDS
+from cmac_hub.train.evaluate.sounds import PROTOCOLS, LabelledSound, Protocol, find_sounds
 
 Describe = Callable[[Tensor], Tensor]
 """Crops (B, n) fp32 of one recording -> (B, D) features."""
@@ -35,12 +37,21 @@ STRENGTHS = (0.01, 0.1, 1.0)
 """Inverse regularisations of the logistic regression that are tried."""
 
 
-def cut_crops(waveform: np.ndarray, protocol: Protocol, sample_rate: int) -> Tensor:
-    """(crops, n) evenly over a recording; a shorter one is repeated until it is long enough."""
+def cut_crops(
+    waveform: np.ndarray, protocol: Protocol, sample_rate: int, rng: np.random.Generator | None = None
+) -> Tensor:
+    """(crops, n) evenly over a recording; a shorter one is repeated until it is long enough.
+
+    With `rng` each crop is moved by up to half of the distance between two.
+    """
     length = round(protocol.seconds * sample_rate)
     if len(waveform) < length:
         waveform = np.tile(waveform, -(-length // max(1, len(waveform))))[:length]
-    starts = np.linspace(0, len(waveform) - length, protocol.crops).round().astype(int)
+    room = len(waveform) - length
+    places = np.linspace(0, room, protocol.crops)
+    if rng is not None:
+        places = (places + rng.uniform(-0.5, 0.5, protocol.crops) * room / max(1, protocol.crops - 1)).clip(0, room)
+    starts = places.round().astype(int)
     return torch.from_numpy(np.stack([waveform[start : start + length] for start in starts]).astype(np.float32))
 
 
@@ -81,7 +92,7 @@ def mfcc_statistics(config: AudioConfig) -> Describe:
 
 @torch.inference_mode()
 def extract(
-    sounds: Sequence[LabelledSound], describe: dict[str, Describe], protocol: Protocol, sample_rate: int
+    sounds: Sequence[LabelledSound], describe: dict[str, Describe], protocol: Protocol, sample_rate: int, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Features of all crops, (recordings, crops, D) for each description; every file is decoded once.
 
@@ -89,8 +100,9 @@ def extract(
         CMACError: a description gave values that are not finite.
     """
     found: dict[str, list[np.ndarray]] = {name: [] for name in describe}
-    for one in tqdm(sounds, unit="sound", disable=None):
-        crops = cut_crops(read_sound(one.path, sample_rate), protocol, sample_rate)
+    for number, one in enumerate(tqdm(sounds, unit="sound", disable=None)):
+        rng = np.random.default_rng([seed, number]) if seed else None
+        crops = cut_crops(read_sound(one.path, sample_rate), protocol, sample_rate, rng)
         for name, how in describe.items():
             features = how(crops).float().cpu().numpy()
             if not np.isfinite(features).all():
@@ -99,8 +111,8 @@ def extract(
     return {name: np.stack(rows) for name, rows in found.items()}
 
 
-def classify(features_NKD: np.ndarray, labels: np.ndarray, folds: np.ndarray, test: str, seed: int = 0) -> float:
-    """Accuracy on the fold `test` of a linear classifier that saw all others; scores averaged over a recording's crops.
+def classify(features_NKD: np.ndarray, labels: np.ndarray, folds: np.ndarray, test: str, seed: int = 0) -> np.ndarray:
+    """What a linear classifier that saw all other folds takes the recordings of the fold `test` for.
 
     Args:
         features_NKD: recordings, crops, dimensions.
@@ -108,6 +120,9 @@ def classify(features_NKD: np.ndarray, labels: np.ndarray, folds: np.ndarray, te
         folds: (N,) text.
         test: which fold.
         seed: of the split that chooses the regularisation when there is one training fold only.
+
+    Returns:
+        labels of the tested recordings, in order; the scores of a recording's crops are averaged.
     """
     from sklearn.preprocessing import StandardScaler
 
@@ -120,12 +135,14 @@ def classify(features_NKD: np.ndarray, labels: np.ndarray, folds: np.ndarray, te
     else:
         held = np.random.default_rng(seed).random(len(inner)) < 0.2
     rows = np.flatnonzero(train)
-    tried = {c: _fit(scaled, labels, rows[~held], rows[held], c) for c in STRENGTHS}
+    tried = {c: (_fit(scaled, labels, rows[~held], rows[held], c) == labels[rows[held]]).mean() for c in STRENGTHS}
     best = max(tried, key=lambda c: tried[c])
     return _fit(scaled, labels, rows, np.flatnonzero(~train), best)
 
 
-def _fit(features_NKD: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray, strength: float) -> float:
+def _fit(
+    features_NKD: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray, strength: float
+) -> np.ndarray:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -137,11 +154,16 @@ def _fit(features_NKD: np.ndarray, labels: np.ndarray, train: np.ndarray, test: 
         model.fit(features_NKD[train].reshape(len(train) * crops, -1), np.repeat(labels[train], crops))
     scores = model.predict_log_proba(features_NKD[test].reshape(len(test) * crops, -1))
     mean = scores.reshape(len(test), crops, -1).mean(1)
-    return float((model.classes_[mean.argmax(1)] == labels[test]).mean())
+    return np.asarray(model.classes_[mean.argmax(1)])
 
 
 def evaluate_probe(
-    model: CMAC, sounds: Sequence[LabelledSound], protocol: Protocol, tested: Sequence[str] | None = None
+    model: CMAC,
+    sounds: Sequence[LabelledSound],
+    protocol: Protocol,
+    tested: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0,),
+    floors: bool = True,
 ) -> dict[str, Any]:
     """Accuracy on each fold, for the network and its floors.
 
@@ -150,6 +172,13 @@ def evaluate_probe(
         sounds: of `find_sounds`.
         protocol: crops.
         tested: folds to test on; None takes all but "train".
+        seeds: see above; the accuracies are means over them.
+        floors: also measure what stands beside the network; without, only the network and chance.
+
+    Returns:
+        "accuracy": name -> fold -> share; "spread": name -> standard deviation over seeds of the mean over folds (0
+        for one seed); "truth" and "said": labels of the tested recordings and what the network took them for, seed by
+        seed; counts.
 
     Raises:
         CMACError: a fold that is not there, one class only, or scikit-learn is not installed.
@@ -167,24 +196,44 @@ def evaluate_probe(
     if len(classes) < 2 or "" in classes:
         raise CMACError(f"the labels are {classes[:5]}; a probe needs at least two classes, and none without a name")
     config = model.config.audio
-    describe = {
-        "CMAC": encoder_features(model),
-        "random weights": encoder_features(random_weights(model.config)),
-        "log-mel statistics": log_mel_statistics(config),
-        "MFCC statistics": mfcc_statistics(config),
-    }
-    features = extract(sounds, describe, protocol, config.sample_rate)
-    report: dict[str, Any] = {
+    found: dict[str, list[dict[str, float]]] = {}
+    truth, said = [], []
+    for seed in seeds:
+        describe = {"CMAC": encoder_features(model)}
+        describe |= (
+            {}
+            if not floors
+            else {
+                "random weights": encoder_features(random_weights(model.config, seed)),
+                "log-mel statistics": log_mel_statistics(config),
+                "MFCC statistics": mfcc_statistics(config),
+            }
+        )
+        features = extract(sounds, describe, protocol, config.sample_rate, seed)
+        for name, values in features.items():
+            accuracy = {}
+            for fold in tqdm(tested, desc=name, disable=None):
+                answers = classify(values, labels, folds, fold, seed)
+                accuracy[fold] = float((answers == labels[folds == fold]).mean())
+                if name == "CMAC":
+                    truth += labels[folds == fold].tolist()
+                    said += answers.tolist()
+            found.setdefault(name, []).append(accuracy)
+    found["chance"] = [dict.fromkeys(tested, 1 / len(classes))]
+    means = {name: [float(np.mean(list(one.values()))) for one in runs] for name, runs in found.items()}
+    return {
         "recordings": len(sounds),
         "classes": len(classes),
         "crops": protocol.crops,
         "seconds": protocol.seconds,
-        "accuracy": {},
+        "seeds": list(seeds),
+        "accuracy": {
+            name: {fold: float(np.mean([one[fold] for one in runs])) for fold in tested} for name, runs in found.items()
+        },
+        "spread": {name: float(np.std(each, ddof=1)) if len(each) > 1 else 0.0 for name, each in means.items()},
+        "truth": truth,
+        "said": said,
     }
-    for name, values in features.items():
-        report["accuracy"][name] = {fold: classify(values, labels, folds, fold) for fold in tqdm(tested, disable=None)}
-    report["accuracy"]["chance"] = dict.fromkeys(tested, 1 / len(classes))
-    return report
 
 
 def checkpoint_hash(model: CMAC) -> str:
@@ -196,18 +245,27 @@ def checkpoint_hash(model: CMAC) -> str:
 
 
 def as_table(report: dict[str, Any]) -> str:
-    """Markdown, in percent."""
+    """Markdown, in percent; with several seeds the mean has its standard deviation over them."""
     folds = list(next(iter(report["accuracy"].values())))
     lines = ["| features | " + " | ".join(f"fold {fold}" for fold in folds) + " | mean |"]
     lines.append("| --- " * (len(folds) + 2) + "|")
     for name, accuracy in report["accuracy"].items():
         values = [100 * accuracy[fold] for fold in folds]
-        lines.append(f"| {name} | " + " | ".join(f"{v:.1f}" for v in [*values, float(np.mean(values))]) + " |")
+        spread = f" +- {100 * report['spread'][name]:.1f}" if report["spread"][name] else ""
+        cells = [*(f"{v:.1f}" for v in values), f"{float(np.mean(values)):.1f}{spread}"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    for name, mean in PAPER_SOUNDS.get(report.get("set", ""), {}).items():
+        lines.append(f"| *the paper:* {name} | " + "- | " * len(folds) + f"{mean:.1f} |")
     return "\n".join(lines)
 
 
-def probe(model: CMAC, name: str, root: Path, tested: Sequence[str] | None = None) -> dict[str, Any]:
+def probe(
+    model: CMAC,
+    name: str,
+    root: Path,
+    tested: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0,),
+    floors: bool = True,
+) -> dict[str, Any]:
     """`evaluate_probe` on a set by name, see `cmac_hub.train.evaluate.sounds.find_sounds`."""
-    from cmac_hub.train.evaluate.sounds import PROTOCOLS, find_sounds
-
-    return {"set": name, **evaluate_probe(model, find_sounds(name, root), PROTOCOLS[name], tested)}
+    return {"set": name, **evaluate_probe(model, find_sounds(name, root), PROTOCOLS[name], tested, seeds, floors)}

@@ -19,6 +19,7 @@ from cmac_hub.features import Features
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.actions import ActionSplit, read_clips
 from cmac_hub.train.evaluate.localization import look, make_scenes, random_weights
+from cmac_hub.train.evaluate.paper import PAPER_RETRIEVAL
 from cmac_hub.train.own_library import load_library
 from cmac_hub.train.splits import load_splits
 
@@ -136,4 +137,7 @@ def as_table(report: dict[str, Any]) -> str:
     lines.append("| --- " * (len(RANKS) + 1) + "|")
     for name, recall in report["recall"].items():
         lines.append(f"| {name} | " + " | ".join(f"{100 * recall[f'R@{k}']:.1f}" for k in RANKS) + " |")
+    if paper := PAPER_RETRIEVAL.get(report.get("set", "")):
+        cells = [f"{paper[f'R@{k}']:.1f}" if f"R@{k}" in paper else "-" for k in RANKS]
+        lines.append("| *the paper:* CMAC | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -1,5 +1,7 @@
 """Action videos in a generated set of the official layout: a test of the path, not a number."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +103,21 @@ def test_finetuning_learns_resumes_and_reports(tiny, ucf, tmp_path):
     with pytest.raises(CMACError, match="holds a run of other settings"):
         finetune(copy.deepcopy(tiny), split, tmp_path / "whole", FinetuneSettings(epochs=3, batch=4))
     assert (tmp_path / "whole" / "report.json").exists()
+
+
+def test_several_splits_and_their_mean(ucf, model_folder, tmp_path, capsys):
+    for part in ("train", "test"):
+        (tmp_path / f"{part}list02.txt").write_text((ucf / "lists" / f"{part}list01.txt").read_text())
+        (tmp_path / f"{part}list01.txt").write_text((ucf / "lists" / f"{part}list01.txt").read_text())
+    command = ["finetune", "--model", str(model_folder), "--data", str(ucf / "UCF-101"), "--lists", str(tmp_path)]
+    assert main([*command, "--split", "1", "2", "--epochs", "1", "-o", str(tmp_path / "runs")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| top-1 | split 1 | split 2 | mean |" and lines[-1] == "| *the paper:* CMAC | - | - | 90.3 |"
+    assert "| chance | 50.0 | 50.0 | 50.0 |" in lines
+    found = json.loads((tmp_path / "runs" / "finetune.json").read_text())
+    assert set(found["result"]["splits"]) == {"1", "2"} and len(found["checkpoint"]) == 12
+    assert main([*command, "--split", "3", "--epochs", "1", "-o", str(tmp_path / "runs")]) == 1
+    assert "there is no list" in capsys.readouterr().err
 
 
 def test_what_finetuning_starts_from(tiny):

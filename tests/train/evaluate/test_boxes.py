@@ -8,7 +8,15 @@ from making import tone, write_media
 
 from cmac_hub.errors import CMACError
 from cmac_hub.train.__main__ import main
-from cmac_hub.train.evaluate.boxes import BoxedClip, evaluate_boxes, flickr_boxes, own_boxes, see, vggss_boxes
+from cmac_hub.train.evaluate.boxes import (
+    BoxedClip,
+    csv_boxes,
+    evaluate_boxes,
+    flickr_boxes,
+    own_boxes,
+    see,
+    vggss_boxes,
+)
 from cmac_hub.train.evaluate.metrics import score_maps
 from cmac_hub.train.splits import load_splits
 
@@ -59,12 +67,25 @@ def test_official_layouts(tmp_path):
     assert flickr_boxes(tmp_path / "flickr", tmp_path)[0].boxes == ((0.0, 0.25, 0.5, 1.0),) * 2
 
 
+def test_boxes_of_a_csv(tmp_path, clip):
+    table = tmp_path / "boxes.csv"
+    table.write_text(f"file,time,x0,y0,x1,y1\n{clip.name},1.5,0,0,0.5,1\n{clip.name},1.5,0.5,0,1,1\nother,,0,0,1,1\n")
+    found = csv_boxes(table, clip.parent)
+    assert found[0] == BoxedClip(clip, 1.5, ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)))
+    assert found[1] == BoxedClip(clip.parent / "other.mp4", None, ((0.0, 0.0, 1.0, 1.0),))
+    assert flickr_boxes(table, clip.parent) == found
+    table.write_text("file,x,y\na,0,0\n")
+    with pytest.raises(CMACError, match="is no csv of file,x0,y0,x1,y1"):
+        csv_boxes(table, clip.parent)
+
+
 @pytest.mark.parametrize(
     ("on", "make", "message"),
     [
         ("clips", None, "has no folder 'clips'"),
         ("vggss", None, "say where they lie: --videos"),
         ("vggss", "{}", "is not VGG-SS's json"),
+        ("csv", "{}", "is no csv of file,x0,y0,x1,y1"),
         ("flickr", None, "say where they lie: --videos"),
     ],
 )

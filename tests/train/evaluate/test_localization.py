@@ -1,8 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 
 from cmac_hub.train.evaluate.localization import (
     as_table,
+    by_distractors,
     calibrate,
     evaluate,
     grade,
@@ -11,8 +14,9 @@ from cmac_hub.train.evaluate.localization import (
     random_weights,
     recall_at_1,
     source_mask,
+    square,
 )
-from cmac_hub.train.evaluate.metrics import pointing_accuracy, points_at
+from cmac_hub.train.evaluate.metrics import pointing_accuracy, points_at, rivals, score_maps
 from cmac_hub.train.library import Library
 
 
@@ -44,14 +48,32 @@ def test_recall_of_the_same_embeddings_is_one_and_of_noise_near_chance():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     assert recall_at_1(vectors, vectors) == 1.0
     assert recall_at_1(vectors, np.roll(vectors, 1, 0)) == 0.0
-    assert np.isnan(recall_at_1(vectors[:50], vectors[:50]))
+    assert recall_at_1(vectors[:50], vectors[:50]) is None
 
 
 def test_an_untrained_network_is_graded_near_chance(tiny, scenes):
     report = grade(look(tiny, scenes), look(random_weights(tiny.config), scenes), scenes)
-    assert report["scenes"] == 24
-    assert 0 <= report["guidance"] <= 0.6 and 0 < report["chance"] < 0.3
-    assert report["random_weights_guidance"] <= 0.6
+    assert report["scenes"] == 24 and 0 < report["chance"] < 0.3
+    for name in ("guidance", "random weights (guidance)"):
+        assert 0 <= report["scores"][name]["pointing"] <= 0.6
+    assert report["scores"]["whole image"]["pointing"] is None, "NaN is no JSON"
+    json.dumps(report, allow_nan=False)
+
+
+def test_scenes_are_graded_by_the_number_of_silent_things(scenes):
+    groups = by_distractors(scenes)
+    assert groups["all"] == list(range(24)) and set(groups) <= {"all", "0", "1", "2", "3", "1+"}
+    assert sorted(groups["0"] + groups["1+"]) == groups["all"]
+    for name in ("0", "1"):
+        assert all(scenes[i].distractors == int(name) for i in groups[name])
+
+
+def test_a_perfect_map_of_scenes_gets_the_ceiling_of_boxes(scenes):
+    """The upper half of a map that is the mask itself holds the source, since the rest ties at the median."""
+    masks = [square(source_mask(scene)) for scene in scenes]
+    found = score_maps([mask.astype(float) for mask in masks], masks)
+    assert found.pointing == 1.0
+    assert rivals(masks)["ceiling"].ciou >= found.ciou
 
 
 def test_the_released_weights_beat_their_baselines(shared):
@@ -60,9 +82,10 @@ def test_the_released_weights_beat_their_baselines(shared):
 
     report = evaluate(load_model("cmac-nano"), shared, "test", count=60)
     known = report["known"]["all"]
-    rivals = ("centre_prior", "random_weights_guidance", "random_weights_prediction", "chance")
-    assert known["guidance"] > max(known[name] for name in rivals) + 0.1
-    assert as_table(report).count("\n") == 9
+    found = {name: one["pointing"] for name, one in known["scores"].items()}
+    others = ("centred disc", "random weights (guidance)", "random weights (prediction)", "random map")
+    assert found["guidance"] > max(*(found[name] for name in others), known["chance"]) + 0.1
+    assert as_table(report).startswith("| things | silent things | guidance |")
 
 
 def test_drawing_limits_lie_between_background_and_sources(shared, tiny):

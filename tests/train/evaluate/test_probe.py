@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from making import tone, write_media
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from cmac_hub.errors import CMACError
 from cmac_hub.train.__main__ import main
@@ -61,9 +63,48 @@ def test_the_classifier_finds_what_is_linear_and_not_what_is_noise():
     labels = np.repeat(["a", "b"], 60)
     folds = np.tile(["1", "2", "3"], 40)
     features = rng.normal(0, 1, (120, 4, 5)) + (labels == "a")[:, None, None]
-    assert classify(features, labels, folds, "3") > 0.95
+    right = labels[folds == "3"]
+    assert (classify(features, labels, folds, "3") == right).mean() > 0.95
     noise = rng.normal(0, 1, (120, 4, 5))
-    assert 0.25 < classify(noise, labels, folds, "3") < 0.75
+    assert 0.25 < (classify(noise, labels, folds, "3") == right).mean() < 0.75
+
+
+def test_the_classifier_is_scikit_learns_with_crops_scores_averaged():
+    """Against scikit-learn called directly, at the one strength that is tried."""
+    rng = np.random.default_rng(1)
+    labels, folds = np.repeat(["a", "b", "c"], 30), np.tile(["1", "2", "3"], 30)
+    features = rng.normal(0, 2, (90, 3, 6)) + (labels[:, None] == ["a", "b", "c"]).repeat(2, 1)[:, None]
+    train, crops = folds != "3", features.shape[1]
+    scaler = StandardScaler().fit(features[train].reshape(-1, 6))
+    model = LogisticRegression(C=0.1, max_iter=200, tol=1e-3)
+    model.fit(scaler.transform(features[train].reshape(-1, 6)), labels[train].repeat(crops))
+    expected = []
+    for recording in features[~train]:
+        scores = sum(model.predict_log_proba(scaler.transform(crop[None]))[0] for crop in recording)
+        expected.append(model.classes_[int(scores.argmax())])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cmac_hub.train.evaluate.probe.STRENGTHS", (0.1,))
+        assert classify(features, labels, folds, "3").tolist() == expected
+
+
+def test_seeds_move_crops_and_give_a_spread(tiny, sounds):
+    ramp = np.arange(100, dtype=np.float32)
+    moved = cut_crops(ramp, Protocol(3, 0.4), 100, np.random.default_rng(1))[:, 0]
+    assert moved.tolist() != [0, 30, 60] and (moved >= 0).all() and (moved <= 60).all()
+    report = evaluate_probe(tiny, find_sounds("csv", sounds), Protocol(2, 1.0), ["1", "3"], seeds=(0, 1))
+    assert report["seeds"] == [0, 1] and report["spread"]["chance"] == 0
+    assert len(report["truth"]) == len(report["said"]) == 2 * 2 * 4
+    right = np.mean([a == b for a, b in zip(report["truth"], report["said"], strict=True)])
+    assert right == pytest.approx(np.mean(list(report["accuracy"]["CMAC"].values())))
+    report["spread"]["CMAC"] = 0.012
+    assert " +- 1.2 |" in as_table(report)
+
+
+def test_the_papers_row_is_marked_as_the_papers(tiny, sounds):
+    report = evaluate_probe(tiny, find_sounds("csv", sounds), Protocol(1, 1.0), ["1"], floors=False)
+    assert set(report["accuracy"]) == {"CMAC", "chance"}
+    lines = as_table({"set": "dcase2013", **report}).splitlines()
+    assert lines[-1] == "| *the paper:* CMAC | - | 76.0 |" and len(lines) == 8
 
 
 def test_a_probe_end_to_end(tiny, sounds):

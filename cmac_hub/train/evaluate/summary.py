@@ -1,0 +1,39 @@
+"""A few figures that tell one pretrained network from another: does it point, does it retrieve, does it hear?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cmac_hub.model import CMAC
+from cmac_hub.train.evaluate.localization import evaluate
+from cmac_hub.train.evaluate.probe import probe
+
+POINTING_KNOWN, POINTING_NEW, RECALL, HEARING = SUMMARY = (
+    "pointing, known",
+    "pointing, new",
+    "R@1 of 100",
+    "ESC-50 fold 5",
+)
+"""Guidance's pointing on validation scenes with at least one silent thing, retrieval on all of known things, and the
+linear probe's accuracy."""
+
+
+def summarise(model: CMAC, data: Path | None, scenes: int = 500) -> dict[str, float]:
+    """What can be measured with this data.
+
+    Args:
+        model: in eval mode.
+        data: a folder of pictures and sounds; with `esc50` in it the probe is run as well. None, or a manifest of
+            videos, gives nothing.
+        scenes: of each kind.
+    """
+    if data is None or not data.is_dir():
+        return {}
+    found = evaluate(model, data, "validation", scenes)
+    known, new = (found[which]["1+"]["scores"]["guidance"]["pointing"] for which in ("known", "new"))
+    figures = {POINTING_KNOWN: known, POINTING_NEW: new}
+    if (recall := found["known"]["all"]["retrieval_r1_of_100"]) is not None:
+        figures[RECALL] = recall
+    if (data / "esc50").is_dir():
+        figures[HEARING] = probe(model, "esc50", data / "esc50", ["5"], floors=False)["accuracy"]["CMAC"]["5"]
+    return figures
