@@ -116,7 +116,9 @@ def pretrain(
     optimizer = make_optimizer(recipe, model)
     modules = {"model": model, "momentum": momentum, "bank": bank, "optimizer": optimizer}
     step, best = 0, 0.0
+    before = initial.config.training if initial is not None else {}
     if state is not None:
+        before = before or state.get("before", {})
         for name, module in modules.items():
             if module is not None:
                 module.load_state_dict(state[name])
@@ -236,10 +238,10 @@ def pretrain(
                 tops, better = [], mean > best
                 best = max(best, mean)
                 if world.first:
-                    checkpoints.save(snapshot(recipe, modules, step, best), step, best=better)
+                    checkpoints.save(snapshot(recipe, modules, step, best, before), step, best=better)
         if step < total:
             if world.first:
-                checkpoints.save(snapshot(recipe, modules, step, best), step)
+                checkpoints.save(snapshot(recipe, modules, step, best, before), step)
             raise Stopped(f"stopped and saved at step {step} of {total} in {run}; go on with --resume")
     return model.eval()
 
@@ -277,7 +279,7 @@ def set_training(network: nn.Module, recipe: Recipe) -> None:
             module.eval()
 
 
-def snapshot(recipe: Recipe, modules: dict[str, Any], step: int, best: float) -> dict[str, Any]:
+def snapshot(recipe: Recipe, modules: dict[str, Any], step: int, best: float, before: dict[str, Any]) -> dict[str, Any]:
     """All that a run needs to go on. Random numbers are drawn from seed and step, so their state is not part of it."""
     state = {name: None if module is None else module.state_dict() for name, module in modules.items()}
     return {
@@ -285,6 +287,8 @@ def snapshot(recipe: Recipe, modules: dict[str, Any], step: int, best: float) ->
         "config": recipe.config.to_dict(),
         "step": step,
         "best": best,
+        # How the weights were made that this run began with.
+        "before": before,
         **state,
     }
 

@@ -16,15 +16,17 @@ from cmac_hub.errors import CheckpointError
 from cmac_hub.hub import save_model
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
-from cmac_hub.train.evaluate.localization import calibrate, evaluate
+from cmac_hub.train.evaluate.calibration import calibrate
+from cmac_hub.train.evaluate.localization import evaluate
 
-KEPT = "name drawn_clips real_share batch optimizer learning_rate".split()
-KEPT += "temperature bank consistency_weight within_negatives seed".split()
+KEPT = "name drawn_clips real_share filmed_share blur background_loudest twin_share batch optimizer".split()
+KEPT += "learning_rate temperature bank consistency_weight mil_weight within_negatives seed".split()
 """Keys of the recipe that the config's training summary repeats."""
 
 
 def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
-    """The network of a training checkpoint (or of a run folder's best), in eval mode; its recipe and steps done.
+    """The network of a training checkpoint (or of a run folder's best), in eval mode; its recipe, the steps done, and
+    "before": how the weights were made that it began with.
 
     Raises:
         CheckpointError: there is no such file, or it is no checkpoint of `pretrain`.
@@ -35,7 +37,7 @@ def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
         model.load_state_dict(state["model"])
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit its own config ({str(error).splitlines()[0]})") from error
-    return model.eval(), {**state["recipe"], "steps": state["step"]}
+    return model.eval(), {**state["recipe"], "steps": state["step"], "before": state.get("before", {})}
 
 
 def release(checkpoint: Path, folder: Path, data: Path | None, note: str = "") -> CMAC:
@@ -63,7 +65,9 @@ def release(checkpoint: Path, folder: Path, data: Path | None, note: str = "") -
         )
     training = {"note": note} if note else {}
     training |= {f"recipe_{key}" if key == "name" else key: recipe[key] for key in KEPT if key in recipe}
-    training |= {"steps": recipe["steps"], "clips": recipe["steps"] * recipe["batch"]}
+    before = recipe["before"]
+    clips = recipe["steps"] * recipe["batch"] + before.get("clips", 0)
+    training |= {"steps": recipe["steps"], "clips": clips} | ({"before": before} if before else {})
     model.config = dataclasses.replace(model.config, display=display, training=training)
     save_model(model, folder)
     return model

@@ -16,6 +16,7 @@ from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
 from cmac_hub.train import pretrain as module
 from cmac_hub.train.__main__ import main
+from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.pretrain import learning_rate, pretrain
 from cmac_hub.train.recipe import Recipe, load_recipe
 
@@ -198,7 +199,9 @@ def test_signals_are_the_callers_again_after_a_run(recipe, tmp_path):
 def test_a_run_begins_with_given_weights_of_its_architecture(recipe, tiny_config, tmp_path):
     still = dataclasses.replace(recipe, learning_rate=0.0, steps=1, frozen_batch_norm=True)
     first = train(recipe, tmp_path / "first")
+    first.config = dataclasses.replace(first.config, training={"clips": 5})
     second = train(still, tmp_path / "second", initial=first)
+    assert read_checkpoint(tmp_path / "second")["before"] == {"clips": 5}
     for name, value in first.state_dict().items():
         torch.testing.assert_close(second.state_dict()[name], value)
     wide = dataclasses.replace(tiny_config, audio=dataclasses.replace(tiny_config.audio, width=8))

@@ -26,6 +26,15 @@ def test_a_release_is_the_network_and_says_how_it_was_made(checkpoint, tiny, tmp
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_a_release_tells_of_the_weights_it_began_with(checkpoint, tmp_path):
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save({**state, "before": {"clips": 1000, "note": "first"}}, checkpoint)
+    training = release(checkpoint, tmp_path / "out", None).config.training
+    assert training["before"] == {"clips": 1000, "note": "first"}
+    assert training["clips"] == 1000 + 7 * Recipe().batch
+    assert build(tmp_path / "out").config.training == training
+
+
 def test_what_is_no_checkpoint_is_said(tmp_path, checkpoint):
     (tmp_path / "text.pt").write_text("hello")
     for path in (tmp_path / "text.pt", tmp_path / "missing.pt"):

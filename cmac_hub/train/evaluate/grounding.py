@@ -112,6 +112,7 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
         "cosine of the embeddings": telling_apart(*cosine),
         "chance": {"average_precision": 0.5, "max_f1": 2 / 3},
         "left_dark": float((peaks["absent"] < low).mean()),
+        "lit": float((peaks["there"] >= low).mean()),
     }
     return report
 
@@ -179,7 +180,7 @@ def as_table(report: dict[str, Any]) -> str:
             + ", cosine {average_precision:.2f} / {max_f1:.2f}".format(**off["cosine of the embeddings"]),
             "chance 0.50 / 0.67",
         ),
-        ("off-screen sounds left dark", f"{off['left_dark']:.2f}", ""),
+        ("off-screen sounds left dark, as drawn", f"{off['left_dark']:.2f}", f"sources lit {off['lit']:.2f}"),
     ):
         lines.append(f"| {name} | {value} | {others} |")
     return "\n".join(lines)

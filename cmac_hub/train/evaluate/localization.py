@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from cmac_hub.config import CMACConfig
 from cmac_hub.model import CMAC
@@ -197,26 +196,3 @@ def as_table(report: dict[str, Any]) -> str:
         scores = {name: from_json(one) for name, one in report[which]["all"]["scores"].items()}
         lines += ["", f"things: {which}", "", boxes_table(scores)]
     return "\n".join(lines)
-
-
-def calibrate(model: CMAC, data: Path, count: int = 300) -> dict[str, tuple[float, float]]:
-    """Where drawing starts and saturates, from validation scenes of known things.
-
-    Returns:
-        for each map (low, high): nine tenths of the places outside of a source lie below `low`, and half of the
-        sources have a peak above `high`.
-    """
-    scenes = make_scenes(load_library(data, "validation", "known"), model.config, count, 54321)
-    graded, limits = look(model, scenes), {}
-    for name, heats in (("guidance", graded.guidance_NHW), ("prediction", graded.prediction_NHW)):
-        outside, inside = [], []
-        for heat, scene in zip(tqdm(heats, desc=name, disable=None), scenes, strict=True):
-            rows, columns = heat.shape
-            height, width = scene.masks_THW.shape[1:]
-            share = scene.masks_THW.mean(0)[: height // rows * rows, : width // columns * columns]
-            share = share.reshape(rows, height // rows, columns, width // columns).mean((1, 3))
-            outside.append(heat[share < 0.05])
-            inside.append(heat[share > 0.3].max(initial=0) or heat.max())
-        low, high = float(np.quantile(np.concatenate(outside), 0.9)), float(np.median(inside))
-        limits[name] = (round(low, 3), round(max(high, low + 0.02), 3))
-    return limits
