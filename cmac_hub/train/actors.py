@@ -6,6 +6,7 @@ What sounds and what is silent obey the same law here; `scenes.py` only gives a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -65,27 +66,30 @@ def act(
     return Actor(picture, centre, drift, motion, envelope(sound, settings.frames), sounding)
 
 
-def paint(frames_THWC: np.ndarray, actors: list[Actor]) -> tuple[np.ndarray, int]:
-    """Paints the actors in order. Returns the visible mask of what sounds and its area were nothing before it."""
+class Painted(NamedTuple):
+    """What became of the actors."""
+
+    owner_THW: np.ndarray
+    """int8: the number of the actor that is seen at a pixel, -1 where none is."""
+    whole_A: np.ndarray
+    """Pixels that each actor would cover in all frames together, were nothing before it and the picture endless."""
+
+    @property
+    def visible_A(self) -> np.ndarray:
+        """Pixels that are seen of each actor in all frames together."""
+        return np.bincount(self.owner_THW.ravel() + 1, minlength=len(self.whole_A) + 1)[1:]
+
+
+def paint(frames_THWC: np.ndarray, actors: list[Actor]) -> Painted:
+    """Paints the actors over the frames, in order."""
     count, height, width, _ = frames_THWC.shape
-    masks_THW = np.zeros((count, height, width), bool)
-    whole = 0
+    owner_THW = np.full((count, height, width), -1, np.int8)
+    whole_A = np.zeros(len(actors), int)
     for t in range(count):
-        for actor in actors:
-            loud = float(actor.envelope_T[t])
-            centre = actor.centre + actor.drift * ((t + 0.5) / count - 0.5)
-            scale, gain = 1.0, 1.0
-            if actor.motion == "bounce":
-                centre = centre - np.array([0, 0.16 * height * loud])
-            elif actor.motion == "pulse":
-                scale = 0.85 + 0.4 * loud
-            elif actor.motion == "shake":
-                centre = centre + np.array([0.09 * width * loud * (-1) ** t, 0])
-            elif actor.motion == "glow":
-                gain = 0.6 + 0.6 * loud
-            sprite = actor.sprite(scale)
+        for number, actor in enumerate(actors):
+            sprite, gain, left, top = _place(actor, t, count, height, width)
+            whole_A[number] += int((sprite[..., 3] > 127).sum())
             h, w = sprite.shape[:2]
-            left, top = round(centre[0] - w / 2), round(centre[1] - h / 2)
             y0, y1, x0, x1 = max(0, top), min(height, top + h), max(0, left), min(width, left + w)
             if y0 >= y1 or x0 >= x1:
                 continue
@@ -96,9 +100,23 @@ def paint(frames_THWC: np.ndarray, actors: list[Actor]) -> tuple[np.ndarray, int
                 colour = np.minimum((colour * gain).astype(np.uint16), alpha)
             place = frames_THWC[t, y0:y1, x0:x1]
             place[...] = colour + place * (255 - alpha) // 255
-            solid = alpha[..., 0] > 127
-            masks_THW[t, y0:y1, x0:x1] &= ~solid
-            if actor.sounding:
-                masks_THW[t, y0:y1, x0:x1] |= solid
-                whole += int((sprite[..., 3] > 127).sum())
-    return masks_THW, whole
+            owner_THW[t, y0:y1, x0:x1][alpha[..., 0] > 127] = number
+    return Painted(owner_THW, whole_A)
+
+
+def _place(actor: Actor, t: int, count: int, height: int, width: int) -> tuple[np.ndarray, float, int, int]:
+    """The actor's sprite in frame t, its brightness, and its left and top edge."""
+    loud = float(actor.envelope_T[t])
+    centre = actor.centre + actor.drift * ((t + 0.5) / count - 0.5)
+    scale, gain = 1.0, 1.0
+    if actor.motion == "bounce":
+        centre = centre - np.array([0, 0.16 * height * loud])
+    elif actor.motion == "pulse":
+        scale = 0.85 + 0.4 * loud
+    elif actor.motion == "shake":
+        centre = centre + np.array([0.09 * width * loud * (-1) ** t, 0])
+    elif actor.motion == "glow":
+        gain = 0.6 + 0.6 * loud
+    sprite = actor.sprite(scale)
+    h, w = sprite.shape[:2]
+    return sprite, gain, round(centre[0] - w / 2), round(centre[1] - h / 2)

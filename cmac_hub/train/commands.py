@@ -143,11 +143,12 @@ def retrieve(options: argparse.Namespace) -> int:
     """Prints recalls as tables."""
     from cmac_hub.train.evaluate import retrieval
     from cmac_hub.train.evaluate.actions import find_split
+    from cmac_hub.train.evaluate.localization import THINGS
 
     model = _load(options.model)
     if options.on == "scenes":
         report = retrieval.evaluate_scenes(model, options.data)
-        table = "\n\n".join(f"things: {which}\n\n{retrieval.as_table(one)}" for which, one in report.items())
+        table = "\n\n".join(f"Things {THINGS[which]}:\n\n{retrieval.as_table(one)}" for which, one in report.items())
     elif options.on == "clips":
         report = retrieval.evaluate_shots(model, options.data)
         table = retrieval.as_table(report)
@@ -230,6 +231,7 @@ def _on_scenes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any]
 
 def _on_grounding(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from cmac_hub.train.evaluate.grounding import as_table, evaluate_grounding
+    from cmac_hub.train.evaluate.localization import THINGS
     from cmac_hub.train.own_library import load_library
 
     report = {}
@@ -239,7 +241,7 @@ def _on_grounding(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, A
         from cmac_hub.train.evaluate.figures import draw_precision_recall
 
         draw_precision_recall({which: one["peaks"] for which, one in report.items()}, options.figure)
-    return report, "\n\n".join(f"things: {which}\n\n{as_table(one)}" for which, one in report.items())
+    return report, "\n\n".join(f"Things {THINGS[which]}:\n\n{as_table(one)}" for which, one in report.items())
 
 
 def _on_boxes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -11,13 +11,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -30,6 +26,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.augmentation import augment_spectrograms
 from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
 from cmac_hub.train.distributed import World
+from cmac_hub.train.interrupts import catching_signals, naming_killed_workers
 from cmac_hub.train.manifest import Manifest
 from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
 from cmac_hub.train.objective import Keys, Negatives, objective
@@ -140,7 +137,7 @@ def pretrain(
     seen = replaced = 0
     tops: list[Tensor] = []
 
-    with bar, log or nullcontext(), catching_signals() as stop:
+    with bar, log or nullcontext(), naming_killed_workers(), catching_signals() as stop:
         while step < total and not world.any(bool(stop)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step, source.videos)
@@ -291,25 +288,3 @@ def snapshot(recipe: Recipe, modules: dict[str, Any], step: int, best: float, be
         "before": before,
         **state,
     }
-
-
-@contextmanager
-def catching_signals() -> Iterator[list[int]]:
-    """A list that is empty until SIGTERM or SIGINT comes, so that a step is finished and saved before the end.
-
-    Outside of the main thread, where signals cannot be caught, it stays empty.
-    """
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

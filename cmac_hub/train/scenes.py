@@ -20,6 +20,8 @@ from cmac_hub.train.library import BLOCK, SAMPLE_RATE, Library, Thing, pick
 from cmac_hub.train.scene_settings import SceneSettings
 
 TRIES = 1000
+SMALLEST = 0.02
+"""Smallest visible share of the picture of a thing."""
 PATIENCE = 20
 """How often a given source is tried before another takes its place: some pictures are too thin to be seen."""
 
@@ -78,7 +80,8 @@ def compose(library: Library, rng: np.random.Generator, settings: SceneSettings,
         settings: how.
         source: the first thing that sounds; None picks one, as does a source that cannot be seen well enough.
 
-    The source is visible on at least 2 % of the picture and by at least half of its own area, else all is drawn again.
+    Every thing, what sounds and what is silent, is visible on at least 2 % of the picture and by at least half of its
+    own area, else all is drawn again.
 
     Raises:
         CMACError: that never happens with these pictures and settings.
@@ -87,7 +90,7 @@ def compose(library: Library, rng: np.random.Generator, settings: SceneSettings,
         scene = _try_compose(library, rng, settings, source if attempt < PATIENCE else None)
         if scene is not None:
             return scene
-    raise CMACError(f"no source could be seen well enough in {TRIES} scenes; give broader pictures or larger things")
+    raise CMACError(f"things could not be seen well enough in {TRIES} scenes; give broader pictures or larger things")
 
 
 def _try_compose(
@@ -115,10 +118,12 @@ def _try_compose(
         picture = pick(rng, library.silent) if silent else pick(rng, other.pictures)
         actors.append(act(rng, picture, unheard, False, settings))
     frames_THWC = background(library, rng, settings)
-    masks_THW, whole = paint(frames_THWC, [actors[i] for i in rng.permutation(len(actors))])
-    visible = masks_THW.sum()
-    if not offscreen and (visible < 0.02 * masks_THW.size or visible < 0.5 * whole):
+    actors = [actors[i] for i in rng.permutation(len(actors))]
+    owner_THW, whole_A = painted = paint(frames_THWC, actors)
+    # One law for all: were only a source sure to be seen, size and occlusion would tell what is silent.
+    if (painted.visible_A < np.maximum(SMALLEST * owner_THW.size, 0.5 * whole_A)).any():
         return None
+    masks_THW = np.isin(owner_THW, [number for number, actor in enumerate(actors) if actor.sounding])
     waveform, heard = _mix(library, rng, sources, parts, settings)
     graded = grade(frames_THWC, rng)
     if settings.blur > 0 and rng.random() < settings.blur:

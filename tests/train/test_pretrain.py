@@ -212,3 +212,10 @@ def test_a_run_begins_with_given_weights_of_its_architecture(recipe, tiny_config
 def test_the_multiple_instance_loss_and_another_size_train(recipe, tmp_path):
     model = train(dataclasses.replace(recipe, mil_weight=1.0, size=48, bank=0, steps=2), tmp_path / "run")
     assert model.config.visual.size == 48
+
+
+def test_a_killed_worker_is_one_line():
+    with pytest.raises(CMACError, match="a data worker was killed"), module.naming_killed_workers():
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+    with pytest.raises(RuntimeError, match="mat1"), module.naming_killed_workers():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")

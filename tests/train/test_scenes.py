@@ -36,6 +36,9 @@ def test_the_source_is_visible_and_its_sound_dominates(library):
         assert np.square(scene.source_waveform).mean() > 3 * np.square(rest).mean()
 
 
+COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0)}
+
+
 def square(red, green, blue):
     return (np.ones((40, 40, 4)) * (red, green, blue, 255)).astype(np.uint8)
 
@@ -56,6 +59,27 @@ def test_the_mask_is_where_the_picture_shows_the_source(library):
         assert (shown & scene.masks_THW).sum() / union > 0.85
         seen += 1
     assert seen >= 5
+
+
+def test_neither_size_nor_occlusion_tells_what_sounds():
+    """Red and green squares alike; over many scenes what sounds is as large, as visible and as central as what does
+    not."""
+    library = Library.of_drawings("train", count=2)
+    red, green = (Thing(name, (square(*colour),), library.things[0].sounds) for name, colour in COLOURS.items())
+    world = Library((red, green), (), (), (np.zeros((128, 128, 3), np.uint8),))
+    areas, distances = {True: [], False: []}, {True: [], False: []}
+    for scene in scenes(world, replace(HARD, two_sources=0.0, distractors=(1, 1)), 250):
+        picture = scene.frames_THWC.astype(int)
+        if np.ptp(picture, 3).max() < 50:
+            continue
+        for name, channel in (("red", 0), ("green", 1)):
+            seen = (picture[..., channel] - picture[..., 1 - channel] > 0.3 * picture.max()).mean(0) > 0.5
+            y, x = np.nonzero(seen) if seen.any() else ([32], [32])
+            areas[scene.thing == name].append(seen.mean())
+            distances[scene.thing == name].append(np.hypot(np.mean(y) - 31.5, np.mean(x) - 31.5))
+    for found in (areas, distances):
+        error = np.sqrt(sum(np.var(values) / len(values) for values in found.values()))
+        assert abs(np.mean(found[True]) - np.mean(found[False])) < 3 * error
 
 
 def test_a_source_outside_of_the_picture_has_an_empty_mask(library):

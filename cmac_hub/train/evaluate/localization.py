@@ -177,9 +177,10 @@ POINTING = {
     "centred disc": "middle of the picture",
     "random weights (guidance)": "random weights (guidance)",
     "random weights (prediction)": "random weights (prediction)",
-    "random map": "random map",
 }
 """Score -> its column in the table of pointing."""
+
+THINGS = {"known": "seen in training", "new": "never seen"}
 
 
 def as_table(report: dict[str, Any]) -> str:
@@ -191,8 +192,8 @@ def as_table(report: dict[str, Any]) -> str:
             cells = [f"{found['scores'][name]['pointing']:.2f}" for name in POINTING]
             recall = found["retrieval_r1_of_100"]
             cells += [f"{found['chance']:.2f}", "-" if recall is None else f"{recall:.2f}", str(found["scenes"])]
-            lines.append(f"| {which} | {group} | " + " | ".join(cells) + " |")
+            lines.append(f"| {THINGS[which]} | {group} | " + " | ".join(cells) + " |")
     for which in ("known", "new"):
         scores = {name: from_json(one) for name, one in report[which]["all"]["scores"].items()}
-        lines += ["", f"things: {which}", "", boxes_table(scores)]
+        lines += ["", f"Things {THINGS[which]}, all scenes, in percent:", "", boxes_table(scores)]
     return "\n".join(lines)
