@@ -111,7 +111,14 @@ class Step:
                 self.momentum.update(self.model)
                 keys = self.momentum(clips, spectrograms)
         video = torch.arange(len(batch.frames), device=self.device)
-        losses = objective(output, video, keys=keys, negatives=self.negatives, temperature=self.recipe.temperature)
+        losses = objective(
+            output,
+            video,
+            keys=keys,
+            negatives=self.negatives,
+            temperature=self.recipe.temperature,
+            mil_weight=self.recipe.mil_weight,
+        )
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.optimizer.step()

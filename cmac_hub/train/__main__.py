@@ -126,7 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
     finetune.set_defaults(run=commands.finetune)
 
     report = found.add_parser("report", help="join the .json files of evaluations into one Markdown file")
-    report.add_argument("results", type=Path, nargs="+", help=".json files of localize, probe, retrieve")
+    report.add_argument("results", type=Path, nargs="+", help=".json files of localize, probe, retrieve, finetune")
     report.add_argument("-o", "--output", type=Path, required=True, help="a .md to write")
     report.set_defaults(run=commands.report)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cmac_hub.model import CMAC
-from cmac_hub.train.checkpoint import Checkpoints
+from cmac_hub.train.checkpoint import Checkpoints, checkpoint_hash
 from cmac_hub.train.evaluate.localization import random_weights
 from cmac_hub.train.evaluate.summary import SUMMARY, summarise
 from cmac_hub.train.pretrain import pretrain
@@ -128,12 +128,17 @@ def ablate(
 
 
 def _measured(run: Path, model: CMAC, data: Path | None) -> dict[str, float]:
-    """The summary of one network, measured once and kept in its run folder."""
-    kept = run / "measured.json"
-    if not kept.exists():
+    """The summary of one network; it is kept in the run folder and measured anew for other weights or data."""
+    kept, asked = run / "measured.json", {"weights": checkpoint_hash(model), "data": str(data)}
+    if kept.exists():
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        if {name: found.get(name) for name in asked} == asked:
+            return dict(found["figures"])
+    figures = summarise(model, data)
+    if figures:
         run.mkdir(parents=True, exist_ok=True)
-        write_json(kept, summarise(model, data))
-    return dict(json.loads(kept.read_text(encoding="utf-8")))
+        write_json(kept, {**asked, "figures": figures})
+    return figures
 
 
 def as_table(table: str, results: list[dict[str, Any]]) -> str:

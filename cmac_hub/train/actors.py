@@ -70,7 +70,7 @@ class Painted(NamedTuple):
     """What became of the actors."""
 
     owner_THW: np.ndarray
-    """int8: the number of the actor that is seen at a pixel, -1 where none is."""
+    """int16: the number of the actor that is seen at a pixel, -1 where none is."""
     whole_A: np.ndarray
     """Pixels that each actor would cover in all frames together, were nothing before it and the picture endless."""
 
@@ -83,7 +83,7 @@ class Painted(NamedTuple):
 def paint(frames_THWC: np.ndarray, actors: list[Actor]) -> Painted:
     """Paints the actors over the frames, in order."""
     count, height, width, _ = frames_THWC.shape
-    owner_THW = np.full((count, height, width), -1, np.int8)
+    owner_THW = np.full((count, height, width), -1, np.int16)
     whole_A = np.zeros(len(actors), int)
     for t in range(count):
         for number, actor in enumerate(actors):

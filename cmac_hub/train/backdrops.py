@@ -10,7 +10,7 @@ from cmac_hub.train.scene_settings import SceneSettings
 
 
 def background(library: Library, rng: np.random.Generator, settings: SceneSettings) -> np.ndarray:
-    """(T, H, W, 3) uint8: a random cut of a photograph under a slowly drifting camera."""
+    """(T, H, W, 3) uint8: a random cut of a photograph under a slowly drifting camera, or of a film."""
     if library.films and settings.filmed > 0 and rng.random() < settings.filmed:
         return _film(pick(rng, library.films), rng, settings)
     photo = pick(rng, library.backgrounds)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from cmac_hub.errors import CheckpointError, CMACError
 
@@ -99,3 +101,11 @@ def check_same_run(path: Path, state: dict[str, Any], recipe: dict[str, Any], co
                 f"{path} was trained with {key} = {state['recipe'][key]!r}, now it is {value!r}; "
                 "set it back, or choose another output folder"
             )
+
+
+def checkpoint_hash(model: nn.Module) -> str:
+    """Twelve hexadecimal digits that tell one set of weights from another."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]

@@ -94,11 +94,25 @@ def ablate(options: argparse.Namespace) -> int:
 
 
 def localize(options: argparse.Namespace) -> int:
-    """Prints pointing accuracies as a table."""
+    """Prints how well the maps find what sounds, as tables."""
+    _check_pictures(options.figure, options.sheet)
     model = _load(options.model)
     measure = {"scenes": _on_scenes, "grounding": _on_grounding}.get(options.on, _on_boxes)
     report, table = measure(model, options)
-    return _finish(options, model, report, table)
+    _finish(options, model, report, table)
+    # Pictures come last: what was measured is written by then.
+    if options.figure and options.on == "grounding":
+        from cmac_hub.train.evaluate.figures import draw_precision_recall
+
+        draw_precision_recall({which: one["peaks"] for which, one in report.items()}, options.figure)
+    if options.sheet and options.on == "scenes":
+        from cmac_hub.train.evaluate.localization import make_scenes
+        from cmac_hub.train.evaluate.sheet import contact_sheet
+        from cmac_hub.train.own_library import load_library
+
+        library = load_library(options.data, options.split)
+        contact_sheet(model, make_scenes(library, model.config, options.scenes, report["seed"])).save(options.sheet)
+    return 0
 
 
 def scenes(options: argparse.Namespace) -> int:
@@ -130,13 +144,15 @@ def probe(options: argparse.Namespace) -> int:
     from cmac_hub.train.evaluate.probe import as_table
     from cmac_hub.train.evaluate.probe import probe as run_probe
 
+    _check_pictures(options.figure)
     model = _load(options.model)
     report = run_probe(model, options.on, options.data, options.folds, options.seeds)
+    _finish(options, model, report, as_table(report))
     if options.figure:
         from cmac_hub.train.evaluate.figures import draw_confusion
 
         draw_confusion(report["truth"], report["said"], options.figure)
-    return _finish(options, model, report, as_table(report))
+    return 0
 
 
 def retrieve(options: argparse.Namespace) -> int:
@@ -154,7 +170,7 @@ def retrieve(options: argparse.Namespace) -> int:
         table = retrieval.as_table(report)
     else:
         split = find_split(options.on, options.data, _lists(options), options.split)
-        report = {"set": options.on, **retrieval.evaluate_actions(model, split)}
+        report = {"set": options.on, "split": options.split, **retrieval.evaluate_actions(model, split)}
         table = retrieval.as_table(report)
     return _finish(options, model, report, table)
 
@@ -175,8 +191,10 @@ def finetune(options: argparse.Namespace) -> int:
         if gone := reports[number]["missing"]:
             print(f"{len(gone)} videos of split {number} are broken and not counted", file=sys.stderr)
     options.measure, options.output = "finetune", options.output / "finetune.json"
-    table = as_table(options.on, reports)
-    return _finish(options, model, {"set": options.on, "splits": reports}, table)
+    table = as_table(options.on, reports, options.weights)
+    # The weights that were finetuned, not what became of them.
+    start = _load(options.model)
+    return _finish(options, start, {"set": options.on, "weights": options.weights, "splits": reports}, table)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -199,6 +217,13 @@ def _finish(options: argparse.Namespace, model: CMAC, report: dict[str, Any], ta
     return 0
 
 
+def _check_pictures(*paths: Path | None) -> None:
+    """Raises CMACError before anything slow begins where a picture could not be written in the end."""
+    for path in paths:
+        if path is not None and (path.suffix.lower() not in (".png", ".jpg") or not path.absolute().parent.is_dir()):
+            raise CMACError(f"{path} cannot be drawn; give a .png or .jpg in a folder that is there")
+
+
 def _lists(options: argparse.Namespace) -> Path:
     if options.lists is None:
         raise CMACError(f"{options.on} needs its official lists; say where they lie: --lists FOLDER")
@@ -219,28 +244,17 @@ def _on_scenes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any]
     from cmac_hub.train.evaluate.localization import as_table, evaluate
 
     report = evaluate(model, options.data, options.split, options.scenes)
-    if options.sheet:
-        from cmac_hub.train.evaluate.localization import make_scenes
-        from cmac_hub.train.evaluate.sheet import contact_sheet
-        from cmac_hub.train.own_library import load_library
-
-        library = load_library(options.data, options.split)
-        contact_sheet(model, make_scenes(library, model.config, options.scenes, report["seed"])).save(options.sheet)
     return report, as_table(report)
 
 
 def _on_grounding(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from cmac_hub.train.evaluate.grounding import as_table, evaluate_grounding
     from cmac_hub.train.evaluate.localization import THINGS
-    from cmac_hub.train.own_library import load_library
+    from cmac_hub.train.own_library import libraries
 
     report = {}
-    for which in ("known", "new"):
-        report[which] = evaluate_grounding(model, load_library(options.data, options.split, which), options.scenes)
-    if options.figure:
-        from cmac_hub.train.evaluate.figures import draw_precision_recall
-
-        draw_precision_recall({which: one["peaks"] for which, one in report.items()}, options.figure)
+    for which, library in libraries(options.data, options.split):
+        report[which] = evaluate_grounding(model, library, options.scenes)
     return report, "\n\n".join(f"Things {THINGS[which]}:\n\n{as_table(one)}" for which, one in report.items())
 
 

@@ -68,7 +68,9 @@ def _step(recipe: Recipe, model: CMAC, clips: int, device: str) -> float:
     inputs = model.prepare(frames, sounds)
     with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.bf16):
         output = model(*inputs)
-        loss = objective(output, torch.arange(clips, device=device), temperature=recipe.temperature).total
+        loss = objective(
+            output, torch.arange(clips, device=device), temperature=recipe.temperature, mil_weight=recipe.mil_weight
+        ).total
         if recipe.bank:
             with torch.no_grad():
                 model(*inputs)

@@ -17,7 +17,8 @@ def naming_killed_workers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        # An error of the worker's own code ("Caught ... in DataLoader worker") keeps its traceback.
+        if not str(error).startswith("DataLoader worker (pid"):
             raise
         raise CMACError(
             "a data worker was killed, perhaps for want of memory; go on with --resume from the last checkpoint"

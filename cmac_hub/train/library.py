@@ -37,6 +37,10 @@ BLOCK = SAMPLE_RATE // 20
 """Samples of the stretches whose loudness is kept."""
 
 
+class NoThings(CMACError):
+    """A folder has no thing of the kind that was asked for."""
+
+
 @dataclass(frozen=True)
 class Sound:
     """One recording: `samples` (n,) int16 at SAMPLE_RATE, `energy` (n // BLOCK,) fp32 mean squares of its blocks."""
@@ -104,6 +108,7 @@ class Library:
 
         Raises:
             CMACError: the folder has no `scenes`.
+            NoThings: it has no such things.
         """
         scenes = Path(root) / "scenes"
         if not scenes.is_dir():
@@ -124,6 +129,8 @@ class Library:
             waves = tuple(wave for wave in map(load_sound, heard) if wave is not None)
             if waves:
                 things.append(Thing(name, images, waves))
+        if not things:
+            raise NoThings(f"{root} gives no {which} things for {split}; see python -m cmac_hub.train pretrain --help")
         silent = [r.name for r in splits.rows("distractor") if r.split == split]
         photos = [r.name for r in splits.rows("background") if r.split == split]
         return cls(

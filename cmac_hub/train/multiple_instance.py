@@ -2,9 +2,9 @@
 best time-frequency cell.
 
 The paper's Eq. 7 compares averages over a whole picture, so it never asks the guidance of Eq. 4 to stay low for a sound
-that is not there. This loss compares the guidance's own cosines: every sound of the batch looks for its best place in
-every picture, and finds the best one in its own (as EZ-VSL, Mo and Morgado 2022, does for single frames). It needs no
-label. It is ours, not the paper's; a recipe's `mil_weight` adds it to Eq. 8.
+that is not there. This loss compares the cosines of the guidance's finest scale: every sound of a (micro-)batch looks
+for its best place in every picture, and finds the best one in its own (as EZ-VSL, Mo and Morgado 2022, does for single
+frames). It needs no label. It is ours, not the paper's; a recipe's `mil_weight` adds it to Eq. 8.
 """
 
 from __future__ import annotations

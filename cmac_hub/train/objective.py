@@ -127,7 +127,7 @@ def objective(
         negatives: of the memory bank, or of all ranks' batches; None takes the rest of the batch.
         contrastive_weight: 1 in the paper; 0 is "without L_cl" of Table 1.
         consistency_weight: lambda; 0 is "without L_ac".
-        mil_weight: of `multiple_instance`, which the paper does not have; its negatives are the rest of the batch.
+        mil_weight: of `multiple_instance`, which the paper does not have; its negatives are the other rows of `output`.
         temperature: tau.
         cross_modal: False is "single modality" of Table 1: positives and negatives of the query's modality alone.
         within_negatives: negatives of the query's modality too, as in Eq. 7; False is Eq. 2.

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
 
@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from cmac_hub.cli.files import SUFFIXES
 from cmac_hub.errors import CMACError, MediaError
-from cmac_hub.train.library import Library, Sound, Thing, load_sound, photograph, prefer, shrink
+from cmac_hub.train.library import Library, NoThings, Sound, Thing, load_sound, photograph, prefer, shrink
 from cmac_hub.train.splits import Split
 
 PICTURES = {".png", ".webp", ".gif", ".tif", ".tiff"}
@@ -52,6 +52,19 @@ def load_library(
     return load(Path(root), split, which, progress=progress)
 
 
+def libraries(root: Path, split: Split) -> Iterator[tuple[str, Library]]:
+    """("known", its library), and ("new", its library) if the folder has things that training never sees.
+
+    Raises what `load_library` does, for the known things.
+    """
+    yield "known", load_library(root, split, "known")
+    try:
+        new = load_library(root, split, "new")
+    except NoThings:
+        return
+    yield "new", new
+
+
 def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True) -> Library:
     """Reads one split of such a folder.
 
@@ -62,7 +75,8 @@ def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known",
         progress: show a progress bar on stderr.
 
     Raises:
-        CMACError: no thing has both a picture and a sound, there is no photograph, or a file cannot be read.
+        NoThings: no such thing has both a picture and a sound, or there is no photograph.
+        CMACError: a file cannot be read.
     """
     files = _listed(root / "library.csv") if (root / "library.csv").is_file() else _lying(root)
     things = []
@@ -82,7 +96,7 @@ def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known",
         prefer([(one.path, one.split) for one in files if one.kind == kind], split) for kind in ("silent", "background")
     )
     if not things or not photos:
-        raise CMACError(
+        raise NoThings(
             f"{root} gives {len(things)} {which} things and {len(photos)} photographs for {split}; expected "
             "things/NAME/ with .png and sounds, and backgrounds/ with .jpg, or library.csv"
         )
@@ -126,10 +140,12 @@ def _listed(table: Path) -> list[_File]:
         for row in rows:
             path = table.parent / (row["file"] or "")
             split = row.get("split") or split_of(path.name)
-            if row["kind"] not in KINDS or split not in get_args(Split) or not path.is_file():
+            nameless = row["kind"] in ("picture", "sound") and not row["thing"]
+            if nameless or row["kind"] not in KINDS or split not in get_args(Split) or not path.is_file():
+                told = ", ".join(f"{name} {row[name]!r}" for name in ("kind", "thing", "file"))
                 raise CMACError(
-                    f"{table} line {rows.line_num}: kind {row['kind']!r}, split {split!r}, file {row['file']!r}; "
-                    f"accepted are {', '.join(KINDS)}; {', '.join(get_args(Split))}; a file that is there"
+                    f"{table} line {rows.line_num}: {told}, split {split!r}; accepted are {', '.join(KINDS)}; a name "
+                    f"for what is seen or heard; a file that is there; {', '.join(get_args(Split))}"
                 )
             found.append(_File(row["kind"], row["thing"] or "", path, cast(Split, split)))
     return found

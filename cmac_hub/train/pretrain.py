@@ -4,17 +4,19 @@
     python -m cmac_hub.train pretrain --recipe nano --data DATA -o runs/nano --resume
     torchrun --nproc-per-node 8 -m cmac_hub.train pretrain --recipe kinetics400 --data manifest.csv -o runs/k400
 
-A run folder holds `recipe.json`, `environment.json`, `log.csv`, `tensorboard/` where it is installed, `checkpoints/`.
+A run folder holds `recipe.json`, `start.json`, `environment.json`, `log.csv`, `checkpoints/`, and `tensorboard/` where
+that is installed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +26,7 @@ from tqdm import tqdm
 from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
 from cmac_hub.train.augmentation import augment_spectrograms
-from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
+from cmac_hub.train.checkpoint import Checkpoints, check_same_run, checkpoint_hash, read_checkpoint
 from cmac_hub.train.distributed import World
 from cmac_hub.train.interrupts import catching_signals, naming_killed_workers
 from cmac_hub.train.manifest import Manifest
@@ -81,7 +83,8 @@ def pretrain(
         the trained network, in eval mode.
 
     Raises:
-        CMACError: the folder holds a run and `resume` is False, or a run that differs; the loss is no number (the
+        CMACError: the folder holds a run and `resume` is False, or a run that differs in its recipe or in the weights
+            it began with; the loss is no number (the
             step's inputs are saved in the run folder); too many videos are broken; the disk is full.
         Stopped: SIGTERM or Ctrl-C came; a checkpoint of the last step is there.
     """
@@ -113,9 +116,8 @@ def pretrain(
     optimizer = make_optimizer(recipe, model)
     modules = {"model": model, "momentum": momentum, "bank": bank, "optimizer": optimizer}
     step, best = 0, 0.0
-    before = initial.config.training if initial is not None else {}
+    start = check_start(run, initial, resume)
     if state is not None:
-        before = before or state.get("before", {})
         for name, module in modules.items():
             if module is not None:
                 module.load_state_dict(state[name])
@@ -132,6 +134,7 @@ def pretrain(
         run.mkdir(parents=True, exist_ok=True)
         write_json(run / "recipe.json", dataclasses.asdict(recipe))
         write_json(run / "environment.json", environment())
+        write_json(run / "start.json", start._asdict())
         log = RunLog(run, step)
     bar = tqdm(total=total, initial=step, disable=not (progress and world.first), unit="step", smoothing=0.05)
     seen = replaced = 0
@@ -235,12 +238,37 @@ def pretrain(
                 tops, better = [], mean > best
                 best = max(best, mean)
                 if world.first:
-                    checkpoints.save(snapshot(recipe, modules, step, best, before), step, best=better)
+                    checkpoints.save(snapshot(recipe, modules, step, best, start.before), step, best=better)
         if step < total:
             if world.first:
-                checkpoints.save(snapshot(recipe, modules, step, best, before), step)
+                checkpoints.save(snapshot(recipe, modules, step, best, start.before), step)
             raise Stopped(f"stopped and saved at step {step} of {total} in {run}; go on with --resume")
     return model.eval()
+
+
+class Start(NamedTuple):
+    """The weights that a run began with, as `start.json` keeps them."""
+
+    weights: str
+    """Their hash; empty for random ones."""
+    before: dict[str, Any]
+    """How they were made."""
+
+
+def check_start(run: Path, initial: CMAC | None, resume: bool) -> Start:
+    """What the run begins with, or began with. Raises CMACError when a resumed run began with other weights."""
+    given = Start("", {}) if initial is None else Start(checkpoint_hash(initial), initial.config.training)
+    kept = run / "start.json"
+    if not resume or not kept.is_file():
+        return given
+    began = Start(**json.loads(kept.read_text(encoding="utf-8")))
+    # A run with a checkpoint goes on from there; one without has only the weights it is given.
+    if given.weights != began.weights and (initial is not None or Checkpoints(run).latest() is None):
+        raise CMACError(
+            f"{run} began with {f'the weights {began.weights}' if began.weights else 'random weights'}, not with "
+            f"{given.weights or 'random ones'}; give the same --from again, or another folder"
+        )
+    return began
 
 
 def start_from(model: CMAC, initial: CMAC) -> None:

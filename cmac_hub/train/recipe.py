@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from cmac_hub.config import ARCHITECTURES, CMACConfig, Normalization
 from cmac_hub.errors import CMACError
+from cmac_hub.train.scene_settings import QUIETEST
 
 
 class RecipeError(CMACError, ValueError):
@@ -48,7 +49,7 @@ class Recipe:
     easy_clips: int = 64000
     """Clips of one large thing before the curriculum begins."""
     real_share: float = 0.1
-    """Share of the pairs that are real shots instead of composed scenes."""
+    """Share of the pairs, twins left out, that are real shots instead of composed scenes."""
     filmed_share: float = 0.0
     """Share of the scenes whose background is a stretch of a real shot, without its sound, instead of a photograph."""
     blur: float = 0.0
@@ -56,8 +57,8 @@ class Recipe:
     background_loudest: float = -5.0
     """Highest level of a second, unseen sound over the source's, decibels."""
     twin_share: float = 0.0
-    """Share of the scenes (in twos: pairs 2 i and 2 i + 1) that have the very picture and recording of the one before,
-    at another stretch of it: negatives which only the movement can tell apart."""
+    """Share of the pairs that are twins: 2 i and 2 i + 1 show the very same picture and play the same recording, at
+    moments of their own where it is long enough. They are negatives which only the movement can tell apart."""
 
     # Videos, when the data is a manifest
     epoch_clips: int = 224576
@@ -133,6 +134,13 @@ class Recipe:
         for field in ("batch", "accumulate", "log_every", "checkpoint_every", "scales", "keep"):
             if getattr(self, field) < 1:
                 raise RecipeError(f"recipe key {field!r} is {getattr(self, field)}; it must be at least 1")
+        for field in ("real_share", "filmed_share", "blur", "twin_share", "mask_share"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise RecipeError(f"recipe key {field!r} is {getattr(self, field)}; it must be a share from 0 to 1")
+        if self.background_loudest < QUIETEST:
+            raise RecipeError(
+                f"recipe key 'background_loudest' is {self.background_loudest}; it must be at least {QUIETEST} decibels"
+            )
         for field, accepted in (
             ("optimizer", ("sgd", "adamw")),
             ("reduction", ("mean", "sum")),

@@ -17,7 +17,7 @@ from cmac_hub.hub import save_model
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.evaluate.calibration import calibrate
-from cmac_hub.train.evaluate.localization import evaluate
+from cmac_hub.train.evaluate.localization import THINGS, evaluate, hardest
 
 KEPT = "name drawn_clips real_share filmed_share blur background_loudest twin_share batch optimizer".split()
 KEPT += "learning_rate temperature bank consistency_weight mil_weight within_negatives seed".split()
@@ -25,19 +25,29 @@ KEPT += "learning_rate temperature bank consistency_weight mil_weight within_neg
 
 
 def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
-    """The network of a training checkpoint (or of a run folder's best), in eval mode; its recipe, the steps done, and
-    "before": how the weights were made that it began with.
+    """The network of a training checkpoint (or of a run folder's best), in eval mode, its config telling of its
+    training; and the recipe with the steps done.
 
     Raises:
         CheckpointError: there is no such file, or it is no checkpoint of `pretrain`.
     """
     state = read_checkpoint(path)
-    model = CMAC(CMACConfig.from_dict(state["config"]))
+    config = CMACConfig.from_dict(state["config"])
+    model = CMAC(dataclasses.replace(config, training=training_summary(state)))
     try:
         model.load_state_dict(state["model"])
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit its own config ({str(error).splitlines()[0]})") from error
-    return model.eval(), {**state["recipe"], "steps": state["step"], "before": state.get("before", {})}
+    return model.eval(), {**state["recipe"], "steps": state["step"]}
+
+
+def training_summary(state: dict[str, Any]) -> dict[str, Any]:
+    """How the weights of a training checkpoint were made, for the config; "before" tells of those they began with, and
+    "clips" counts both parts."""
+    recipe, before = state["recipe"], state.get("before", {})
+    told = {f"recipe_{key}" if key == "name" else key: recipe[key] for key in KEPT if key in recipe}
+    clips = state["step"] * recipe.get("batch", 0) + before.get("clips", 0)
+    return {**told, "steps": state["step"], "clips": clips} | ({"before": before} if before else {})
 
 
 def release(checkpoint: Path, folder: Path, data: Path | None, note: str = "") -> CMAC:
@@ -50,24 +60,20 @@ def release(checkpoint: Path, folder: Path, data: Path | None, note: str = "") -
             which values drawing starts; without it the config keeps its defaults.
         note: goes into the config's training summary, e.g. "first weights".
     """
-    model, recipe = load_checkpoint(checkpoint)
+    model, _ = load_checkpoint(checkpoint)
     display = DisplayConfig()
     if data is not None:
         limits = calibrate(model, data)
         found = evaluate(model, data, "validation", count=600)
         # Where nothing silent competes with the source, any map of salient things points right: the others decide.
-        scores = [found[which]["1+"]["scores"] for which in ("known", "new")]
+        scores = [hardest(found[which])["scores"] for which in THINGS if which in found]
         better = sum(one["prediction"]["pointing"] - one["guidance"]["pointing"] for one in scores)
         display = DisplayConfig(
             guidance=limits["guidance"],
             prediction=limits["prediction"],
             default_map="prediction" if better > 0 else "guidance",
         )
-    training = {"note": note} if note else {}
-    training |= {f"recipe_{key}" if key == "name" else key: recipe[key] for key in KEPT if key in recipe}
-    before = recipe["before"]
-    clips = recipe["steps"] * recipe["batch"] + before.get("clips", 0)
-    training |= {"steps": recipe["steps"], "clips": clips} | ({"before": before} if before else {})
+    training = ({"note": note} if note else {}) | model.config.training
     model.config = dataclasses.replace(model.config, display=display, training=training)
     save_model(model, folder)
     return model

@@ -12,7 +12,7 @@ from cmac_hub.train.augmentation import flip_and_gain
 from cmac_hub.train.library import Library, Thing, pick
 from cmac_hub.train.own_library import load_library
 from cmac_hub.train.recipe import Recipe, RecipeError
-from cmac_hub.train.scene_settings import CURRICULA, SceneSettings
+from cmac_hub.train.scene_settings import CURRICULA, QUIETEST, SceneSettings
 from cmac_hub.train.scenes import compose
 from cmac_hub.train.shots import cut_shot, load_shots
 from cmac_hub.train.stream import Pair
@@ -44,7 +44,7 @@ class ScenePairs:
                 frames=visual.frames,
                 blur=recipe.blur,
                 filmed=recipe.filmed_share,
-                background_level=(level.background_level[0], recipe.background_loudest),
+                background_level=(QUIETEST, recipe.background_loudest),
             )
             for level in CURRICULA[recipe.scenes]
         ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+QUIETEST = -25.0
+"""Lowest level of an unseen second sound over the source's, decibels."""
+
 
 @dataclass(frozen=True)
 class SceneSettings:
@@ -23,7 +26,7 @@ class SceneSettings:
     """Probability that a thing moves in time with its sound."""
     background_sound: float = 0.3
     """Probability of a second, unseen sound."""
-    background_level: tuple[float, float] = (-25.0, -5.0)
+    background_level: tuple[float, float] = (QUIETEST, -5.0)
     """Its level over the source's, decibels."""
     noise_level: tuple[float, float] = (-45.0, -20.0)
     """Level of white noise over the source's, decibels."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -86,39 +87,56 @@ def compose(library: Library, rng: np.random.Generator, settings: SceneSettings,
     Raises:
         CMACError: that never happens with these pictures and settings.
     """
+    cast = _cast(rng, settings)
     for attempt in range(TRIES):
-        scene = _try_compose(library, rng, settings, source if attempt < PATIENCE else None)
+        scene = _try_compose(library, rng, settings, cast, source if attempt < PATIENCE else None)
         if scene is not None:
             return scene
-    raise CMACError(f"things could not be seen well enough in {TRIES} scenes; give broader pictures or larger things")
+    raise CMACError(
+        f"things could not be seen well enough in {TRIES} scenes; give broader pictures, larger things or fewer of them"
+    )
+
+
+class _Cast(NamedTuple):
+    """Chosen once a scene: a scene that is drawn again must not change how often each of these comes."""
+
+    sources: int
+    offscreen: bool
+    distractors: int
+    drawn: bool
+
+
+def _cast(rng: np.random.Generator, settings: SceneSettings) -> _Cast:
+    return _Cast(
+        1 + (rng.random() < settings.two_sources),
+        bool(rng.random() < settings.offscreen),
+        int(rng.integers(settings.distractors[0], settings.distractors[1] + 1)),
+        bool(rng.random() < settings.drawn),
+    )
 
 
 def _try_compose(
-    library: Library, rng: np.random.Generator, settings: SceneSettings, source: Thing | None
+    library: Library, rng: np.random.Generator, settings: SceneSettings, cast: _Cast, source: Thing | None
 ) -> Scene | None:
-    sources = _choose_sources(library, rng, settings, source)
+    sources = [source or pick(rng, library.drawn if library.drawn and cast.drawn else library.things)]
+    while len(sources) < cast.sources:
+        sources.append(_other_thing(library, rng, sources))
     parts = [_cut_sound(rng, thing, settings.seconds) for thing in sources]
     for part in parts[1:]:
         part *= 10 ** (rng.uniform(-6, 0) / 20)
-    offscreen = rng.random() < settings.offscreen
-    distractors = int(rng.integers(settings.distractors[0], settings.distractors[1] + 1))
-    actors = (
-        []
-        if offscreen
-        else [
-            act(rng, pick(rng, thing.pictures), part, True, settings)
-            for thing, part in zip(sources, parts, strict=True)
-        ]
-    )
-    for _ in range(distractors):
+    actors = []
+    if not cast.offscreen:
+        for thing, part in zip(sources, parts, strict=True):
+            actors.append(act(rng, pick(rng, thing.pictures), part, True, settings))
+    for _ in range(cast.distractors):
         other = _other_thing(library, rng, sources)
         unheard = _cut_sound(rng, other, settings.seconds)
         # Half of the silent things are known to sound elsewhere: to be able to sound is no clue.
         silent = library.silent and rng.random() < 0.5
         picture = pick(rng, library.silent) if silent else pick(rng, other.pictures)
         actors.append(act(rng, picture, unheard, False, settings))
-    frames_THWC = background(library, rng, settings)
     actors = [actors[i] for i in rng.permutation(len(actors))]
+    frames_THWC = background(library, rng, settings)
     owner_THW, whole_A = painted = paint(frames_THWC, actors)
     # One law for all: were only a source sure to be seen, size and occlusion would tell what is silent.
     if (painted.visible_A < np.maximum(SMALLEST * owner_THW.size, 0.5 * whole_A)).any():
@@ -128,17 +146,7 @@ def _try_compose(
     graded = grade(frames_THWC, rng)
     if settings.blur > 0 and rng.random() < settings.blur:
         graded = blur(graded, float(rng.uniform(0.5, 1.5)) * settings.size / 64)
-    return Scene(graded, waveform, masks_THW, sources[0].name, heard, distractors)
-
-
-def _choose_sources(
-    library: Library, rng: np.random.Generator, settings: SceneSettings, source: Thing | None
-) -> list[Thing]:
-    drawn = bool(library.drawn) and rng.random() < settings.drawn
-    sources = [source or pick(rng, library.drawn if drawn else library.things)]
-    if rng.random() < settings.two_sources:
-        sources.append(_other_thing(library, rng, sources))
-    return sources
+    return Scene(graded, waveform, masks_THW, sources[0].name, heard, cast.distractors)
 
 
 def _other_thing(library: Library, rng: np.random.Generator, taken: list[Thing]) -> Thing:

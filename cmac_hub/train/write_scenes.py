@@ -32,6 +32,8 @@ from cmac_hub.train.scenes import Scene, Scenes
 
 LEVELS = {"easy": EASY, "medium": MEDIUM, "hard": HARD}
 
+MOST_SILENT = 8
+
 COLUMNS = ["file", "thing", "distractors", "x0", "y0", "x1", "y1"]
 
 
@@ -48,8 +50,8 @@ def settings_of(
     """The settings of a level at another size and length.
 
     Raises:
-        CMACError: an unknown level, a size below 16 pixels, a length or rate that is not positive, or a range that
-            falls.
+        CMACError: an unknown level, a size below 16 pixels, a length or rate that is not positive, a range that
+            falls, or too many silent things.
     """
     if level not in LEVELS:
         raise CMACError(f"unknown level {level!r}; accepted are {', '.join(LEVELS)}")
@@ -66,8 +68,12 @@ def settings_of(
         settings = replace(settings, background_sound=1.0, background_level=background_level)
     for name in ("distractors", "background_level"):
         low, high = getattr(settings, name)
-        if low > high or (name == "distractors" and low < 0):
-            raise CMACError(f"{name} from {low} to {high}; the first number must not be the larger, silent things >= 0")
+        if low > high:
+            raise CMACError(f"{name} from {low} to {high}; the first number must not be the larger")
+    if not 0 <= settings.distractors[0] <= settings.distractors[1] <= MOST_SILENT:
+        raise CMACError(
+            f"{settings.distractors} silent things; accepted are 0 to {MOST_SILENT}: more would hide each other"
+        )
     return settings
 
 

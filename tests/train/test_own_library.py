@@ -6,7 +6,8 @@ from PIL import Image
 from cmac_hub.demo import KINDS, draw_background, draw_thing
 from cmac_hub.errors import CMACError
 from cmac_hub.train.__main__ import main
-from cmac_hub.train.own_library import load_library, split_of
+from cmac_hub.train.library import NoThings
+from cmac_hub.train.own_library import libraries, load_library, split_of
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,15 @@ def test_a_csv_names_files_that_lie_elsewhere(folder, tmp_path):
     for text, message in (
         ("path,thing\n", "has no column kind, file"),
         ("kind,thing,file\npicture,dog,gone.png\n", "line 2: kind 'picture'"),
+        (f"kind,thing,file\npicture,,{folder}/silent/one.png\n", "thing ''"),
         (f"kind,thing,file\nvideo,dog,{folder}/silent/one.png\n", "accepted are picture, sound, silent, background"),
     ):
         (tmp_path / "library.csv").write_text(text)
         with pytest.raises(CMACError, match=message):
             load_library(tmp_path, "train", progress=False)
+
+
+def test_things_never_seen_may_be_missing(folder):
+    assert [which for which, _ in libraries(folder, "validation")] == ["known"]
+    with pytest.raises(NoThings, match="gives 0 new things"):
+        load_library(folder, "validation", "new", progress=False)

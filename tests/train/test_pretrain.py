@@ -217,5 +217,32 @@ def test_the_multiple_instance_loss_and_another_size_train(recipe, tmp_path):
 def test_a_killed_worker_is_one_line():
     with pytest.raises(CMACError, match="a data worker was killed"), module.naming_killed_workers():
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+    with pytest.raises(RuntimeError, match="Caught"), module.naming_killed_workers():
+        raise RuntimeError("Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback ...")
     with pytest.raises(RuntimeError, match="mat1"), module.naming_killed_workers():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+def test_a_run_that_is_resumed_began_with_the_same_weights(recipe, tmp_path):
+    first = train(recipe, tmp_path / "first")
+    changed = dataclasses.replace(recipe, steps=3)
+    train(changed, tmp_path / "second", initial=first)
+    other = CMAC(recipe.config)
+    with pytest.raises(CMACError, match="give the same --from again"):
+        train(recipe, tmp_path / "second", initial=other, resume=True)
+    train(recipe, tmp_path / "second", resume=True)
+    for path in (tmp_path / "second" / "checkpoints").iterdir():
+        path.unlink()
+    with pytest.raises(CMACError, match="not with random ones"):
+        train(recipe, tmp_path / "second", resume=True)
+
+
+def test_a_chain_of_runs_tells_all_its_clips(recipe, tmp_path):
+    from cmac_hub.train.release import load_checkpoint
+
+    train(recipe, tmp_path / "first")
+    model, _ = load_checkpoint(tmp_path / "first")
+    assert model.config.training["clips"] == 6 * 8
+    train(dataclasses.replace(recipe, steps=3), tmp_path / "second", initial=model)
+    training = load_checkpoint(tmp_path / "second")[0].config.training
+    assert training["clips"] == 9 * 8 and training["before"]["steps"] == 6

@@ -72,11 +72,16 @@ def test_real_shots_hold_as_much_sound_as_picture(shared):
     assert all(len(shot.waveform) == len(shot.frames_THWC) * 1000 for shot in shots)
 
 
-def test_twins_share_picture_and_recording_but_no_second(shared):
+def test_twins_share_picture_and_recording_but_no_second(shared, monkeypatch):
     recipe = dataclasses.replace(RECIPE, drawn_clips=0, easy_clips=1, real_share=0.0, twin_share=1.0)
     source = ScenePairs(recipe, shared, progress=False)
     assert source._source(7) == source._source(7) and len(source._source(7).pictures) == 1
+    composed = []
+    monkeypatch.setattr(
+        "cmac_hub.train.scene_pairs.compose", lambda *given: composed.append(given[3]) or compose(*given)
+    )
     one, two = source.pair(14), source.pair(15)
+    assert composed == [source._source(7)] * 2
     assert one.video != two.video, "twins are negatives of each other"
     assert not torch.equal(one.frames, two.frames) and not torch.equal(one.waveform, two.waveform)
     source.recipe = dataclasses.replace(recipe, twin_share=0.0)
@@ -85,12 +90,13 @@ def test_twins_share_picture_and_recording_but_no_second(shared):
 
 def test_films_lie_behind_scenes():
     library = dataclasses.replace(
-        ScenePairs(RECIPE, None).library, films=(np.full((20, 80, 90, 3), 200, np.uint8),), things=()
+        ScenePairs(RECIPE, None).library, films=(np.full((20, 80, 90, 3), (255, 0, 255), np.uint8),), things=()
     )
     settings = SceneSettings(filmed=1.0, drawn=1.0, thing_size=(0.3, 0.4))
     scene = compose(library, np.random.default_rng(0), settings)
     outside = scene.frames_THWC[~scene.masks_THW]
-    assert np.ptp(np.median(outside, 0)) < 60 and np.median(outside) > 100
+    red, green, blue = np.median(outside, 0)
+    assert min(red, blue) > 100 and green < 30, "magenta, which no drawing and no drawn background is"
 
 
 def test_a_source_that_is_too_thin_gives_way_and_an_impossible_library_is_refused():

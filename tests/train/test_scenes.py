@@ -170,3 +170,12 @@ def test_a_source_follows_its_sound_and_a_silent_thing_another():
             own.append(np.corrcoef(areas[sounding], heard)[0, 1])
             other.append(np.corrcoef(areas[1 - sounding], heard)[0, 1])
     assert len(own) > 15 and np.mean(own) > 0.8 and abs(np.mean(other)) < 0.4
+
+
+def test_drawing_again_changes_no_share(library):
+    """Scenes in which something is hidden are drawn again; that must not favour scenes with few things."""
+    settings = replace(HARD, distractors=(0, 3), offscreen=0.5, thing_size=(0.35, 0.6))
+    made = scenes(library, settings, 240)
+    counts = np.bincount([scene.distractors for scene in made], minlength=4) / len(made)
+    assert np.abs(counts - 0.25).max() < 0.1
+    assert np.mean([not scene.masks_THW.any() for scene in made]) == pytest.approx(0.5, abs=0.1)

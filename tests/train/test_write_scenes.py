@@ -64,6 +64,11 @@ def test_what_is_no_scene():
 def test_ranges_of_silent_things_and_unseen_sound():
     given = settings_of("easy", 64, 1.0, 8.0, 0.0, 0.0, (2, 4), (-3.0, 3.0))
     assert given.distractors == (2, 4) and given.background_level == (-3.0, 3.0) and given.background_sound == 1.0
-    for silent, level in (((3, 1), None), ((-1, 2), None), (None, (3.0, -3.0))):
-        with pytest.raises(CMACError, match="must not be the larger"):
+    for silent, level, message in (
+        ((3, 1), None, "must not be the larger"),
+        ((-1, 2), None, "accepted are 0 to 8"),
+        ((9, 130), None, "accepted are 0 to 8"),
+        (None, (3.0, -3.0), "must not be the larger"),
+    ):
+        with pytest.raises(CMACError, match=message):
             settings_of("easy", 64, 1.0, 8.0, 0.0, 0.0, silent, level)

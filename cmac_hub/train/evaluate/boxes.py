@@ -76,6 +76,8 @@ def _rows_to_clips(rows: Iterable[dict[str, str]], find: Callable[[str], Path]) 
     boxes: dict[tuple[str, float | None], list[Box]] = defaultdict(list)
     for row in rows:
         x0, y0, x1, y1 = (float(row[name]) for name in ("x0", "y0", "x1", "y1"))
+        if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
+            raise ValueError(f"{row['file']} has the corners {x0:g}, {y0:g}, {x1:g}, {y1:g}")
         boxes[row["file"], float(row["time"]) if row.get("time") else None].append((x0, y0, x1, y1))
     return [BoxedClip(find(file), time, tuple(found)) for (file, time), found in boxes.items()]
 

@@ -23,7 +23,7 @@ def calibrate(model: CMAC, data: Path, count: int = 300) -> dict[str, tuple[floa
     Returns:
         for each map (low, high). Guidance hears: `low` leaves nine tenths of the scenes dark whose source is not in the
         picture. Prediction does not: nine tenths of the places outside of a source lie below its `low`. Half of the
-        sources have a peak above `high`.
+        sources have a peak above `high`, which is at least `low` + 0.02.
     """
     library = load_library(data, "validation", "known")
     scenes = make_scenes(library, model.config, count, 54321)

@@ -149,12 +149,13 @@ def finetune(
     return report
 
 
-def as_table(name: str, reports: dict[int, dict[str, Any]]) -> str:
+def as_table(name: str, reports: dict[int, dict[str, Any]], weights: str = "cmac") -> str:
     """Markdown, in percent: each split and their mean, beside the trivial rivals and the paper."""
     splits = sorted(reports)
     lines = ["| top-1 | " + " | ".join(f"split {split}" for split in splits) + " | mean |"]
     lines.append("| --- " * (len(splits) + 2) + "|")
-    for title, key in (("CMAC", "top1"), ("most frequent class", "most frequent class"), ("chance", "chance")):
+    own = {"cmac": "CMAC", "scratch": "from scratch", "torchvision": "torchvision's weights"}[weights]
+    for title, key in ((own, "top1"), ("most frequent class", "most frequent class"), ("chance", "chance")):
         values = [100 * reports[split][key] for split in splits]
         lines.append(f"| {title} | " + " | ".join(f"{v:.1f}" for v in [*values, float(np.mean(values))]) + " |")
     if name in PAPER_ACTIONS:

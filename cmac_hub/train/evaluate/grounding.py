@@ -1,8 +1,8 @@
 """The other directions of the claim, on composed scenes: which frequencies, how much of the thing, and is it there?
 
 - Frequency grounding: does the audio map mark the time-frequency cells that the source dominates? Average precision
-  over cells, where an unseen sound is mixed in: 5 to 25 dB below the source, where loudness tells almost all, and about
-  as loud as it, where loudness tells nothing.
+  over cells, where an unseen sound is mixed in: 5 to 25 dB below the source, where loudness tells most, and about as
+  loud as it, where loudness tells less.
 - Mask IoU at the best fixed threshold, and the boxes' measures of the field (`metrics.py`) on the source's mask.
 - Off-screen: is the peak of the map lower when the source is not in the picture? Average precision and largest F1 of
   telling the two apart.

@@ -22,7 +22,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.metrics import SIDE, as_json, from_json, rivals, score_maps
 from cmac_hub.train.evaluate.metrics import as_table as boxes_table
 from cmac_hub.train.library import Library
-from cmac_hub.train.own_library import load_library
+from cmac_hub.train.own_library import libraries
 from cmac_hub.train.scene_settings import CURRICULA
 from cmac_hub.train.scenes import Scene, Scenes
 from cmac_hub.train.splits import Split
@@ -136,6 +136,11 @@ def by_distractors(scenes: Sequence[Scene]) -> dict[str, list[int]]:
     return {name: rows for name, rows in groups.items() if rows}
 
 
+def hardest(groups: dict[str, Any]) -> dict[str, Any]:
+    """Of a report's groups the scenes with silent things, the only ones where a map has to choose; else all."""
+    return dict(groups.get("1+", groups["all"]))
+
+
 def random_weights(config: CMACConfig, seed: int = 0) -> CMAC:
     """An untrained network whose batch norms have seen noise, in eval mode: what the architecture alone gives."""
     with torch.random.fork_rng():
@@ -161,8 +166,8 @@ def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, s
     """
     report: dict[str, Any] = {"split": split, "seed": seed}
     untrained = random_weights(model.config)
-    for which in ("known", "new"):
-        scenes = make_scenes(load_library(data, split, which), model.config, count, seed)
+    for which, library in libraries(data, split):
+        scenes = make_scenes(library, model.config, count, seed)
         ours, theirs = look(model, scenes), look(untrained, scenes)
         report[which] = {
             name: grade(ours.part(rows), theirs.part(rows), [scenes[i] for i in rows])
@@ -187,13 +192,14 @@ def as_table(report: dict[str, Any]) -> str:
     """Markdown: pointing by the number of silent things, then all measures of the field over all scenes."""
     head = ["things", "silent things", *POINTING.values(), "chance", "R@1 of 100", "scenes"]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
-    for which in ("known", "new"):
+    told = [which for which in THINGS if which in report]
+    for which in told:
         for group, found in report[which].items():
             cells = [f"{found['scores'][name]['pointing']:.2f}" for name in POINTING]
             recall = found["retrieval_r1_of_100"]
             cells += [f"{found['chance']:.2f}", "-" if recall is None else f"{recall:.2f}", str(found["scenes"])]
             lines.append(f"| {THINGS[which]} | {group} | " + " | ".join(cells) + " |")
-    for which in ("known", "new"):
+    for which in told:
         scores = {name: from_json(one) for name, one in report[which]["all"]["scores"].items()}
         lines += ["", f"Things {THINGS[which]}, all scenes, in percent:", "", boxes_table(scores)]
     return "\n".join(lines)

@@ -9,7 +9,6 @@ each of them; a seed also draws the random weights.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -234,14 +233,6 @@ def evaluate_probe(
         "truth": truth,
         "said": said,
     }
-
-
-def checkpoint_hash(model: CMAC) -> str:
-    """Twelve hexadecimal digits that tell one set of weights from another."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
 
 
 def as_table(report: dict[str, Any]) -> str:

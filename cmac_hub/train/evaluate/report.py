@@ -9,16 +9,17 @@ from typing import Any
 
 from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.probe import checkpoint_hash
+from cmac_hub.train.checkpoint import checkpoint_hash
 from cmac_hub.train.runlog import environment
 
 TITLES = {
-    ("localize", "scenes"): "Pointing on composed scenes",
+    ("localize", "scenes"): "Composed scenes",
     ("localize", "grounding"): "Frequencies, masks and off-screen sounds on composed scenes",
     ("localize", "clips"): "Real shots with boxes of our own",
     ("localize", "vggss"): "VGG-SS",
     ("localize", "flickr"): "Flickr-SoundNet",
-    ("probe", "esc50"): "ESC-50, linear classifier (the paper, Kinetics-400: 81.4)",
+    ("localize", "csv"): "Videos with boxes of a csv",
+    ("probe", "esc50"): "ESC-50, linear classifier",
     ("retrieve", "scenes"): "Sound to picture and back, composed scenes",
     ("retrieve", "clips"): "Sound to picture and back, real shots",
 }
@@ -50,5 +51,5 @@ def join(results: Sequence[Path]) -> str:
             weights = f"`{one['model']}`, checkpoint {one['checkpoint']}, {one['training'].get('clips', 'no')} clips"
             parts += [f"## {title}", "", f"{weights}.", "", one["table"], ""]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CMACError(f"{path} is no result of localize, probe or retrieve ({error})") from error
+            raise CMACError(f"{path} is no result of localize, probe, retrieve or finetune ({error})") from error
     return "\n".join(parts)

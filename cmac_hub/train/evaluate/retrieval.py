@@ -20,7 +20,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.actions import ActionSplit, read_clips
 from cmac_hub.train.evaluate.localization import look, make_scenes, random_weights
 from cmac_hub.train.evaluate.paper import PAPER_RETRIEVAL
-from cmac_hub.train.own_library import load_library
+from cmac_hub.train.own_library import libraries
 from cmac_hub.train.splits import load_splits
 
 RANKS = (1, 5, 10, 20)
@@ -91,8 +91,8 @@ def evaluate_actions(model: CMAC, split: ActionSplit) -> dict[str, Any]:
 def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) -> dict[str, Any]:
     """Sound to picture and back among `count` composed test scenes, known things and things never seen."""
     report: dict[str, Any] = {}
-    for which in ("known", "new"):
-        scenes = make_scenes(load_library(data, "test", which), model.config, count, seed)
+    for which, library in libraries(data, "test"):
+        scenes = make_scenes(library, model.config, count, seed)
         rows = {}
         for name, network in {"CMAC": model, "random weights": random_weights(model.config)}.items():
             found = look(network, scenes)
@@ -137,7 +137,7 @@ def as_table(report: dict[str, Any]) -> str:
     lines.append("| --- " * (len(RANKS) + 1) + "|")
     for name, recall in report["recall"].items():
         lines.append(f"| {name} | " + " | ".join(f"{100 * recall[f'R@{k}']:.1f}" for k in RANKS) + " |")
-    if paper := PAPER_RETRIEVAL.get(report.get("set", "")):
+    if report.get("split") == 1 and (paper := PAPER_RETRIEVAL.get(report.get("set", ""))):
         cells = [f"{paper[f'R@{k}']:.1f}" if f"R@{k}" in paper else "-" for k in RANKS]
         lines.append("| *the paper:* CMAC | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.localization import evaluate
+from cmac_hub.train.evaluate.localization import evaluate, hardest
 from cmac_hub.train.evaluate.probe import probe
 
 POINTING_KNOWN, POINTING_NEW, RECALL, HEARING = SUMMARY = (
@@ -30,8 +30,11 @@ def summarise(model: CMAC, data: Path | None, scenes: int = 500) -> dict[str, fl
     if data is None or not data.is_dir():
         return {}
     found = evaluate(model, data, "validation", scenes)
-    known, new = (found[which]["1+"]["scores"]["guidance"]["pointing"] for which in ("known", "new"))
-    figures = {POINTING_KNOWN: known, POINTING_NEW: new}
+    figures = {
+        name: hardest(found[which])["scores"]["guidance"]["pointing"]
+        for name, which in ((POINTING_KNOWN, "known"), (POINTING_NEW, "new"))
+        if which in found
+    }
     if (recall := found["known"]["all"]["retrieval_r1_of_100"]) is not None:
         figures[RECALL] = recall
     if (data / "esc50").is_dir():

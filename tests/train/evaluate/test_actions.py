@@ -8,7 +8,9 @@ import torch
 from making import tone, write_media
 
 from cmac_hub.errors import CMACError
+from cmac_hub.hub import load_model
 from cmac_hub.train.__main__ import main
+from cmac_hub.train.checkpoint import checkpoint_hash
 from cmac_hub.train.evaluate.actions import find_split, read_clips
 from cmac_hub.train.evaluate.finetune import FinetuneSettings, finetune, start_from
 from cmac_hub.train.evaluate.retrieval import (
@@ -115,7 +117,8 @@ def test_several_splits_and_their_mean(ucf, model_folder, tmp_path, capsys):
     assert lines[0] == "| top-1 | split 1 | split 2 | mean |" and lines[-1] == "| *the paper:* CMAC | - | - | 90.3 |"
     assert "| chance | 50.0 | 50.0 | 50.0 |" in lines
     found = json.loads((tmp_path / "runs" / "finetune.json").read_text())
-    assert set(found["result"]["splits"]) == {"1", "2"} and len(found["checkpoint"]) == 12
+    assert set(found["result"]["splits"]) == {"1", "2"} and found["result"]["weights"] == "cmac"
+    assert found["checkpoint"] == checkpoint_hash(load_model(str(model_folder))), "of the weights before finetuning"
     assert main([*command, "--split", "3", "--epochs", "1", "-o", str(tmp_path / "runs")]) == 1
     assert "there is no list" in capsys.readouterr().err
 

@@ -9,9 +9,9 @@ from sklearn.preprocessing import StandardScaler
 
 from cmac_hub.errors import CMACError
 from cmac_hub.train.__main__ import main
+from cmac_hub.train.checkpoint import checkpoint_hash
 from cmac_hub.train.evaluate.probe import (
     as_table,
-    checkpoint_hash,
     classify,
     cut_crops,
     encoder_features,

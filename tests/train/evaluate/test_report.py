@@ -15,7 +15,7 @@ def test_results_are_joined(model_folder, shared, tmp_path, capsys):
     report = tmp_path / "report.md"
     assert main(["report", str(tmp_path / "clips.json"), str(tmp_path / "scenes.json"), "-o", str(report)]) == 0
     text = report.read_text()
-    assert text.index("Sound to picture and back, real shots") < text.index("Pointing on composed scenes")
+    assert text.index("Sound to picture and back, real shots") < text.index("Composed scenes")
     assert "| CMAC: sound to picture |" in text
 
 
