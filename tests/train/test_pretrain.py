@@ -241,8 +241,9 @@ def test_a_chain_of_runs_tells_all_its_clips(recipe, tmp_path):
     from cmac_hub.train.release import load_checkpoint
 
     train(recipe, tmp_path / "first")
-    model, _ = load_checkpoint(tmp_path / "first")
+    model, _ = load_checkpoint(tmp_path / "first" / "checkpoints" / "step_00000006.pt")
     assert model.config.training["clips"] == 6 * 8
     train(dataclasses.replace(recipe, steps=3), tmp_path / "second", initial=model)
-    training = load_checkpoint(tmp_path / "second")[0].config.training
+    last = tmp_path / "second" / "checkpoints" / "step_00000003.pt"
+    training = load_checkpoint(last)[0].config.training
     assert training["clips"] == 9 * 8 and training["before"]["steps"] == 6
