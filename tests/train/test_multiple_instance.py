@@ -79,4 +79,5 @@ def test_it_falls_when_each_sound_has_its_place_in_its_own_picture_alone():
 def test_its_weight_adds_it_to_the_objective(output):
     video = torch.arange(4)
     plain, more = objective(output, video), objective(output, video, mil_weight=2.0, temperature=0.07)
-    assert float(more.total - plain.total) == pytest.approx(2 * float(multiple_instance(output, video, 0.07)), rel=1e-4)
+    added = (more.total - plain.total).item()
+    assert added == pytest.approx(2 * multiple_instance(output, video, 0.07).item(), rel=1e-4)
