@@ -148,7 +148,7 @@ def build(folder: Path, *, device: Any = None, dtype: torch.dtype | None = None)
     try:
         with safe_open(folder / WEIGHTS, "pt", device="cpu") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            _check_keys(expected, found, folder / WEIGHTS)
+            check_keys(expected, found, f"{folder / WEIGHTS} does not fit its config")
             state = {name: file.get_tensor(name) for name in expected}
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS} is no complete safetensors file ({error})") from error
@@ -156,7 +156,8 @@ def build(folder: Path, *, device: Any = None, dtype: torch.dtype | None = None)
     return model.to(device=device, dtype=dtype).requires_grad_(True).eval()
 
 
-def _check_keys(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], path: Path) -> None:
+def check_keys(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], misfit: str) -> None:
+    """Raises CheckpointError when names or shapes of weights differ: `misfit`, the first difference, how many more."""
     problems = [f"missing {name}" for name in expected if name not in found]
     problems += [f"unknown {name}" for name in found if name not in expected]
     problems += [
@@ -166,7 +167,7 @@ def _check_keys(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int
     ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise CheckpointError(f"{path} does not fit its config: {problems[0]}{more}")
+        raise CheckpointError(f"{misfit}: {problems[0]}{more}")
 
 
 def load_model(

@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     localize = found.add_parser("localize", help="does the attention point at what sounds? beside trivial baselines")
     localize.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
-    localize.add_argument("--on", choices=["scenes", "grounding", "clips", "vggss", "flickr", "csv"], default="scenes")
+    localize.add_argument("--on", choices=ON, default="scenes")
     localize.add_argument("--data", type=Path, required=True, help="pictures and sounds (README), or annotations")
     localize.add_argument("--videos", type=Path, help="folder of the videos of vggss, flickr and csv")
     localize.add_argument("--split", choices=["test", "validation"], default="test")
@@ -123,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     finetune.add_argument("--no-jitter", action="store_true", help="without colour jitter, as in the ablations")
     finetune.add_argument("--device", default="cpu")
     finetune.add_argument("-o", "--output", type=Path, required=True, help="folder of runs; goes on where it stopped")
-    finetune.set_defaults(run=commands.finetune)
+    finetune.set_defaults(run=commands.finetune, measure="finetune")
 
     report = found.add_parser("report", help="join the .json files of evaluations into one Markdown file")
     report.add_argument("results", type=Path, nargs="+", help=".json files of localize, probe, retrieve, finetune")
@@ -139,6 +139,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+ON = ["scenes", "grounding", "movement", "clips", "vggss", "flickr", "csv"]
 DATA = "a manifest.csv of videos, or a folder of pictures and sounds (README); without it, scenes the package draws"
 
 

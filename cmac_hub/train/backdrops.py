@@ -12,7 +12,8 @@ from cmac_hub.train.scene_settings import SceneSettings
 def background(library: Library, rng: np.random.Generator, settings: SceneSettings) -> np.ndarray:
     """(T, H, W, 3) uint8: a random cut of a photograph under a slowly drifting camera, or of a film."""
     if library.films and settings.filmed > 0 and rng.random() < settings.filmed:
-        return _film(pick(rng, library.films), rng, settings)
+        film_THWC = pick(rng, library.films)
+        return cut_film(film_THWC, rng, settings.size, settings.frames, settings.seconds, smallest=0.6)[0]
     photo = pick(rng, library.backgrounds)
     margin = settings.size // 8
     side = settings.size + margin
@@ -33,17 +34,31 @@ def background(library: Library, rng: np.random.Generator, settings: SceneSettin
     return frames_THWC
 
 
-def _film(film_THWC: np.ndarray, rng: np.random.Generator, settings: SceneSettings) -> np.ndarray:
-    """(T, H, W, 3) uint8: a random cut of a random second of a film, mirrored or not."""
-    span = max(1, min(len(film_THWC), round(FILM_RATE * settings.seconds)))
+def cut_film(
+    film_THWC: np.ndarray, rng: np.random.Generator, size: int, frames: int, seconds: float, smallest: float
+) -> tuple[np.ndarray, int]:
+    """A random square cut of a random stretch of footage at FILM_RATE, mirrored or not.
+
+    Args:
+        film_THWC: uint8; one that is shorter than the stretch is taken whole.
+        rng: all randomness.
+        size: height and width of the result in pixels.
+        frames: of the result.
+        seconds: of the stretch.
+        smallest: side of the smallest cut, as a share of the short side.
+
+    Returns:
+        (frames, size, size, 3) uint8, and the number of the film's frame at which the stretch begins.
+    """
+    span = max(1, min(len(film_THWC), round(FILM_RATE * seconds)))
     start = int(rng.integers(len(film_THWC) - span + 1))
-    picked = start + ((np.arange(settings.frames) + 0.5) / settings.frames * span).astype(int)
-    side = int(rng.uniform(0.6, 1) * min(film_THWC.shape[1:3]))
+    picked = start + ((np.arange(frames) + 0.5) / frames * span).astype(int)
+    side = int(rng.uniform(smallest, 1) * min(film_THWC.shape[1:3]))
     top, left = (int(rng.integers(n - side + 1)) for n in film_THWC.shape[1:3])
     cut = film_THWC[picked, top : top + side, left : left + side]
     cut = cut[:, :, ::-1] if rng.random() < 0.5 else cut
-    size = settings.size, settings.size
-    return np.stack([np.asarray(Image.fromarray(f).resize(size, Image.Resampling.BILINEAR)) for f in cut])
+    resized = [np.asarray(Image.fromarray(f).resize((size, size), Image.Resampling.BILINEAR)) for f in cut]
+    return np.stack(resized), start
 
 
 def grade(frames_THWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -96,16 +96,19 @@ def ablate(options: argparse.Namespace) -> int:
 def localize(options: argparse.Namespace) -> int:
     """Prints how well the maps find what sounds, as tables."""
     _check_pictures(options.figure, options.sheet)
+    for name, on in (("figure", "grounding"), ("sheet", "scenes")):
+        if getattr(options, name) and options.on != on:
+            raise CMACError(f"--{name} is drawn with --on {on} only, not with --on {options.on}")
     model = _load(options.model)
-    measure = {"scenes": _on_scenes, "grounding": _on_grounding}.get(options.on, _on_boxes)
+    measure = {"scenes": _on_scenes, "grounding": _on_grounding, "movement": _on_movement}.get(options.on, _on_boxes)
     report, table = measure(model, options)
     _finish(options, model, report, table)
     # Pictures come last: what was measured is written by then.
-    if options.figure and options.on == "grounding":
+    if options.figure:
         from cmac_hub.train.evaluate.figures import draw_precision_recall
 
         draw_precision_recall({which: one["peaks"] for which, one in report.items()}, options.figure)
-    if options.sheet and options.on == "scenes":
+    if options.sheet:
         from cmac_hub.train.evaluate.localization import make_scenes
         from cmac_hub.train.evaluate.sheet import contact_sheet
         from cmac_hub.train.own_library import load_library
@@ -184,17 +187,15 @@ def finetune(options: argparse.Namespace) -> int:
     settings = FinetuneSettings(epochs=options.epochs, color_jitter=not options.no_jitter)
     # All lists are read before the first split is trained.
     splits = {number: find_split(options.on, options.data, _lists(options), number) for number in options.split}
-    reports = {}
+    model, reports = _load(options.model), {}
     for number, split in splits.items():
-        model, run = _load(options.model), options.output / f"split_{number}"
+        run = options.output / f"split_{number}"
         reports[number] = run_finetune(model, split, run, settings, weights=options.weights, device=options.device)
         if gone := reports[number]["missing"]:
             print(f"{len(gone)} videos of split {number} are broken and not counted", file=sys.stderr)
-    options.measure, options.output = "finetune", options.output / "finetune.json"
+    result = {"set": options.on, "weights": options.weights, "splits": reports}
     table = as_table(options.on, reports, options.weights)
-    # The weights that were finetuned, not what became of them.
-    start = _load(options.model)
-    return _finish(options, start, {"set": options.on, "weights": options.weights, "splits": reports}, table)
+    return _finish(options, model, result, table, options.output / "finetune.json")
 
 
 def report(options: argparse.Namespace) -> int:
@@ -206,13 +207,16 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _finish(options: argparse.Namespace, model: CMAC, report: dict[str, Any], table: str) -> int:
+def _finish(
+    options: argparse.Namespace, model: CMAC, report: dict[str, Any], table: str, output: Path | None = None
+) -> int:
     """Prints the table of an evaluation; writes it with all numbers and what they were measured on."""
     from cmac_hub.train.evaluate.report import about
+    from cmac_hub.train.runlog import write_json
 
-    if options.output:
+    if output := output or options.output:
         told = about(options.measure, options.on, options.model, model)
-        options.output.write_text(json.dumps({**told, "table": table, "result": report}, indent=2) + "\n")
+        write_json(output, {**told, "table": table, "result": report})
     print(table)
     return 0
 
@@ -256,6 +260,15 @@ def _on_grounding(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, A
     for which, library in libraries(options.data, options.split):
         report[which] = evaluate_grounding(model, library, options.scenes)
     return report, "\n\n".join(f"Things {THINGS[which]}:\n\n{as_table(one)}" for which, one in report.items())
+
+
+def _on_movement(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from cmac_hub.train.evaluate.movement import as_table, evaluate_movement
+    from cmac_hub.train.own_library import libraries
+
+    found = libraries(options.data, options.split)
+    report = {which: evaluate_movement(model, library, options.scenes) for which, library in found}
+    return report, as_table(report)
 
 
 def _on_boxes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -132,7 +132,8 @@ def _lying(root: Path) -> list[_File]:
 def _listed(table: Path) -> list[_File]:
     """The files that library.csv names. Raises CMACError for another header, kind or split, or a missing file."""
     found = []
-    with table.open(newline="", encoding="utf-8") as file:
+    # A spreadsheet puts a mark before the first column; what is no UTF-8 becomes a name that is not there.
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         rows = csv.DictReader(file)
         missing = [name for name in ("kind", "thing", "file") if name not in (rows.fieldnames or [])]
         if missing:

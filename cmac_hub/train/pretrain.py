@@ -24,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from cmac_hub.errors import CMACError
+from cmac_hub.hub import check_keys
 from cmac_hub.model import CMAC
 from cmac_hub.train.augmentation import augment_spectrograms
 from cmac_hub.train.checkpoint import Checkpoints, check_same_run, checkpoint_hash, read_checkpoint
@@ -84,11 +85,12 @@ def pretrain(
 
     Raises:
         CMACError: the folder holds a run and `resume` is False, or a run that differs in its recipe or in the weights
-            it began with; the loss is no number (the
-            step's inputs are saved in the run folder); too many videos are broken; the disk is full.
+            it began with; the loss is no number (the step's inputs are saved in the run folder); too many videos are
+            broken; a data worker was killed; the disk is full.
         Stopped: SIGTERM or Ctrl-C came; a checkpoint of the last step is there.
     """
-    # The recipe is checked against the folder before anything slow begins.
+    # Recipe and start are checked against the folder before anything slow begins.
+    start = check_start(run, initial, resume)
     checkpoints = Checkpoints(run, recipe.keep)
     state = None
     if (latest := checkpoints.latest()) is not None:
@@ -116,7 +118,6 @@ def pretrain(
     optimizer = make_optimizer(recipe, model)
     modules = {"model": model, "momentum": momentum, "bank": bank, "optimizer": optimizer}
     step, best = 0, 0.0
-    start = check_start(run, initial, resume)
     if state is not None:
         for name, module in modules.items():
             if module is not None:
@@ -272,15 +273,13 @@ def check_start(run: Path, initial: CMAC | None, resume: bool) -> Start:
 
 
 def start_from(model: CMAC, initial: CMAC) -> None:
-    """Copies trained weights. Raises CMACError where the architectures differ; sizes of clips and scales may."""
-    try:
-        model.load_state_dict(initial.state_dict())
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise CMACError(
-            f"the weights to begin with do not fit the recipe's architecture {model.config.name!r} ({reason}); "
-            "give a model or run of that architecture"
-        ) from error
+    """Copies trained weights. Raises CheckpointError where the architectures differ; sizes of clips and scales may."""
+    expected, found = (
+        {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} for network in (model, initial)
+    )
+    names = f"{initial.config.name!r} do not fit the recipe's architecture {model.config.name!r}"
+    check_keys(expected, found, f"the weights of {names}")
+    model.load_state_dict(initial.state_dict())
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from cmac_hub.errors import MediaError
 from cmac_hub.media import windows
+from cmac_hub.train.backdrops import cut_film
 from cmac_hub.train.library import FILM_RATE, SAMPLE_RATE
 from cmac_hub.train.splits import load_splits
 
@@ -57,14 +57,7 @@ def load_shots(root: Path, size: int, *, progress: bool = True) -> list[Shot]:
 
 def cut_shot(shot: Shot, rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
     """A random second, square cut, flip and colour of one shot: (T, H, W, 3) uint8 and (n,) float32."""
-    start = int(rng.integers(len(shot.frames_THWC) - Shot.RATE + 1))
-    picked = start + ((np.arange(frames) + 0.5) / frames * Shot.RATE).astype(int)
-    height, width = shot.frames_THWC.shape[1:3]
-    side = int(rng.uniform(0.65, 1) * min(height, width))
-    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    cut = shot.frames_THWC[picked, top : top + side, left : left + side]
-    cut = cut[:, :, ::-1] if rng.random() < 0.5 else cut
-    clip = np.stack([np.asarray(Image.fromarray(f).resize((size, size), Image.Resampling.BILINEAR)) for f in cut])
+    clip, start = cut_film(shot.frames_THWC, rng, size, frames, seconds=1.0, smallest=0.65)
     gain, offset = rng.uniform(0.7, 1.3, 3) * rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
     clip = np.clip(clip * gain + offset, 0, 255).astype(np.uint8)
     first = start * SAMPLE_RATE // Shot.RATE

@@ -33,6 +33,7 @@ from cmac_hub.train.scenes import Scene, Scenes
 LEVELS = {"easy": EASY, "medium": MEDIUM, "hard": HARD}
 
 MOST_SILENT = 8
+"""Silent things of a scene, at most."""
 
 COLUMNS = ["file", "thing", "distractors", "x0", "y0", "x1", "y1"]
 

@@ -63,7 +63,7 @@ def csv_boxes(table: Path, videos: Path) -> list[BoxedClip]:
         CMACError: the csv is missing, has another header, or a corner is no number.
     """
     try:
-        with Path(table).open(newline="", encoding="utf-8") as file:
+        with Path(table).open(newline="", encoding="utf-8-sig") as file:
             found = _rows_to_clips(csv.DictReader(file), lambda name: _named(videos, name))
         if not found:
             raise ValueError("no line with a box")

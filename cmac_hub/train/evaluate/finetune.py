@@ -8,6 +8,7 @@ averaged. A run that was broken off goes on after its last whole epoch.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -71,7 +72,8 @@ def start_from(model: CMAC, weights: str = "cmac") -> VisualEncoder:
         CMACError: other weights, or "torchvision" for another architecture.
     """
     if weights == "cmac":
-        return model.visual_encoder
+        # Finetuning must not change the network that it begins with.
+        return copy.deepcopy(model.visual_encoder)
     if weights == "scratch":
         return VisualEncoder(model.config.visual)
     if weights != "torchvision":
@@ -159,7 +161,7 @@ def as_table(name: str, reports: dict[int, dict[str, Any]], weights: str = "cmac
         values = [100 * reports[split][key] for split in splits]
         lines.append(f"| {title} | " + " | ".join(f"{v:.1f}" for v in [*values, float(np.mean(values))]) + " |")
     if name in PAPER_ACTIONS:
-        lines.append("| *the paper:* CMAC | " + "- | " * len(splits) + f"{PAPER_ACTIONS[name]:.1f} |")
+        lines.append("| *the paper:* CMAC, three splits | " + "- | " * len(splits) + f"{PAPER_ACTIONS[name]:.1f} |")
     return "\n".join(lines)
 
 

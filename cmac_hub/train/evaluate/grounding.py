@@ -3,7 +3,7 @@
 - Frequency grounding: does the audio map mark the time-frequency cells that the source dominates? Average precision
   over cells, where an unseen sound is mixed in: 5 to 25 dB below the source, where loudness tells most, and about as
   loud as it, where loudness tells less.
-- Mask IoU at the best fixed threshold, and the boxes' measures of the field (`metrics.py`) on the source's mask.
+- Mask IoU at the best fixed threshold (`localization.py` has the measures of the field).
 - Off-screen: is the peak of the map lower when the source is not in the picture? Average precision and largest F1 of
   telling the two apart.
 """
@@ -20,8 +20,8 @@ from cmac_hub.config import CMACConfig
 from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
 from cmac_hub.train.dominance import dominance, mel_power
-from cmac_hub.train.evaluate.localization import Graded, look, random_weights, source_mask, square
-from cmac_hub.train.evaluate.metrics import centred_disc, resize_map, score_maps, score_masks
+from cmac_hub.train.evaluate.localization import Graded, look, make_absent, random_weights, source_mask
+from cmac_hub.train.evaluate.metrics import resize_map
 from cmac_hub.train.library import Library
 from cmac_hub.train.scene_settings import MEDIUM
 from cmac_hub.train.scenes import Scene, Scenes
@@ -79,7 +79,7 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
     """
     untrained = random_weights(model.config)
     scenes = _scenes(library, model.config, count, seed)
-    absent = _scenes(library, model.config, count, seed + 1, offscreen=1.0)
+    absent = make_absent(library, model.config, count, seed + 1, background_sound=1.0)
     equal = _scenes(library, model.config, count, seed + 2, background_level=(-3.0, 3.0))
     seen, unseen, none = look(model, scenes), look(model, absent), look(untrained, scenes)
     report: dict[str, Any] = {"scenes": count, "seed": seed}
@@ -89,14 +89,6 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
     }
 
     masks = [source_mask(scene) for scene in scenes]
-    squares = [square(mask) for mask in masks]
-    disc = centred_disc()
-    report["visual"] = {
-        "guidance": score_maps(list(seen.guidance_NHW), squares)._asdict(),
-        "prediction": score_maps(list(seen.prediction_NHW), squares)._asdict(),
-        "random weights (guidance)": score_maps(list(none.guidance_NHW), squares)._asdict(),
-        "centred disc": score_masks([disc] * count, squares)._asdict(),
-    }
     report["best_mask_iou"] = {
         "guidance": best_mask_iou(list(seen.guidance_NHW), masks)[0],
         "prediction": best_mask_iou(list(seen.prediction_NHW), masks)[0],
@@ -129,27 +121,15 @@ def _frequencies(seen: Graded, untrained: Graded, scenes: Sequence[Scene], confi
     }
 
 
-def _scenes(
-    library: Library, config: CMACConfig, count: int, seed: int, offscreen: float = 0.0, **changes: Any
-) -> list[Scene]:
-    """With one silent thing in any case when the source is not in the picture, so that something could be lit."""
-    level = replace(
-        MEDIUM,
-        size=config.visual.size,
-        frames=config.visual.frames,
-        drawn=0.0,
-        background_sound=1.0,
-        offscreen=offscreen,
-        distractors=(1, 1) if offscreen else MEDIUM.distractors,
-        **changes,
-    )
-    return list(Scenes(library, [level], count, seed))
+def _scenes(library: Library, config: CMACConfig, count: int, seed: int, **changes: Any) -> list[Scene]:
+    level = replace(MEDIUM, size=config.visual.size, frames=config.visual.frames, drawn=0.0, background_sound=1.0)
+    return list(Scenes(library, [replace(level, **changes)], count, seed))
 
 
 def as_table(report: dict[str, Any]) -> str:
     """Markdown."""
     lines = ["| measure | value | rivals |", "| --- | --- | --- |"]
-    iou, off, visual = report["best_mask_iou"], report["offscreen"], report["visual"]
+    iou, off = report["best_mask_iou"], report["offscreen"]
     frequencies = [
         (
             f"frequency grounding, average precision, an unseen sound {level}",
@@ -161,14 +141,6 @@ def as_table(report: dict[str, Any]) -> str:
     ]
     for name, value, others in (
         *frequencies,
-        (
-            "cIoU@0.5 / AUC",
-            ", ".join(f"{k} {visual[k]['ciou']:.2f} / {visual[k]['auc']:.2f}" for k in ("guidance", "prediction")),
-            ", ".join(
-                f"{k} {visual[k]['ciou']:.2f} / {visual[k]['auc']:.2f}"
-                for k in ("random weights (guidance)", "centred disc")
-            ),
-        ),
         (
             "mask IoU at the best threshold",
             f"guidance {iou['guidance']:.2f}, prediction {iou['prediction']:.2f}",

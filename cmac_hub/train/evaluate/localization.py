@@ -23,7 +23,7 @@ from cmac_hub.train.evaluate.metrics import SIDE, as_json, from_json, rivals, sc
 from cmac_hub.train.evaluate.metrics import as_table as boxes_table
 from cmac_hub.train.library import Library
 from cmac_hub.train.own_library import libraries
-from cmac_hub.train.scene_settings import CURRICULA
+from cmac_hub.train.scene_settings import CURRICULA, MEDIUM
 from cmac_hub.train.scenes import Scene, Scenes
 from cmac_hub.train.splits import Split
 
@@ -53,6 +53,15 @@ def make_scenes(library: Library, config: CMACConfig, count: int, seed: int) -> 
     """Scenes of all levels of the curriculum in turn, at the network's size; the same seed gives the same scenes."""
     levels = [replace(s, size=config.visual.size, frames=config.visual.frames, drawn=0.0) for s in CURRICULA["mixed"]]
     return list(Scenes(library, levels, count, seed))
+
+
+def make_absent(library: Library, config: CMACConfig, count: int, seed: int, **changes: Any) -> list[Scene]:
+    """Scenes of the medium level whose source is not in the picture, with one silent thing that could be lit.
+
+    `changes` go to its `SceneSettings`.
+    """
+    level = replace(MEDIUM, size=config.visual.size, frames=config.visual.frames, drawn=0.0, **changes)
+    return list(Scenes(library, [replace(level, offscreen=1.0, distractors=(1, 1))], count, seed))
 
 
 @torch.inference_mode()
@@ -186,6 +195,7 @@ POINTING = {
 """Score -> its column in the table of pointing."""
 
 THINGS = {"known": "seen in training", "new": "never seen"}
+"""Kind of things -> how tables name it."""
 
 
 def as_table(report: dict[str, Any]) -> str:

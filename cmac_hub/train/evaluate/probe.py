@@ -142,6 +142,7 @@ def classify(features_NKD: np.ndarray, labels: np.ndarray, folds: np.ndarray, te
 def _fit(
     features_NKD: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray, strength: float
 ) -> np.ndarray:
+    """What a classifier of the rows `train` takes the rows `test` for."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -151,7 +152,9 @@ def _fit(
         # A weakly regularised fit may stop at `max_iter`; the split inside the training folds judges it as it is.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(features_NKD[train].reshape(len(train) * crops, -1), np.repeat(labels[train], crops))
-    scores = model.predict_log_proba(features_NKD[test].reshape(len(test) * crops, -1))
+    shares = model.predict_proba(features_NKD[test].reshape(len(test) * crops, -1))
+    # A share may be too small for a double; its logarithm must not outweigh all other crops.
+    scores = np.log(np.maximum(shares, np.finfo(shares.dtype).tiny))
     mean = scores.reshape(len(test), crops, -1).mean(1)
     return np.asarray(model.classes_[mean.argmax(1)])
 
@@ -199,15 +202,12 @@ def evaluate_probe(
     truth, said = [], []
     for seed in seeds:
         describe = {"CMAC": encoder_features(model)}
-        describe |= (
-            {}
-            if not floors
-            else {
+        if floors:
+            describe |= {
                 "random weights": encoder_features(random_weights(model.config, seed)),
                 "log-mel statistics": log_mel_statistics(config),
                 "MFCC statistics": mfcc_statistics(config),
             }
-        )
         features = extract(sounds, describe, protocol, config.sample_rate, seed)
         for name, values in features.items():
             accuracy = {}

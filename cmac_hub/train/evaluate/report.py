@@ -15,6 +15,7 @@ from cmac_hub.train.runlog import environment
 TITLES = {
     ("localize", "scenes"): "Composed scenes",
     ("localize", "grounding"): "Frequencies, masks and off-screen sounds on composed scenes",
+    ("localize", "movement"): "Movement: twins told apart, composed scenes",
     ("localize", "clips"): "Real shots with boxes of our own",
     ("localize", "vggss"): "VGG-SS",
     ("localize", "flickr"): "Flickr-SoundNet",

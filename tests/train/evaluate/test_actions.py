@@ -114,7 +114,10 @@ def test_several_splits_and_their_mean(ucf, model_folder, tmp_path, capsys):
     command = ["finetune", "--model", str(model_folder), "--data", str(ucf / "UCF-101"), "--lists", str(tmp_path)]
     assert main([*command, "--split", "1", "2", "--epochs", "1", "-o", str(tmp_path / "runs")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "| top-1 | split 1 | split 2 | mean |" and lines[-1] == "| *the paper:* CMAC | - | - | 90.3 |"
+    assert (
+        lines[0] == "| top-1 | split 1 | split 2 | mean |"
+        and lines[-1] == "| *the paper:* CMAC, three splits | - | - | 90.3 |"
+    )
     assert "| chance | 50.0 | 50.0 | 50.0 |" in lines
     found = json.loads((tmp_path / "runs" / "finetune.json").read_text())
     assert set(found["result"]["splits"]) == {"1", "2"} and found["result"]["weights"] == "cmac"
@@ -124,7 +127,10 @@ def test_several_splits_and_their_mean(ucf, model_folder, tmp_path, capsys):
 
 
 def test_what_finetuning_starts_from(tiny):
-    assert start_from(tiny) is tiny.visual_encoder
+    copied = start_from(tiny)
+    assert copied is not tiny.visual_encoder
+    for one, other in zip(copied.parameters(), tiny.visual_encoder.parameters(), strict=True):
+        assert torch.equal(one, other)
     fresh = start_from(tiny, "scratch")
     assert not torch.equal(next(fresh.parameters()), next(tiny.visual_encoder.parameters()))
     with pytest.raises(CMACError, match="full width"):

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 
 from cmac_hub.train.evaluate import calibration
-from cmac_hub.train.evaluate.calibration import calibrate, make_absent
-from cmac_hub.train.evaluate.localization import look
+from cmac_hub.train.evaluate.calibration import calibrate
+from cmac_hub.train.evaluate.localization import look, make_absent
 from cmac_hub.train.library import Library
 
 
