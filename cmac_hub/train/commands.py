@@ -61,9 +61,11 @@ def pretrain(options: argparse.Namespace) -> int:
     import torch
 
     from cmac_hub.train.distributed import join_world
+    from cmac_hub.train.memory import keep_freed_memory
     from cmac_hub.train.pretrain import Stopped
     from cmac_hub.train.pretrain import pretrain as train
 
+    keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
     initial = None if options.initial is None else _load(options.initial)
@@ -79,7 +81,9 @@ def pretrain(options: argparse.Namespace) -> int:
 def ablate(options: argparse.Namespace) -> int:
     """Trains the rows of a table and prints it."""
     from cmac_hub.train.ablate import ablate as train_table
+    from cmac_hub.train.memory import keep_freed_memory
 
+    keep_freed_memory()
     print(
         train_table(
             options.table,

@@ -56,6 +56,8 @@ class Recipe:
     """Share of the scenes that are out of focus."""
     background_loudest: float = -5.0
     """Highest level of a second, unseen sound over the source's, decibels."""
+    notes: int = 0
+    """Phrases for each instrument of training, played by the General MIDI sound font (.sf2) in the data's `scenes`."""
     twin_share: float = 0.0
     """Share of the pairs that are twins: 2 i and 2 i + 1 show the very same picture and play the same recording, at
     moments of their own where it is long enough. They are negatives which only the movement can tell apart."""
@@ -128,7 +130,7 @@ class Recipe:
     """Latest checkpoints kept, besides the best."""
 
     def __post_init__(self) -> None:
-        for field in ("steps", "bank", "epochs", "workers", "size"):
+        for field in ("steps", "bank", "epochs", "workers", "size", "notes"):
             if getattr(self, field) < 0:
                 raise RecipeError(f"recipe key {field!r} is {getattr(self, field)}; it must not be negative")
         for field in ("batch", "accumulate", "log_every", "checkpoint_every", "scales", "keep"):

@@ -10,6 +10,7 @@ import torch
 
 from cmac_hub.train.augmentation import flip_and_gain
 from cmac_hub.train.library import Library, Thing, pick
+from cmac_hub.train.notes import find_font, with_notes
 from cmac_hub.train.own_library import load_library
 from cmac_hub.train.recipe import Recipe, RecipeError
 from cmac_hub.train.scene_settings import CURRICULA, QUIETEST, SceneSettings
@@ -28,6 +29,7 @@ class ScenePairs:
 
     Raises:
         RecipeError: an unknown curriculum.
+        CMACError: see `Library.load` and `with_notes`.
     """
 
     videos: int | None = None
@@ -49,6 +51,8 @@ class ScenePairs:
             for level in CURRICULA[recipe.scenes]
         ]
         self.library = load_library(data, "train", progress=progress) if data else Library.of_drawings("train")
+        if data and recipe.notes:
+            self.library = with_notes(self.library, find_font(data), recipe.notes)
         real = recipe.real_share > 0 or recipe.filmed_share > 0
         self.shots = load_shots(data, visual.size, progress=progress) if data and real else []
         self.library = replace(self.library, films=tuple(shot.frames_THWC for shot in self.shots))
