@@ -19,6 +19,7 @@ from typing import Any
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints, checkpoint_hash
 from cmac_hub.train.evaluate.localization import random_weights
+from cmac_hub.train.evaluate.needs import need_scikit_learn
 from cmac_hub.train.evaluate.summary import SUMMARY, summarise
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, read
@@ -97,9 +98,12 @@ def ablate(
 
     Raises:
         RecipeError: an unknown table, or a recipe that is not valid.
+        CMACError: there are recordings to probe with (`esc50` in the data), and scikit-learn is not installed.
     """
     if table not in TABLES:
         raise RecipeError(f"unknown table {table!r}; accepted are {', '.join(TABLES)}")
+    if data is not None and (data / "esc50").is_dir():
+        need_scikit_learn("the table's last column")
     results: list[dict[str, Any]] = []
     for row in TABLES[table]:
         for seed in seeds:

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from cmac_hub.config import CMACConfig
-from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
 from cmac_hub.train.dominance import dominance, mel_power
 from cmac_hub.train.evaluate.localization import Graded, look, make_absent, random_weights, source_mask
 from cmac_hub.train.evaluate.metrics import resize_map
+from cmac_hub.train.evaluate.needs import need_scikit_learn
 from cmac_hub.train.library import Library
 from cmac_hub.train.scene_settings import MEDIUM
 from cmac_hub.train.scenes import Scene, Scenes
@@ -61,10 +61,9 @@ def telling_apart(there: np.ndarray, absent: np.ndarray) -> dict[str, float]:
 
 
 def _sklearn() -> Any:
-    try:
-        from sklearn import metrics
-    except ImportError as error:
-        raise CMACError("this measure needs scikit-learn; install it: pip install 'cmac-hub[train]'") from error
+    need_scikit_learn("this measure")
+    from sklearn import metrics
+
     return metrics
 
 

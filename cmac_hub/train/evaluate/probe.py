@@ -26,6 +26,7 @@ from cmac_hub.media import read_sound
 from cmac_hub.model import CMAC
 from cmac_hub.preprocessing import log_mel
 from cmac_hub.train.evaluate.localization import random_weights
+from cmac_hub.train.evaluate.needs import need_scikit_learn
 from cmac_hub.train.evaluate.paper import PAPER_SOUNDS
 from cmac_hub.train.evaluate.sounds import PROTOCOLS, LabelledSound, Protocol, find_sounds
 
@@ -185,10 +186,7 @@ def evaluate_probe(
     Raises:
         CMACError: a fold that is not there, one class only, or scikit-learn is not installed.
     """
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise CMACError("the probe needs scikit-learn; install it: pip install 'cmac-hub[train]'") from error
+    need_scikit_learn("the probe")
     labels, folds = np.array([one.label for one in sounds]), np.array([one.fold for one in sounds])
     tested = tested or sorted(set(folds) - {"train"})
     unknown = sorted(set(tested) - set(folds))
