@@ -1,6 +1,5 @@
 """Phrases of a sound font for the instruments of training."""
 
-import shutil
 import sys
 
 import numpy as np
@@ -77,8 +76,6 @@ def test_what_is_missing_or_broken_is_named(tmp_path, monkeypatch):
 
 
 def test_a_broken_font_is_named(font, tmp_path):
-    shutil.copy(font, tmp_path / "font.sf2")
-    (tmp_path / "font.sf2").chmod(0o644)
     (tmp_path / "font.sf2").write_bytes(b"garbage")
     with pytest.raises(CMACError, match=r"font.sf2 is no sound font that can be played"):
         with_notes(library("cello"), tmp_path / "font.sf2", 1)
