@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def one_line(error: BaseException) -> str:
+    """What the command line says of an error; its type too where nobody wrote the message for users."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{type(error).__name__}: {text}" if type(error) is RuntimeError else text
+
+
 class CMACError(Exception):
     """Base of every error this package raises on purpose; the command line prints it without a traceback."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -18,7 +19,7 @@ from cmac_hub import preprocessing
 from cmac_hub.config import CMACConfig
 from cmac_hub.errors import MediaError
 from cmac_hub.media import windows
-from cmac_hub.model import CMAC, Stream
+from cmac_hub.model import CMAC, Stream, evaluating
 
 BATCH = 16
 """Windows that pass through the network at once."""
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Features:
-    """One row a window; fp32 tensors on the CPU. A missing stream's fields are None."""
+    """One row a window; fp32 tensors on the CPU, without gradients. A missing stream's fields are None."""
 
     times: Tensor
     """(N,) fp64, seconds on the container's clock: the windows' centres."""
@@ -59,71 +60,71 @@ class Features:
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
 
-def extract_features(
+def features_of_file(
     model: CMAC,
-    media: str | Path | list[str | Path] | None = None,
+    path: str | os.PathLike[str],
     *,
+    window: float | None = None,
+    hop: float | None = None,
+    progress: bool = False,
+) -> Features:
+    """Features of one file; arguments and errors are those of `CMAC.extract_features`."""
+    window, hop = _span(model, window, hop)
+    return _collect(model, _read(Path(path), model.config, window, hop, progress))
+
+
+def features_of_files(
+    model: CMAC,
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    window: float | None = None,
+    hop: float | None = None,
+    progress: bool = False,
+) -> list[Features | None]:
+    """Features of each file, None (and a warning) for one that cannot be read; see `CMAC.extract_features`."""
+    results: list[Features | None] = []
+    for path in tqdm(list(paths), disable=not progress, unit="file"):
+        try:
+            results.append(features_of_file(model, path, window=window, hop=hop))
+        except MediaError as error:
+            warnings.warn(f"skipped: {error}", stacklevel=3)
+            results.append(None)
+    return results
+
+
+def features_of_arrays(
+    model: CMAC,
     frames: ArrayLike | None = None,
     frame_rate: float | None = None,
     waveform: ArrayLike | None = None,
     sample_rate: float | None = None,
+    *,
     window: float | None = None,
     hop: float | None = None,
-    progress: bool | None = None,
-) -> Features | list[Features | None]:
-    """Features of a file, of several files, or of arrays.
+) -> Features:
+    """Features of raw arrays; arguments and errors are those of `CMAC.extract_features`."""
+    window, hop = _span(model, window, hop)
+    times, cut, sounds, padded = preprocessing.cut_windows(
+        frames, frame_rate, waveform, sample_rate, model.config, window, hop
+    )
+    rows = (
+        (float(t), None if cut is None else cut[i], None if sounds is None else sounds[i], bool(padded[i]))
+        for i, t in enumerate(times)
+    )
+    return _collect(model, rows)
 
-    Args:
-        model: a network in eval mode.
-        media: a path, or a list of paths; or leave it out and give arrays.
-        frames: (T, H, W, 3) uint8 RGB.
-        frame_rate: hertz, of `frames`.
-        waveform: (channels, n) or (n,) float in [-1, 1].
-        sample_rate: hertz, of `waveform`.
-        window: seconds that one row describes; the default is what the network was trained on.
-        hop: seconds between two rows; the default is the window.
-        progress: show a progress bar on stderr; the default shows one for more than one file.
 
-    Returns:
-        `Features`; for a list of paths a list of them, with None (and a warning) in the place of a file that cannot be
-        read, so that one bad file does not cost the others.
-
-    Raises:
-        MediaError: a single file that cannot be read.
-        ValueError: neither or both of a path and arrays, or arrays of a wrong shape, dtype or rate.
-    """
-    arrays = frames is not None or waveform is not None
-    if (media is not None) == arrays:
-        raise ValueError("give either a path (or a list of paths) or frames and/or a waveform by keyword")
+def _span(model: CMAC, window: float | None, hop: float | None) -> tuple[float, float]:
     window = model.config.window if window is None else window
-    hop = window if hop is None else hop
-    if media is None:
-        times, cut, sounds, padded = preprocessing.cut_windows(
-            frames, frame_rate, waveform, sample_rate, model.config, window, hop
-        )
-        rows = (
-            (float(t), None if cut is None else cut[i], None if sounds is None else sounds[i], bool(padded[i]))
-            for i, t in enumerate(times)
-        )
-        return _collect(model, rows)
-    if isinstance(media, str | Path):
-        return _collect(model, _read(media, model.config, window, hop, bool(progress)))
-    results: list[Features | None] = []
-    show = len(media) > 1 if progress is None else progress
-    for path in tqdm(media, disable=not show, unit="file"):
-        try:
-            results.append(_collect(model, _read(path, model.config, window, hop, False)))
-        except MediaError as error:
-            warnings.warn(f"skipped: {error}", stacklevel=2)
-            results.append(None)
-    return results
+    preprocessing.check_window(window, model.config)
+    return window, window if hop is None else hop
 
 
 Row = tuple[float, Tensor | None, Tensor | None, bool]
 """Time, frames (T, H, W, 3) uint8, waveform (n,) fp32 of one window, and whether it is padded."""
 
 
-def _read(path: str | Path, config: CMACConfig, window: float, hop: float, progress: bool) -> Iterator[Row]:
+def _read(path: Path, config: CMACConfig, window: float, hop: float, progress: bool) -> Iterator[Row]:
     cut = windows(
         path,
         window=window,
@@ -142,7 +143,6 @@ def _read(path: str | Path, config: CMACConfig, window: float, hop: float, progr
         )
 
 
-@torch.inference_mode()
 def _collect(model: CMAC, rows: Iterable[Row]) -> Features:
     times: list[float] = []
     padded: list[bool] = []
@@ -157,10 +157,12 @@ def _collect(model: CMAC, rows: Iterable[Row]) -> Features:
         clips, spectrograms = model.prepare(
             torch.stack(frames) if frames else None, torch.stack(sounds) if sounds else None
         )
-        if clips is not None:
-            visual.append(_pooled(model.visual_stream(clips)))
-        if spectrograms is not None:
-            audio.append(_pooled(model.audio_stream(spectrograms)))
+        with evaluating(model):
+            if clips is not None:
+                visual.append(_pooled(model.visual_stream(clips)))
+            if spectrograms is not None:
+                audio.append(_pooled(model.audio_stream(spectrograms)))
+        if sounds:
             levels.append(torch.stack(sounds).square().mean(1).sqrt())
     return Features(
         times=torch.from_numpy(np.array(times, dtype=np.float64)),

@@ -6,6 +6,7 @@ pickles, and never random weights in the place of trained ones.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from huggingface_hub import constants, errors, hf_hub_download
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from cmac_hub.config import ARCHITECTURES, CMACConfig
 from cmac_hub.encoders import AudioEncoder, VisualEncoder
@@ -86,8 +88,11 @@ def fetch(
     """The folder of a checkpoint on this machine; downloads it from the Hub when needed.
 
     Raises:
-        CheckpointError: there is no such folder, repository, revision or file, or the Hub cannot be reached.
+        CheckpointError: there is no such folder, repository, revision or file, or the Hub cannot be reached; or a
+            revision of something that is not on the Hub.
     """
+    if revision is not None and source.kind != "hub":
+        raise CheckpointError(f"{source.location} is not on the Hub, so it has no revision {revision!r}; leave it out")
     if source.kind == "package":
         return Path(str(resources.files("cmac_hub") / "weights" / source.location))
     if source.kind == "folder":
@@ -134,7 +139,8 @@ def build(folder: Path, *, device: Any = None, dtype: torch.dtype | None = None)
     """A checkpoint folder -> a network in eval mode, with exactly the folder's weights.
 
     Raises:
-        CheckpointError: a missing file, a pickle, a newer format, a key that is missing, unknown or misshapen.
+        CheckpointError: a missing file, a pickle, a newer format, a key that is missing, unknown or misshapen; a device
+            or dtype that torch does not have.
     """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
@@ -153,7 +159,15 @@ def build(folder: Path, *, device: Any = None, dtype: torch.dtype | None = None)
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS} is no complete safetensors file ({error})") from error
     model.load_state_dict(state, strict=True, assign=True)
-    return model.to(device=device, dtype=dtype).requires_grad_(True).eval()
+    try:
+        # Moving nothing tells as well whether there is such a device.
+        torch.empty(0, device=device, dtype=dtype)
+        return model.to(device=device, dtype=dtype).requires_grad_(True).eval()
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"the network cannot be put on device {device!r} with dtype {dtype} ({reason})"
+        ) from error
 
 
 def check_keys(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], misfit: str) -> None:
@@ -239,6 +253,14 @@ def save_model(model: CMAC, folder: str | Path) -> None:
         os.replace(temporary, folder / CONFIG)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def checkpoint_hash(model: nn.Module) -> str:
+    """Twelve hexadecimal digits that tell one set of weights from another."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def cached(name: str | os.PathLike[str]) -> bool:

@@ -6,8 +6,11 @@ to the rooms above (`features.py`, `hub.py`).
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import torch
 import torch.nn.functional as F
@@ -64,6 +67,22 @@ class Output(NamedTuple):
     attention: Attention
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Batch norms as in eval mode, and no gradients; afterwards every module is in the mode it was in.
+
+    The results are ordinary tensors, so a probe or a student can be trained on them.
+    """
+    training = [module for module in model.modules() if module.training]
+    try:
+        with torch.no_grad():
+            model.eval()
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 class CMAC(nn.Module, PyTorchModelHubMixin):
     """The network of "Cross-Modal Attention Consistency for Video-Audio Unsupervised Learning" (arXiv 2106.06939).
 
@@ -88,6 +107,11 @@ class CMAC(nn.Module, PyTorchModelHubMixin):
         # only a common projection makes the contrastive loss align the spaces themselves.
         heads = ["shared"] if size.shared_head else ["visual", "audio"]
         self.heads = nn.ModuleDict({name: nn.Linear(size.filter_channels, size.embedding) for name in heads})
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; raw inputs may be anywhere."""
+        return next(self.parameters()).device
 
     def visual_stream(self, clips_BCTHW: Tensor) -> Stream:
         """Clips (B, 3, T, H, W), normalised -> their stream. Raises ValueError as `VisualEncoder` does."""
@@ -123,8 +147,10 @@ class CMAC(nn.Module, PyTorchModelHubMixin):
         guidance_v = guidance_a = None
         if visual is not None and audio is not None:
             how = self.config.attention.scales, self.config.attention.normalization
-            guidance_v = attention.correlate_pyramid(audio.filter.float(), visual.transformed.float(), *how)
-            guidance_a = attention.correlate_pyramid(visual.filter.float(), audio.transformed.float(), *how)
+            # In fp32 under autocast too: a cosine near 1 has three digits in bf16.
+            with torch.autocast(visual.map.device.type, enabled=False):
+                guidance_v = attention.correlate_pyramid(audio.filter.float(), visual.transformed.float(), *how)
+                guidance_a = attention.correlate_pyramid(visual.filter.float(), audio.transformed.float(), *how)
         return Attention(
             guidance_v,
             None if visual is None else visual.saliency,
@@ -132,9 +158,8 @@ class CMAC(nn.Module, PyTorchModelHubMixin):
             None if audio is None else audio.saliency,
         )
 
-    @torch.inference_mode()
     def attend(self, clips: Tensor | None = None, spectrograms: Tensor | None = None) -> Attention:
-        """The four attention maps; with one stream alone, its prediction only.
+        """The four attention maps, in eval mode and without gradients; with one stream alone, its prediction only.
 
         Args:
             clips: (B, 3, T, H, W) float, from `preprocess`, or None.
@@ -148,19 +173,23 @@ class CMAC(nn.Module, PyTorchModelHubMixin):
         """
         if clips is None and spectrograms is None:
             raise ValueError("neither clips nor spectrograms were given; give at least one of them")
-        if clips is not None and spectrograms is not None:
-            maps = self(clips, spectrograms).attention
-        else:
-            maps = self._attention(
-                None if clips is None else self.visual_stream(clips),
-                None if spectrograms is None else self.audio_stream(spectrograms),
-            )
+        with evaluating(self):
+            if clips is not None and spectrograms is not None:
+                maps = self(clips, spectrograms).attention
+            else:
+                maps = self._attention(
+                    None if clips is None else self.visual_stream(clips),
+                    None if spectrograms is None else self.audio_stream(spectrograms),
+                )
         return Attention(*(None if one is None else one.float() for one in maps))
 
-    @torch.inference_mode()
     def similarity(self, clips: Tensor, spectrograms: Tensor) -> Tensor:
-        """Does this sound belong to this picture? (B, B') cosines of every clip with every spectrogram, fp32."""
-        return self.visual_stream(clips).embedding @ self.audio_stream(spectrograms).embedding.T
+        """Does this sound belong to this picture? (B, B') cosines of every clip with every spectrogram, fp32.
+
+        In eval mode and without gradients.
+        """
+        with evaluating(self):
+            return self.visual_stream(clips).embedding @ self.audio_stream(spectrograms).embedding.T
 
     def preprocess(
         self,
@@ -210,21 +239,99 @@ class CMAC(nn.Module, PyTorchModelHubMixin):
             spectrograms = preprocessing.log_mel(waveforms_BN.to(weight.device), self.config.audio).to(weight.dtype)
         return clips, spectrograms
 
+    @overload
     def extract_features(
-        self, media: str | Path | list[str | Path] | None = None, **arguments: Any
-    ) -> Features | list[Features | None]:
-        """Features of a file, of a list of files, or of arrays: see `cmac_hub.features.extract_features`."""
-        from cmac_hub.features import extract_features
+        self,
+        media: str | os.PathLike[str] | None = None,
+        *,
+        frames: ArrayLike | None = None,
+        frame_rate: float | None = None,
+        waveform: ArrayLike | None = None,
+        sample_rate: float | None = None,
+        window: float | None = None,
+        hop: float | None = None,
+        progress: bool | None = None,
+    ) -> Features: ...
 
-        result: Features | list[Features | None] = extract_features(self, media, **arguments)
-        return result
+    @overload
+    def extract_features(
+        self,
+        media: list[str] | list[Path] | Iterator[str | os.PathLike[str]] | tuple[str | os.PathLike[str], ...],
+        *,
+        window: float | None = None,
+        hop: float | None = None,
+        progress: bool | None = None,
+    ) -> list[Features | None]: ...
+
+    def extract_features(
+        self,
+        media: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
+        *,
+        frames: ArrayLike | None = None,
+        frame_rate: float | None = None,
+        waveform: ArrayLike | None = None,
+        sample_rate: float | None = None,
+        window: float | None = None,
+        hop: float | None = None,
+        progress: bool | None = None,
+    ) -> Features | list[Features | None]:
+        """Features of a file, of several files, or of arrays; in eval mode and without gradients.
+
+        Args:
+            media: a path, or some paths; or leave it out and give arrays.
+            frames: (T, H, W, 3) uint8 RGB.
+            frame_rate: hertz, of `frames`.
+            waveform: (channels, n) or (n,) float in [-1, 1].
+            sample_rate: hertz, of `waveform`.
+            window: seconds that one row describes; the default is what the network was trained on.
+            hop: seconds between two rows; the default is the window.
+            progress: show a progress bar on stderr; the default shows one for more than one file.
+
+        Returns:
+            `Features`; for several paths a list of them, with None (and a warning) in the place of a file that cannot
+            be read, so that one bad file does not cost the others.
+
+        Raises:
+            MediaError: a single file that cannot be read.
+            ValueError: neither or both of paths and arrays, or arrays of a wrong shape, dtype or rate.
+        """
+        from cmac_hub import features
+
+        how: dict[str, Any] = {"window": window, "hop": hop}
+        if (media is not None) == (frames is not None or waveform is not None):
+            raise ValueError("give either a path (or some paths) or frames and/or a waveform by keyword")
+        if media is None:
+            return features.features_of_arrays(self, frames, frame_rate, waveform, sample_rate, **how)
+        if isinstance(media, str | os.PathLike):
+            return features.features_of_file(self, media, **how, progress=bool(progress))
+        paths = list(media)
+        show = len(paths) > 1 if progress is None else progress
+        return features.features_of_files(self, paths, **how, progress=show)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path = "cmac-nano", **arguments: Any) -> CMAC:
-        """Trained weights by name, folder or Hub repository, in eval mode: see `cmac_hub.hub.load_model`."""
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str] = "cmac-nano",
+        *,
+        revision: str | None = None,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+    ) -> CMAC:
+        """Trained weights by name, folder or Hub repository, in eval mode; see `cmac_hub.hub.load_model`."""
         from cmac_hub.hub import load_model
 
-        return load_model(pretrained_model_name_or_path, **arguments)
+        return load_model(
+            pretrained_model_name_or_path,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
 
     def _save_pretrained(self, save_directory: Path) -> None:
         from cmac_hub.hub import save_model

@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 import torch
 
+from cmac_hub.errors import MediaError
 from cmac_hub.features import BATCH, SILENCE, batched
 from cmac_hub.media import MediaInfo, Window, windows
 from cmac_hub.model import CMAC, Attention
+from cmac_hub.preprocessing import check_window
 
 Map = Literal["guidance", "prediction"]
 """Where the picture answers to the sound (Eq. 4), or what the visual encoder attends to by itself (Eq. 5)."""
@@ -85,15 +87,20 @@ def observe(
     """The moments of a file that has a picture, in order, with flat memory.
 
     Args:
-        model: a network in eval mode.
+        model: a trained network.
         info: what `cmac_hub.media.probe` says of the file.
         which: the map that `heat_HW` and `sound_heat_FS` hold.
         window: seconds that the network sees and hears at once.
         hop: seconds from one window's start to the next.
         start: see `cmac_hub.media.windows`.
         stop: see `cmac_hub.media.windows`.
+
+    Raises:
+        MediaError: the file cannot be read, or no frame of it can be decoded.
+        ValueError: a window or hop that is not positive, or a window too short for a spectrogram.
     """
     config = model.config
+    check_window(window, config)
     cut = windows(
         info.path,
         window=window,
@@ -105,11 +112,16 @@ def observe(
         start=start,
         stop=stop,
     )
+    return _observe(model, info, cut, which)
+
+
+def _observe(model: CMAC, info: MediaInfo, cut: Iterator[Window], which: Map) -> Iterator[Moment]:
     for batch in batched(cut, BATCH):
+        if any(one.frames is None for one in batch):
+            raise MediaError(f"no frame of {info.path} can be decoded; its picture may be broken")
         yield from _observe_batch(model, batch, which)
 
 
-@torch.inference_mode()
 def _observe_batch(model: CMAC, batch: list[Window], which: Map) -> list[Moment]:
     frames = torch.stack([torch.from_numpy(w.frames) for w in batch if w.frames is not None])
     sounds = [torch.from_numpy(w.waveform) for w in batch if w.waveform is not None]

@@ -30,10 +30,11 @@ def normalize_clips(frames_BTHWC: Tensor, config: VisualConfig) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _mel_filters(config: AudioConfig) -> Tensor:
-    """(fft_size / 2 + 1, F): the HTK mel filter bank."""
-    return torchaudio.functional.melscale_fbanks(
-        config.fft_size // 2 + 1, config.mel_min_hz, config.mel_max_hz, config.mel_bands, config.sample_rate
-    )
+    """(fft_size / 2 + 1, F): the HTK mel filter bank. Kept for later calls, so never an inference tensor."""
+    with torch.inference_mode(False):
+        return torchaudio.functional.melscale_fbanks(
+            config.fft_size // 2 + 1, config.mel_min_hz, config.mel_max_hz, config.mel_bands, config.sample_rate
+        )
 
 
 def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
@@ -58,12 +59,22 @@ def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
 def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Tensor:
     """(channels, n) or (n,) float in [-1, 1] at `sample_rate` hertz -> (n',) mono fp32 at the config's rate.
 
+    What is louder than full scale is clipped, as in a file.
+
     Raises:
-        ValueError: a wrong number of dimensions, or a rate that is not positive.
+        ValueError: integers, a shape that is neither, a value that is not finite, or a rate that is not positive.
     """
-    samples = torch.as_tensor(np.asarray(waveform), dtype=torch.float32)
-    if samples.ndim not in (1, 2):
-        raise ValueError(f"the waveform has shape {tuple(samples.shape)}; expected (channels, n) or (n,)")
+    samples = torch.as_tensor(np.asarray(waveform))
+    shape = tuple(samples.shape)
+    if not samples.is_floating_point():
+        raise ValueError(f"the waveform is {samples.dtype}; give float in [-1, 1], such as int16 divided by 32768")
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not shape[0]):
+        raise ValueError(f"the waveform has shape {shape}; expected (channels, n) or (n,)")
+    if samples.ndim == 2 and shape[0] > shape[1] > 0:
+        raise ValueError(f"the waveform has shape {shape}; expected (channels, n): transpose it")
+    if not samples.isfinite().all():
+        raise ValueError("the waveform holds values that are not finite; give float in [-1, 1]")
+    samples = samples.to(torch.float32).clamp(-1, 1)
     if not sample_rate > 0:
         raise ValueError(f"the sample rate is {sample_rate}; it must be positive")
     if samples.ndim == 2:
@@ -71,6 +82,14 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
     if round(sample_rate) == config.sample_rate:
         return samples
     return torchaudio.functional.resample(samples, round(sample_rate), config.sample_rate)
+
+
+def check_window(window: float, config: CMACConfig) -> None:
+    """Raises ValueError when a window of so many seconds has no spectrogram."""
+    if not window >= config.audio.hop_seconds:
+        raise ValueError(
+            f"window is {window} s; it must be at least {config.audio.hop_seconds:g} s, one spectrogram hop"
+        )
 
 
 def resize_frames(frames: ArrayLike, config: VisualConfig) -> Tensor:
@@ -118,8 +137,9 @@ def cut_windows(
     """
     if frames is None and waveform is None:
         raise ValueError("neither frames nor a waveform was given; give at least one of them")
-    if not (window > 0 and hop > 0):
-        raise ValueError(f"window is {window} s and hop {hop} s; both must be positive")
+    check_window(window, config)
+    if not hop > 0:
+        raise ValueError(f"hop is {hop} s; it must be positive")
     duration = 0.0
     if frames is not None:
         if not frame_rate or frame_rate <= 0:

@@ -36,7 +36,7 @@ class Visualizer(nn.Module):
     """Draws what a network attends to.
 
     Args:
-        model: a trained network in eval mode.
+        model: a trained network.
     """
 
     def __init__(self, model: CMAC) -> None:
@@ -60,20 +60,18 @@ class Visualizer(nn.Module):
 
         Raises:
             MediaError: the file cannot be read, has no picture, or has no sound to guide.
-            ValueError: an unknown map, or a window or hop that is not positive.
+            ValueError: an unknown map, a window or hop that is not positive, or a window too short for a spectrogram.
         """
         info, which = self._check(path, map)
-        for moment in self._observe(info, which, window, hop):
-            heat = np.asarray(drawing.enlarge(moment.heat_HW, info.width, info.height))
-            yield moment.time, np.clip(heat, 0, 1)
+        moments = self._observe(info, which, window, hop)
+        return ((moment.time, _over_frame(moment.heat_HW, info)) for moment in moments)
 
     def locate(
         self, path: str | Path, *, map: Map | None = None, window: float | None = None, hop: float = HOP
     ) -> Iterator[Peak]:
         """The highest place of each window's map. Arguments and errors are those of `heatmaps`."""
         info, which = self._check(path, map)
-        for moment in self._observe(info, which, window, hop):
-            yield moment.peak(info)
+        return (moment.peak(info) for moment in self._observe(info, which, window, hop))
 
     def render(
         self,
@@ -108,7 +106,7 @@ class Visualizer(nn.Module):
         Raises:
             MediaError: as for `heatmaps`.
             OutputError: the output may not or cannot be written; nothing half-written stays.
-            ValueError: an unknown layout or map, or a window or hop that is not positive.
+            ValueError: an unknown layout, otherwise as for `heatmaps`.
         """
         if layout not in get_args(Layout):
             raise ValueError(f"layout is {layout!r}; accepted are {', '.join(get_args(Layout))}")
@@ -157,6 +155,7 @@ class Visualizer(nn.Module):
 
         Raises:
             MediaError: the file cannot be read or has no picture; or the time lies outside of it.
+            ValueError: a window that is not positive, or too short for a spectrogram.
         """
         from cmac_hub.figure import draw_figure
 
@@ -178,8 +177,15 @@ class Visualizer(nn.Module):
         if not info.has_picture:
             raise MediaError(f"{info.path} has no picture to draw on; for its sound alone use: cmac features")
         if which == "guidance" and not info.has_sound:
-            raise MediaError(f"{info.path} has no sound to guide the attention; use --map prediction")
+            raise MediaError(
+                f'{info.path} has no sound to guide the attention; use map="prediction" (--map prediction)'
+            )
         return info, which
 
     def _observe(self, info: MediaInfo, which: Map, window: float | None, hop: float) -> Iterator[Moment]:
         return observe(self.model, info, which, window=self.model.config.window if window is None else window, hop=hop)
+
+
+def _over_frame(heat_HW: np.ndarray, info: MediaInfo) -> np.ndarray:
+    """A map -> (H, W) fp32 in [0, 1] at the displayed size."""
+    return np.clip(np.asarray(drawing.enlarge(heat_HW, info.width, info.height)), 0, 1)

@@ -27,8 +27,22 @@ def write_media(
     audio_codec: str = "aac",
     pix_fmt: str = "yuv420p",
     fragmented: bool = False,
+    undecodable: bool = False,
 ) -> Path:
-    """A file with frames at given times (brightness tells the time unless images are given) and a waveform."""
+    """A file with frames at given times (brightness tells the time unless images are given) and a waveform.
+
+    The packets of an `undecodable` picture are there, and hold zeros.
+    """
+
+    def pictures(packets):
+        for packet in packets:
+            if undecodable:
+                empty = av.Packet(bytes(packet.size))
+                empty.stream, empty.time_base = packet.stream, packet.time_base
+                empty.pts, empty.dts = packet.pts, packet.dts
+                packet = empty
+            container.mux(packet)
+
     options = {"movflags": "frag_keyframe+empty_moov"} if fragmented else {}
     with av.open(str(path), "w", options=options) as container:
         if times is not None:
@@ -48,8 +62,8 @@ def write_media(
                     image = images[index]
                 frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pix_fmt)
                 frame.pts, frame.time_base = round(float(time) * 90000), Fraction(1, 90000)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
+                pictures(stream.encode(frame))
+            pictures(stream.encode(None))
         if sound is not None:
             channels = sound if sound.ndim == 2 else sound[None]
             format_name = track.codec_context.format.name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +67,31 @@ def test_wrong_calls(tiny, clip):
         tiny.extract_features()
     with pytest.raises(ValueError, match="either"):
         tiny.extract_features(clip, frames=np.zeros((1, 8, 8, 3), np.uint8), frame_rate=1.0)
+
+
+def test_features_can_be_trained_on(tiny, clip):
+    features = tiny.extract_features(clip)
+    probe = torch.nn.Linear(32, 2)
+    probe(features.visual).sum().backward()
+    assert probe.weight.grad is not None
+    student = torch.rand(1, 2, 4, 5, requires_grad=True)
+    maps = tiny.attend(torch.randn(1, 3, 8, 32, 40), torch.randn(1, 1, 64, 100))
+    torch.nn.functional.mse_loss(student, maps.visual_guidance).backward()
+
+
+def test_a_network_in_training_is_looked_through_in_eval_mode(tiny, clip):
+    model = copy.deepcopy(tiny).train()
+    model.audio_encoder.eval()
+    got = model.extract_features(clip)
+    torch.testing.assert_close(got.visual, tiny.extract_features(clip).visual)
+    assert model.training and model.visual_encoder.training and not model.audio_encoder.training
+    for name, value in tiny.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]), name
+
+
+def test_any_iterable_of_paths(tiny, clip):
+    several = tiny.extract_features((path for path in [clip, clip]), progress=False)
+    assert len(several) == 2
 
 
 def test_batched():

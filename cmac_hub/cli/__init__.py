@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from cmac_hub import __version__
-from cmac_hub.errors import CMACError
+from cmac_hub.errors import CMACError, one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,16 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (CMACError, OSError, ValueError) as error:
-        print(f"cmac: {_one_line(error)}", file=sys.stderr)
+    except (CMACError, OSError, ValueError, RuntimeError) as error:
+        print(f"cmac: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("cmac: interrupted; what was finished is kept", file=sys.stderr)
         return 130
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def build_parser() -> argparse.ArgumentParser:

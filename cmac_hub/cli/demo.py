@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from cmac_hub.cli.files import make_folder, replacing
 from cmac_hub.demo import DEMO_SEEDS, DemoScene, make_scene
 from cmac_hub.errors import CMACError
-from cmac_hub.features import Features, extract_features
+from cmac_hub.features import features_of_file
 from cmac_hub.hub import load_cmac
 from cmac_hub.media import write_video
 from cmac_hub.moments import Peak
@@ -32,8 +32,7 @@ def demo(options: argparse.Namespace) -> int:
     loudest = max((p for p in peaks if p.sound), key=lambda p: p.score, default=peaks[0])
     with replacing(folder / "demo_figure.png", options.overwrite) as temporary:
         visualizer.figure(video, loudest.time, window=options.window).savefig(temporary, dpi=120)
-    features = extract_features(visualizer.model, video, window=options.window)
-    assert isinstance(features, Features)
+    features = features_of_file(visualizer.model, video, window=options.window)
     with replacing(folder / "demo_features.safetensors", options.overwrite) as temporary:
         save_file(features.to_dict(), temporary)
     _tell(scene, peaks, folder)

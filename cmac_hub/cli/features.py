@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from cmac_hub.cli.files import Input, find_inputs, make_folder, replacing, run_all
 from cmac_hub.errors import OutputError
-from cmac_hub.features import Features, extract_features
-from cmac_hub.hub import load_model
+from cmac_hub.features import features_of_file
+from cmac_hub.hub import checkpoint_hash, load_model
 
 COLUMNS = ["path", "features", "windows", "first", "last", "picture", "sound"]
 
@@ -25,7 +25,7 @@ def features(options: argparse.Namespace) -> int:
     folder = make_folder(Path(options.output))
     model = load_model(options.model, device=options.device)
     window = options.window or model.config.window
-    settings = {"model": str(options.model), "window": f"{window:g}", "hop": f"{options.hop or window:g}"}
+    how = {"weights": checkpoint_hash(model), "window": f"{window:g}", "hop": f"{options.hop or window:g}"}
     bar = tqdm(total=len(inputs), unit="file", disable=not sys.stderr.isatty())
     seen: set[Path] = set()
 
@@ -35,23 +35,30 @@ def features(options: argparse.Namespace) -> int:
         if target in seen:
             raise OutputError(f"{target} was written for another input of this call already; rename one of them")
         seen.add(target)
+        settings = {**how, "bytes": str(one.path.stat().st_size) if one.path.is_file() else ""}
         if target.exists() and not options.overwrite:
             made = _settings_of(target)
             if made is not None and {k: made.get(k) for k in settings} != settings:
-                raise OutputError(f"{target} was made with other settings; choose another output or pass --overwrite")
+                raise OutputError(
+                    f"{target} was made with other weights or settings, or of another file; "
+                    "choose another output or pass --overwrite"
+                )
             if made is not None:
                 print(target)
                 return
         make_folder(target.parent)
-        result = extract_features(model, one.path, window=options.window, hop=options.hop)
-        assert isinstance(result, Features)
+        result = features_of_file(model, one.path, window=options.window, hop=options.hop)
         if result.audio is None or result.silent:
             what = "no sound track" if result.audio is None else "nothing to hear"
             print(f"cmac: {one.path} has {what}", file=sys.stderr)
         if result.padded is not None and bool(result.padded[0]):
             print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
         with replacing(target, True) as temporary:
-            save_file(result.to_dict(), temporary, metadata={"source": str(one.relative), **settings})
+            save_file(
+                result.to_dict(),
+                temporary,
+                metadata={"source": str(one.relative), "model": str(options.model), **settings},
+            )
         print(target)
 
     code = run_all(inputs, work)

@@ -9,13 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from cmac_hub.errors import CMACError, MediaError, OutputError
+from cmac_hub.errors import CMACError, MediaError, OutputError, one_line
+from cmac_hub.media.suffixes import SOUNDS, VIDEOS
 
-SUFFIXES = frozenset(
-    ".3gp .aac .aif .aiff .asf .avi .flac .flv .gif .m2ts .m4a .m4v .mkv .mov .mp3 .mp4 .mpeg .mpg .mts .mxf "
-    ".oga .ogg .ogv .opus .ts .vob .wav .webm .wma .wmv".split()
-)
-"""What a folder is searched for; a file that is named is taken whatever its suffix."""
+DRAWN = "_attention"
+"""Ends the name of an output of `cmac localize`, which lies beside its input and is none itself."""
 
 
 class Input(NamedTuple):
@@ -25,11 +23,11 @@ class Input(NamedTuple):
     relative: Path
 
 
-def find_inputs(names: list[str]) -> list[Input]:
-    """Files as they are, folders searched for media in order of name.
+def find_inputs(names: list[str], suffixes: frozenset[str] = VIDEOS | SOUNDS) -> list[Input]:
+    """Files as they are, folders searched for files with these suffixes in order of name, what was drawn left out.
 
     Raises:
-        MediaError: a folder without any media file.
+        MediaError: a folder without any such file.
     """
     found: list[Input] = []
     for name in names:
@@ -37,10 +35,10 @@ def find_inputs(names: list[str]) -> list[Input]:
         if not path.is_dir():
             found.append(Input(path, Path(path.name)))
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        inside = [p for p in inside if not p.name.startswith(".")]
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+        inside = [p for p in inside if not p.name.startswith(".") and not p.stem.endswith(DRAWN)]
         if not inside:
-            raise MediaError(f"the folder {path} holds no media file; looked for {' '.join(sorted(SUFFIXES))}")
+            raise MediaError(f"the folder {path} holds no media file; looked for {' '.join(sorted(suffixes))}")
         found += [Input(p, p.relative_to(path)) for p in inside]
     return found
 
@@ -55,8 +53,8 @@ def run_all(inputs: list[Input], work: Callable[[Input], None]) -> int:
     for one in inputs:
         try:
             work(one)
-        except (CMACError, OSError, ValueError) as error:
-            line = " ".join(str(error).split())
+        except (CMACError, OSError, ValueError, RuntimeError) as error:
+            line = one_line(error)
             if len(inputs) == 1:
                 raise
             failed.append(f"{one.path}: {line}" if str(one.path) not in line else line)

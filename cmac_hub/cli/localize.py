@@ -8,9 +8,10 @@ import json
 import sys
 from pathlib import Path
 
-from cmac_hub.cli.files import Input, find_inputs, make_folder, replacing, run_all
+from cmac_hub.cli.files import DRAWN, Input, find_inputs, make_folder, replacing, run_all
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.hub import load_cmac
+from cmac_hub.media.suffixes import VIDEOS
 from cmac_hub.media.writer import check_output
 from cmac_hub.moments import Peak
 from cmac_hub.visualizer import HOP, Visualizer
@@ -18,7 +19,7 @@ from cmac_hub.visualizer import HOP, Visualizer
 
 def localize(options: argparse.Namespace) -> int:
     """Draws an overlay video for every input."""
-    inputs = find_inputs(options.inputs)
+    inputs = find_inputs(options.inputs, VIDEOS)
     targets = _targets(inputs, options)
     if len(inputs) == 1 and inputs[0].path.exists():
         check_output(targets[inputs[0].path], inputs[0].path, options.overwrite)
@@ -29,10 +30,13 @@ def localize(options: argparse.Namespace) -> int:
         target = targets[one.path]
         if target in taken:
             raise OutputError(f"{target} was written for another input of this call already; rename one of them")
+        taken.add(target)
+        if len(inputs) > 1 and target.exists() and not options.overwrite:
+            print(f"cmac: {target} exists already and is kept", file=sys.stderr)
+            return
         if options.output is not None and len(inputs) > 1:
             make_folder(target.parent)
         peaks = _render(visualizer, one.path, target, options)
-        taken.add(target)
         if options.json:
             for peak in peaks:
                 print(json.dumps({"file": str(one.path), **dataclasses.asdict(peak)}))
@@ -64,9 +68,11 @@ def _targets(inputs: list[Input], options: argparse.Namespace) -> dict[Path, Pat
     single = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
     if options.output is not None and single and not Path(options.output).is_dir():
         return {inputs[0].path: Path(options.output)}
+    if options.output is not None and Path(options.output).suffix.lower() in VIDEOS:
+        raise OutputError(f"{options.output} names one video; give a folder for the outputs of several")
     targets = {}
     for one in inputs:
-        name = f"{one.path.stem}_attention.mp4"
+        name = f"{one.path.stem}{DRAWN}.mp4"
         folder = one.path.parent if options.output is None else Path(options.output) / one.relative.parent
         targets[one.path] = folder / name
     return targets

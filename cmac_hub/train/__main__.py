@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cmac_hub.errors import CMACError
+from cmac_hub.errors import CMACError, one_line
 from cmac_hub.train import commands
 
 
@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(options.run(options) or 0)
     except (CMACError, OSError) as error:
-        print(f"cmac_hub.train: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"cmac_hub.train: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("cmac_hub.train: interrupted; what was finished is kept", file=sys.stderr)
@@ -42,22 +42,23 @@ def build_parser() -> argparse.ArgumentParser:
     pretrain.add_argument("-o", "--output", type=Path, help="run folder")
     pretrain.add_argument("--from", dest="initial", help="begin with the weights of a model, run folder or checkpoint")
     pretrain.add_argument("--resume", action="store_true", help="go on with the run in that folder")
-    pretrain.add_argument("--device", help="cpu, cuda, ...; default: a GPU where there is one")
+    _add_device(pretrain)
     pretrain.add_argument("--threads", type=int, default=0, help="of the training process; 0 leaves PyTorch's choice")
     pretrain.add_argument("--dry-run", action="store_true", help="print settings, size, memory and time, and stop")
     pretrain.set_defaults(run=commands.pretrain)
 
     ablate = found.add_parser("ablate", help="train the rows of one table of the paper")
-    ablate.add_argument("table", help="table1, table2, table3, lambda, or heads")
+    ablate.add_argument("table", help="table1, table2, table3, lambda, heads, or consistency")
     ablate.add_argument("--base", help="lay the rows over this recipe instead of the paper's settings, e.g. nano")
     _add_set(ablate)
     ablate.add_argument("--seeds", type=int, nargs="+", default=[0])
+    _add_device(ablate)
     ablate.add_argument("--data", type=Path, help=DATA)
     ablate.add_argument("-o", "--output", type=Path, required=True, help="folder of runs and table")
     ablate.set_defaults(run=commands.ablate)
 
     localize = found.add_parser("localize", help="does the attention point at what sounds? beside trivial baselines")
-    localize.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
+    _add_model(localize)
     localize.add_argument("--on", choices=ON, default="scenes")
     localize.add_argument("--data", type=Path, required=True, help="pictures and sounds (README), or annotations")
     localize.add_argument("--videos", type=Path, help="folder of the videos of vggss, flickr and csv")
@@ -94,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     scenes.set_defaults(run=commands.scenes)
 
     probe = found.add_parser("probe", help="a linear classifier on frozen sound features, beside its floors")
-    probe.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
+    _add_model(probe)
     probe.add_argument("--on", choices=["esc50", "urbansound8k", "dcase2013", "dcase2014", "csv"], default="esc50")
     probe.add_argument("--data", type=Path, required=True, help="the set's folder, or the csv (file,label,fold)")
     probe.add_argument("--folds", nargs="+", help="folds to test on; default: all")
@@ -104,7 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     probe.set_defaults(run=commands.probe, measure="probe")
 
     retrieve = found.add_parser("retrieve", help="videos of the same action, or sound to picture and back")
-    retrieve.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
+    _add_model(retrieve)
     retrieve.add_argument("--on", choices=["ucf101", "hmdb51", "scenes", "clips"], default="scenes")
     retrieve.add_argument("--data", type=Path, required=True, help="videos, or pictures and sounds (README)")
     retrieve.add_argument("--lists", type=Path, help="folder of the official lists of ucf101 and hmdb51")
@@ -113,7 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
     retrieve.set_defaults(run=commands.retrieve, measure="retrieve")
 
     finetune = found.add_parser("finetune", help="action recognition with the finetuned visual encoder")
-    finetune.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
+    _add_model(finetune)
     finetune.add_argument("--weights", choices=["cmac", "scratch", "torchvision"], default="cmac")
     finetune.add_argument("--on", choices=["ucf101", "hmdb51"], default="ucf101")
     finetune.add_argument("--data", type=Path, required=True, help="folder of the videos")
@@ -121,7 +122,6 @@ def build_parser() -> argparse.ArgumentParser:
     finetune.add_argument("--split", type=int, nargs="+", choices=[1, 2, 3], default=[1], help="official splits")
     finetune.add_argument("--epochs", type=int, default=12)
     finetune.add_argument("--no-jitter", action="store_true", help="without colour jitter, as in the ablations")
-    finetune.add_argument("--device", default="cpu")
     finetune.add_argument("-o", "--output", type=Path, required=True, help="folder of runs; goes on where it stopped")
     finetune.set_defaults(run=commands.finetune, measure="finetune")
 
@@ -131,16 +131,26 @@ def build_parser() -> argparse.ArgumentParser:
     report.set_defaults(run=commands.report)
 
     release = found.add_parser("release", help="turn a training checkpoint into a folder that users load")
-    release.add_argument("checkpoint", type=Path, help="a run folder (its best), or a checkpoint .pt")
+    release.add_argument("checkpoint", type=Path, help="a run folder (its latest), or a checkpoint .pt")
     release.add_argument("-o", "--output", type=Path, required=True)
     release.add_argument("--data", type=Path, help="measures how maps are drawn, on validation scenes")
     release.add_argument("--note", default="", help="one line for the config's training summary")
+    _add_device(release)
     release.set_defaults(run=commands.release)
     return parser
 
 
 ON = ["scenes", "grounding", "movement", "clips", "vggss", "flickr", "csv"]
 DATA = "a manifest.csv of videos, or a folder of pictures and sounds (README); without it, scenes the package draws"
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
+    _add_device(parser)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", help="cpu, cuda, ...; default: a GPU where there is one")
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:

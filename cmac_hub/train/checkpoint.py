@@ -1,15 +1,12 @@
-"""Training checkpoints: `RUN/checkpoints/step_00000250.pt`, the latest few and the best, each complete or not there."""
+"""Training checkpoints: `RUN/checkpoints/step_00000250.pt`, the latest few, each complete or not there."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from cmac_hub.errors import CheckpointError, CMACError
 
@@ -34,13 +31,12 @@ class Checkpoints:
         found = sorted(self.folder.glob("step_*.pt"))
         return found[-1] if found else None
 
-    def save(self, state: dict[str, Any], step: int, *, best: bool = False) -> Path:
+    def save(self, state: dict[str, Any], step: int) -> Path:
         """Writes one, moves it to its name when it is complete, and removes those that are too old.
 
         Args:
             state: what `torch.load(weights_only=True)` can read again.
             step: steps done.
-            best: also keep it as `best.pt`.
 
         Raises:
             CMACError: the disk is full or cannot be written; the older checkpoints stay.
@@ -51,9 +47,6 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             torch.save(state, temporary)
             os.replace(temporary, path)
-            if best:
-                shutil.copyfile(path, temporary)
-                os.replace(temporary, self.folder / "best.pt")
         except (OSError, RuntimeError) as error:
             temporary.unlink(missing_ok=True)
             reason = str(error).splitlines()[0]
@@ -68,14 +61,16 @@ class Checkpoints:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The state that `Checkpoints.save` wrote; a run folder stands for its best, or else its latest checkpoint.
+    """The state that `Checkpoints.save` wrote; a run folder stands for its latest checkpoint.
+
+    No score of training tells a better one: accuracy counts in the batch or bank of the moment, and curricula harden.
+
 
     Raises:
         CheckpointError: there is none, or it is no training checkpoint.
     """
     if path.is_dir():
-        best, latest = path / "checkpoints" / "best.pt", Checkpoints(path).latest()
-        path = best if best.exists() else latest or path
+        path = Checkpoints(path).latest() or path
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}; give a run folder, or one of its checkpoints/*.pt")
     try:
@@ -101,11 +96,3 @@ def check_same_run(path: Path, state: dict[str, Any], recipe: dict[str, Any], co
                 f"{path} was trained with {key} = {state['recipe'][key]!r}, now it is {value!r}; "
                 "set it back, or choose another output folder"
             )
-
-
-def checkpoint_hash(model: nn.Module) -> str:
-    """Twelve hexadecimal digits that tell one set of weights from another."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]

@@ -68,7 +68,7 @@ def pretrain(options: argparse.Namespace) -> int:
     keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
-    initial = None if options.initial is None else _load(options.initial)
+    initial = None if options.initial is None else _load(options.initial, "cpu")
     with join_world(options.device) as world:
         try:
             train(recipe, options.data, options.output, resume=options.resume, initial=initial, world=world)
@@ -81,19 +81,22 @@ def pretrain(options: argparse.Namespace) -> int:
 def ablate(options: argparse.Namespace) -> int:
     """Trains the rows of a table and prints it."""
     from cmac_hub.train.ablate import ablate as train_table
+    from cmac_hub.train.distributed import join_world
     from cmac_hub.train.memory import keep_freed_memory
 
     keep_freed_memory()
-    print(
-        train_table(
+    with join_world(options.device) as world:
+        text = train_table(
             options.table,
             options.data,
             options.output,
             base=options.base,
             seeds=tuple(options.seeds),
             overrides=overrides(options.set),
+            world=world,
         )
-    )
+        if world.first:
+            print(text)
     return 0
 
 
@@ -103,7 +106,7 @@ def localize(options: argparse.Namespace) -> int:
     for name, on in (("figure", "grounding"), ("sheet", "scenes")):
         if getattr(options, name) and options.on != on:
             raise CMACError(f"--{name} is drawn with --on {on} only, not with --on {options.on}")
-    model = _load(options.model)
+    model = _load(options.model, options.device)
     measure = {"scenes": _on_scenes, "grounding": _on_grounding, "movement": _on_movement}.get(options.on, _on_boxes)
     report, table = measure(model, options)
     _finish(options, model, report, table)
@@ -152,7 +155,7 @@ def probe(options: argparse.Namespace) -> int:
     from cmac_hub.train.evaluate.probe import probe as run_probe
 
     _check_pictures(options.figure)
-    model = _load(options.model)
+    model = _load(options.model, options.device)
     report = run_probe(model, options.on, options.data, options.folds, options.seeds)
     _finish(options, model, report, as_table(report))
     if options.figure:
@@ -168,7 +171,7 @@ def retrieve(options: argparse.Namespace) -> int:
     from cmac_hub.train.evaluate.actions import find_split
     from cmac_hub.train.evaluate.localization import THINGS
 
-    model = _load(options.model)
+    model = _load(options.model, options.device)
     if options.on == "scenes":
         report = retrieval.evaluate_scenes(model, options.data)
         table = "\n\n".join(f"Things {THINGS[which]}:\n\n{retrieval.as_table(one)}" for which, one in report.items())
@@ -191,10 +194,10 @@ def finetune(options: argparse.Namespace) -> int:
     settings = FinetuneSettings(epochs=options.epochs, color_jitter=not options.no_jitter)
     # All lists are read before the first split is trained.
     splits = {number: find_split(options.on, options.data, _lists(options), number) for number in options.split}
-    model, reports = _load(options.model), {}
+    model, reports = _load(options.model, options.device), {}
     for number, split in splits.items():
         run = options.output / f"split_{number}"
-        reports[number] = run_finetune(model, split, run, settings, weights=options.weights, device=options.device)
+        reports[number] = run_finetune(model, split, run, settings, weights=options.weights)
         if gone := reports[number]["missing"]:
             print(f"{len(gone)} videos of split {number} are broken and not counted", file=sys.stderr)
     result = {"set": options.on, "weights": options.weights, "splits": reports}
@@ -238,14 +241,15 @@ def _lists(options: argparse.Namespace) -> Path:
     return Path(options.lists)
 
 
-def _load(name: str) -> CMAC:
-    """A network by name or folder, or of a training run."""
+def _load(name: str, device: str | None) -> CMAC:
+    """A network by name or folder, or of a training run, on a device (`pick_device`)."""
     from cmac_hub.hub import load_model
+    from cmac_hub.train.distributed import pick_device
     from cmac_hub.train.release import load_checkpoint
 
-    path = Path(name)
+    path, where = Path(name), pick_device(device)
     trained = path.suffix == ".pt" or (path / "checkpoints").is_dir()
-    return load_checkpoint(path)[0] if trained else load_model(name)
+    return load_checkpoint(path)[0].to(where) if trained else load_model(name, device=where)
 
 
 def _on_scenes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -295,8 +299,10 @@ def _on_boxes(model: CMAC, options: argparse.Namespace) -> tuple[dict[str, Any],
 
 def release(options: argparse.Namespace) -> int:
     """Writes a folder that users load."""
+    from cmac_hub.train.distributed import pick_device
     from cmac_hub.train.release import release as write_release
 
-    write_release(options.checkpoint, options.output, options.data, options.note)
+    device = pick_device(options.device)
+    write_release(options.checkpoint, options.output, options.data, options.note, device=device)
     print(options.output)
     return 0

@@ -16,6 +16,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
 
+from cmac_hub.errors import CMACError
+
 
 class World(NamedTuple):
     """This process among all."""
@@ -54,21 +56,42 @@ class World(NamedTuple):
         return bool(self.mean(torch.tensor(float(flag), device=self.device)) > 0) if self.size > 1 else flag
 
 
+def pick_device(device: str | None = None) -> torch.device:
+    """A device by name; None takes a GPU where there is one, each process of torchrun its own.
+
+    Raises:
+        CMACError: torch knows no such device, or cannot use it here.
+    """
+    try:
+        kind = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if kind.type == "cuda" and kind.index is None:
+            kind = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.empty(0, device=kind)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise CMACError(f"the device {device!r} cannot be used ({reason}); 'cpu' always can") from error
+    return kind
+
+
 @contextmanager
 def join_world(device: str | None = None) -> Iterator[World]:
     """Joins the processes that torchrun started, if it did, and leaves them at the end.
 
     Args:
-        device: "cpu", "cuda", ...; None takes a GPU where there is one, each process its own.
+        device: see `pick_device`.
     """
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    kind = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if kind.type == "cuda" and kind.index is None:
-        kind = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    kind = pick_device(device)
+    if kind.type == "cuda":
+        # Pinned memory and whatever names no device use the current one: without this all ranks crowd on the first.
+        torch.cuda.set_device(kind)
     if size == 1:
         yield World(0, 1, kind)
         return
-    dist.init_process_group("nccl" if kind.type == "cuda" else "gloo")
+    if kind.type == "cuda":
+        dist.init_process_group("nccl", device_id=kind)
+    else:
+        dist.init_process_group("gloo")
     try:
         yield World(rank, size, kind)
     finally:

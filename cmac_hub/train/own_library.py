@@ -26,8 +26,8 @@ from typing import Literal, NamedTuple, cast, get_args
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from cmac_hub.cli.files import SUFFIXES
 from cmac_hub.errors import CMACError, MediaError
+from cmac_hub.media.suffixes import SOUNDS, VIDEOS
 from cmac_hub.train.library import Library, NoThings, Sound, Thing, load_sound, photograph, prefer, shrink
 from cmac_hub.train.splits import Split
 
@@ -122,7 +122,7 @@ def _lying(root: Path) -> list[_File]:
     """The files of the folders above."""
     found = []
     for folder in sorted(path for path in (root / "things").iterdir() if path.is_dir()):
-        for kind, suffixes in (("picture", PICTURES), ("sound", SUFFIXES)):
+        for kind, suffixes in (("picture", PICTURES), ("sound", SOUNDS | VIDEOS)):
             found += [_File(kind, folder.name, path, split_of(path.name)) for path in _files(folder, suffixes)]
     for kind, name, suffixes in (("silent", "silent", PICTURES), ("background", "backgrounds", PHOTOGRAPHS)):
         found += [_File(kind, "", path, split_of(path.name)) for path in _files(root / name, suffixes)]

@@ -24,10 +24,10 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from cmac_hub.errors import CMACError
-from cmac_hub.hub import check_keys
+from cmac_hub.hub import check_keys, checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.augmentation import augment_spectrograms
-from cmac_hub.train.checkpoint import Checkpoints, check_same_run, checkpoint_hash, read_checkpoint
+from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
 from cmac_hub.train.distributed import World
 from cmac_hub.train.interrupts import catching_signals, naming_killed_workers
 from cmac_hub.train.manifest import Manifest
@@ -117,12 +117,12 @@ def pretrain(
         bank = MemoryBank(recipe.bank, recipe.config.attention.embedding).to(world.device)
     optimizer = make_optimizer(recipe, model)
     modules = {"model": model, "momentum": momentum, "bank": bank, "optimizer": optimizer}
-    step, best = 0, 0.0
+    step = 0
     if state is not None:
         for name, module in modules.items():
             if module is not None:
                 module.load_state_dict(state[name])
-        step, best = int(state["step"]), float(state["best"])
+        step = int(state["step"])
     for network in (model, momentum):
         if network is not None:
             set_training(network, recipe)
@@ -139,7 +139,6 @@ def pretrain(
         log = RunLog(run, step)
     bar = tqdm(total=total, initial=step, disable=not (progress and world.first), unit="step", smoothing=0.05)
     seen = replaced = 0
-    tops: list[Tensor] = []
 
     with bar, log or nullcontext(), naming_killed_workers(), catching_signals() as stop:
         while step < total and not world.any(bool(stop)):
@@ -218,6 +217,12 @@ def pretrain(
                 video = torch.cat([rows for _, rows in made])
                 bank.push(Keys(world.gather(visual), world.gather(audio)), world.gather(video))
             step += 1
+            if world.size > 1:
+                # One sum for all, so that all ranks give up at the same step.
+                told = [*(figures[name].float() for name in FIGURES), torch.tensor(float(step_replaced))]
+                *means, mean_replaced = world.mean(torch.stack([one.to(world.device) for one in told]))
+                figures = dict(zip(FIGURES, means, strict=True))
+                step_replaced = round(float(mean_replaced) * world.size)
             seen, replaced = seen + recipe.batch, replaced + step_replaced
             if replaced > recipe.broken_share * seen and seen >= 20 * recipe.batch:
                 raise CMACError(
@@ -225,24 +230,16 @@ def pretrain(
                     f"{recipe.broken_share:g}; index them anew: python -m cmac_hub.train index"
                 )
             bar.update()
-            if world.size > 1:
-                means = world.mean(torch.stack([figures[name].float() for name in FIGURES]))
-                figures = dict(zip(FIGURES, means, strict=True))
-            tops.append(figures["accuracy"])
             if log is not None:
                 log.add(figures, recipe.batch, step_replaced, waited)
                 if step % recipe.log_every == 0 or step == total:
                     row = log.write(step, learning_rate(recipe, step - 1, source.videos))
                     bar.set_postfix({k: row[k] for k in ("contrastive", "consistency", "accuracy")})
-            if step % recipe.checkpoint_every == 0 or step == total:
-                mean = float(torch.stack(tops).mean())
-                tops, better = [], mean > best
-                best = max(best, mean)
-                if world.first:
-                    checkpoints.save(snapshot(recipe, modules, step, best, start.before), step, best=better)
+            if world.first and (step % recipe.checkpoint_every == 0 or step == total):
+                checkpoints.save(snapshot(recipe, modules, step, start.before), step)
         if step < total:
             if world.first:
-                checkpoints.save(snapshot(recipe, modules, step, best, start.before), step)
+                checkpoints.save(snapshot(recipe, modules, step, start.before), step)
             raise Stopped(f"stopped and saved at step {step} of {total} in {run}; go on with --resume")
     return model.eval()
 
@@ -303,14 +300,13 @@ def set_training(network: nn.Module, recipe: Recipe) -> None:
             module.eval()
 
 
-def snapshot(recipe: Recipe, modules: dict[str, Any], step: int, best: float, before: dict[str, Any]) -> dict[str, Any]:
+def snapshot(recipe: Recipe, modules: dict[str, Any], step: int, before: dict[str, Any]) -> dict[str, Any]:
     """All that a run needs to go on. Random numbers are drawn from seed and step, so their state is not part of it."""
     state = {name: None if module is None else module.state_dict() for name, module in modules.items()}
     return {
         "recipe": dataclasses.asdict(recipe),
         "config": recipe.config.to_dict(),
         "step": step,
-        "best": best,
         # How the weights were made that this run began with.
         "before": before,
         **state,

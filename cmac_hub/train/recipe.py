@@ -127,7 +127,7 @@ class Recipe:
     """Steps of which a line of the log is the mean."""
     checkpoint_every: int = 250
     keep: int = 2
-    """Latest checkpoints kept, besides the best."""
+    """Latest checkpoints kept."""
 
     def __post_init__(self) -> None:
         for field in ("steps", "bank", "epochs", "workers", "size", "notes"):
@@ -178,8 +178,8 @@ class Recipe:
         return self.steps or self.epochs * self.epoch_steps(videos)
 
     def rising_steps(self, videos: int | None = None) -> int:
-        """Steps of warm-up."""
-        return self.warmup_steps or min(self.warmup_epochs * self.epoch_steps(videos), self.total_steps(videos) // 10)
+        """Steps of warm-up, at most half of the run."""
+        return self.warmup_steps or min(self.warmup_epochs * self.epoch_steps(videos), self.total_steps(videos) // 2)
 
 
 def names() -> list[str]:

@@ -11,6 +11,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cmac_hub.config import CMACConfig, DisplayConfig
 from cmac_hub.errors import CheckpointError
 from cmac_hub.hub import save_model
@@ -25,7 +27,7 @@ KEPT += "learning_rate temperature bank consistency_weight mil_weight within_neg
 
 
 def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
-    """The network of a training checkpoint (or of a run folder's best), in eval mode, its config telling of its
+    """The network of a training checkpoint (or of a run folder's latest), in eval mode, its config telling of its
     training; and the recipe with the steps done.
 
     Raises:
@@ -50,7 +52,9 @@ def training_summary(state: dict[str, Any]) -> dict[str, Any]:
     return {**told, "steps": state["step"], "clips": clips} | ({"before": before} if before else {})
 
 
-def release(checkpoint: Path, folder: Path, data: Path | None, note: str = "") -> CMAC:
+def release(
+    checkpoint: Path, folder: Path, data: Path | None, note: str = "", *, device: torch.device | str = "cpu"
+) -> CMAC:
     """Writes `config.json` and `model.safetensors`.
 
     Args:
@@ -59,8 +63,9 @@ def release(checkpoint: Path, folder: Path, data: Path | None, note: str = "") -
         data: a folder laid out like `shared/data`: measures on validation scenes which map points better and at
             which values drawing starts; without it the config keeps its defaults.
         note: goes into the config's training summary, e.g. "first weights".
+        device: where to measure.
     """
-    model, _ = load_checkpoint(checkpoint)
+    model = load_checkpoint(checkpoint)[0].to(device)
     display = DisplayConfig()
     if data is not None:
         limits = calibrate(model, data)

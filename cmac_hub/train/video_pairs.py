@@ -19,10 +19,14 @@ AUDIBLE = 1e-4
 """Loudest sample below which a second teaches nothing: it is replaced."""
 
 
+class Silent(MediaError):
+    """A second without sound of a video that may be sound elsewhere."""
+
+
 class VideoPairs:
     """Pair i depends on the recipe's seed, the manifest and i alone.
 
-    A video that cannot be read, or is silent there, is replaced by another one and counted.
+    A video that cannot be read is replaced by another one and counted; one that is silent there is replaced.
 
     Args:
         recipe: sizes, seed, augmentation.
@@ -45,7 +49,8 @@ class VideoPairs:
         epoch, place = divmod(index, len(self.manifest))
         row = int(self._of_epoch(epoch)[place])
         choices = np.random.default_rng([self.recipe.seed, index])
-        for tried in range(TRIES):
+        broken = 0
+        for _ in range(TRIES):
             segment = self.manifest[row]
             # Both views of a broken video meet the same replacement: the choices do not depend on the view.
             moments = choices.random(2)
@@ -56,12 +61,13 @@ class VideoPairs:
                     self._read(segment, float(moments[1 - view]))
             except MediaError as error:
                 reason = str(error)
+                broken += not isinstance(error, Silent)
                 row = int(choices.integers(len(self.manifest)))
                 continue
             rng = np.random.default_rng([self.recipe.seed, index, 1 + view])
-            return self._change(window, rng, segment.video, tried)
+            return self._change(window, rng, segment.video, broken)
         raise CMACError(
-            f"{TRIES} videos in a row could not be read, the last one: {reason}; check the manifest's paths"
+            f"{TRIES} videos in a row could not be read or are silent, the last: {reason}; check the manifest's paths"
         )
 
     def _of_epoch(self, epoch: int) -> np.ndarray:
@@ -89,10 +95,10 @@ class VideoPairs:
         if window.frames is None or window.waveform is None:
             raise MediaError(f"{segment.path} lacks picture or sound")
         if np.abs(window.waveform).max(initial=0) < AUDIBLE:
-            raise MediaError(f"{segment.path} is silent from {begin:.2f} s on")
+            raise Silent(f"{segment.path} is silent from {begin:.2f} s on")
         return window
 
-    def _change(self, window: Window, rng: np.random.Generator, video: int, tried: int) -> Pair:
+    def _change(self, window: Window, rng: np.random.Generator, video: int, broken: int) -> Pair:
         assert window.frames is not None and window.waveform is not None
         if self.augmentation:
             frames = self.augmentation(window.frames, rng)
@@ -100,4 +106,4 @@ class VideoPairs:
             size = self.recipe.config.visual.size
             top, left = ((n - size) // 2 for n in window.frames.shape[1:3])
             frames = torch.from_numpy(window.frames[:, top : top + size, left : left + size].copy())
-        return Pair(frames, torch.from_numpy(window.waveform), video, tried)
+        return Pair(frames, torch.from_numpy(window.waveform), video, broken)

@@ -59,9 +59,27 @@ def test_other_settings_are_not_mixed(cmac, clip, tmp_path):
     assert cmac("features", clip, "-o", out)[0] == 0
     code, _, err = cmac("features", clip, "-o", out, "--hop", 0.5)
     assert code == 1
-    assert "other settings" in err
+    assert "other weights or settings" in err
     assert cmac("features", clip, "-o", out, "--hop", 0.5, "--overwrite")[0] == 0
     assert len(load_file(out / "clip.mp4.safetensors")["times"]) >= 5
+
+
+def test_other_weights_or_another_file_are_not_mixed(cmac, clip, model_folder, tmp_path):
+    from cmac_hub import CMAC, CMACConfig
+
+    out, video, weights = tmp_path / "out", tmp_path / "a.mp4", tmp_path / "weights"
+    shutil.copy(clip, video)
+    shutil.copytree(model_folder, weights)
+    call = ("features", video, "-o", out)
+    assert cmac(*call, model=weights)[0] == 0
+    assert cmac(*call, model=f"{weights}/.")[0] == 0, "another spelling is the same model"
+    CMAC(CMACConfig.load(weights / "config.json")).save_pretrained(weights)
+    code, _, err = cmac(*call, model=weights)
+    assert code == 1 and "other weights" in err
+    assert cmac(*call, "--overwrite", model=weights)[0] == 0
+    video.write_bytes(video.read_bytes() + b"\0" * 8)
+    code, _, err = cmac(*call, model=weights)
+    assert code == 1 and "another file" in err
 
 
 def test_an_output_that_is_a_file(cmac, clip, tmp_path):

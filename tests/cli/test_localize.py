@@ -56,6 +56,40 @@ def test_a_folder_with_a_broken_file(cmac, clip, silent_picture, tmp_path):
     assert "1 of 3 files failed" in err
 
 
+def test_a_second_run_over_a_folder_does_what_is_missing(cmac, clip, sound_only, tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(clip, tmp_path / name)
+    shutil.copy(sound_only, tmp_path / "song.m4a")
+    assert cmac("localize", tmp_path / "a.mp4")[0] == 0
+    stamp = (tmp_path / "a_attention.mp4").stat().st_mtime_ns
+    code, out, err = cmac("localize", tmp_path)
+    assert (code, out.split()) == (0, [str(tmp_path / "b_attention.mp4")])
+    assert "a_attention.mp4 exists already and is kept" in err
+    assert (tmp_path / "a_attention.mp4").stat().st_mtime_ns == stamp
+    assert sorted(p.name for p in tmp_path.glob("*_attention*")) == ["a_attention.mp4", "b_attention.mp4"]
+    code, _, err = cmac("localize", tmp_path, "-o", tmp_path / "both.mp4")
+    assert code == 1 and "names one video" in one_error(err)
+
+
+def test_a_picture_that_cannot_be_decoded_costs_no_other_video(cmac, clip, tmp_path):
+    shutil.copy(clip, tmp_path / "good.mp4")
+    blind = write_media(tmp_path / "blind.mkv", times=np.arange(50) / 25, sound=tone(2.0), undecodable=True)
+    code, out, err = cmac("localize", blind, tmp_path / "good.mp4", "-o", tmp_path / "out")
+    assert code == 1 and out.split() == [str(tmp_path / "out" / "good_attention.mp4")]
+    assert "no frame of" in err and "Traceback" not in err
+
+
+def test_a_device_that_is_not_there(cmac, clip, tmp_path):
+    for device in ("nowhere", "xpu"):
+        code, _, err = cmac("localize", clip, "-o", tmp_path / "out.mp4", "--device", device)
+        assert code == 1 and "device" in one_error(err)
+
+
+def test_a_window_that_is_too_short(cmac, clip, tmp_path):
+    code, _, err = cmac("localize", clip, "-o", tmp_path / "out.mp4", "--window", 0.005)
+    assert code == 1 and "it must be at least 0.01 s" in one_error(err)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

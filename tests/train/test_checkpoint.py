@@ -9,13 +9,13 @@ from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoi
 STATE = {"recipe": {"batch": 4, "steps": 9}, "config": {"name": "tiny"}, "step": 1, "model": {"w": torch.ones(2)}}
 
 
-def test_the_latest_few_and_the_best_stay(tmp_path):
+def test_the_latest_few_stay(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     for step in range(1, 6):
-        checkpoints.save({**STATE, "step": step}, step, best=step == 3)
-    assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["best.pt", "step_00000004.pt", "step_00000005.pt"]
+        checkpoints.save({**STATE, "step": step}, step)
+    assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["step_00000004.pt", "step_00000005.pt"]
     assert checkpoints.latest().name == "step_00000005.pt"
-    assert read_checkpoint(tmp_path)["step"] == 3, "a run folder stands for its best"
+    assert read_checkpoint(tmp_path)["step"] == 5, "a run folder stands for its latest"
     assert Checkpoints(tmp_path / "none").latest() is None
 
 

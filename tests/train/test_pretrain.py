@@ -110,7 +110,7 @@ def test_a_run_folder_tells_how_it_was_made(recipe, tmp_path):
     names = {path.name for path in tmp_path.iterdir()}
     assert {"recipe.json", "environment.json", "log.csv", "checkpoints"} <= names
     assert load_recipe(str(tmp_path / "recipe.json")).steps == 6
-    assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"best.pt", "step_00000003.pt", "step_00000006.pt"}
+    assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"step_00000003.pt", "step_00000006.pt"}
 
 
 def test_a_folder_with_a_run_is_not_overwritten(recipe, tmp_path):

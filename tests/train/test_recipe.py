@@ -44,7 +44,10 @@ def test_files_extend_recipes_and_overrides_win(tmp_path):
 
 def test_steps_and_epochs():
     recipe = Recipe(epochs=3, batch=10, warmup_epochs=1)
-    assert recipe.total_steps(videos=100) == 30 and recipe.rising_steps(videos=100) == 3
+    assert recipe.total_steps(videos=100) == 30 and recipe.rising_steps(videos=100) == 10
+    base = load_recipe("ablation/base")
+    assert base.rising_steps() == 10 * base.epoch_steps(), "as the paper"
+    assert Recipe(steps=7).rising_steps(videos=10**6) == 3, "half of a short run"
     assert Recipe(steps=7).total_steps(videos=100) == 7
 
 

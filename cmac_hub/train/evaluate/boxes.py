@@ -142,7 +142,8 @@ def see(model: CMAC, clip: BoxedClip) -> dict[Map, np.ndarray]:
     limits = {"start": time - window / 2, "stop": time + window / 2}
     maps = next(observe(model, info, "guidance", window=window, hop=window, **limits)).attention
     assert maps.visual_guidance is not None and maps.visual_prediction is not None
-    return {"guidance": maps.visual_guidance.mean(0).numpy(), "prediction": maps.visual_prediction.mean(0).numpy()}
+    guidance, prediction = (one.mean(0).cpu().numpy() for one in (maps.visual_guidance, maps.visual_prediction))
+    return {"guidance": guidance, "prediction": prediction}
 
 
 def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = True) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = 
     Raises:
         CMACError: no video could be read.
     """
-    untrained = random_weights(model.config)
+    untrained = random_weights(model.config, device=model.device)
     heats: dict[str, list[np.ndarray]] = defaultdict(list)
     truths, missing = [], []
     for clip in tqdm(clips, disable=not progress, unit="clip"):

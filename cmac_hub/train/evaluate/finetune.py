@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from cmac_hub.encoders import VisualEncoder
 from cmac_hub.errors import CMACError, MediaError
+from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.preprocessing import normalize_clips
 from cmac_hub.train.augmentation import ZOOM, ClipAugmentation
@@ -95,36 +96,37 @@ def finetune(
     settings: FinetuneSettings = FinetuneSettings(),
     *,
     weights: str = "cmac",
-    device: str = "cpu",
 ) -> dict[str, Any]:
     """Trains, tests, and writes `report.json` into the run folder.
 
     Args:
-        model: see `start_from`.
+        model: see `start_from`; the training is on its device.
         split: of `find_split`.
         run: folder; one that holds epochs of the same settings goes on.
         settings: of the training.
         weights: see `start_from`.
-        device: where to train.
 
     Returns:
         top-1 accuracy, the trivial rivals, and what was missing.
 
     Raises:
-        CMACError: the folder holds a run of other settings, no video can be read, or the loss is no number.
+        CMACError: the folder holds a run of other settings, weights or videos; no video can be read; or the loss is no
+            number.
     """
     torch.manual_seed(settings.seed)
     labels = sorted({one.label for one in split.train})
-    classifier = Classifier(start_from(model, weights), len(labels)).to(device)
+    classifier = Classifier(start_from(model, weights), len(labels)).to(model.device)
     optimizer = torch.optim.SGD(
         classifier.parameters(), settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay
     )
     checkpoints, epoch = Checkpoints(run, keep=1), 0
-    told = {**asdict(settings), "weights": weights, "labels": labels}
+    told = {**asdict(settings), "weights": weights, "labels": labels, "videos": len(split.train)}
+    if weights == "cmac":
+        told["model"] = checkpoint_hash(model)
     if (latest := checkpoints.latest()) is not None:
         state = read_checkpoint(latest)
         if state["recipe"] != told:
-            raise CMACError(f"{run} holds a run of other settings; choose another output folder")
+            raise CMACError(f"{run} holds a run of other settings, weights or videos; choose another output folder")
         classifier.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         epoch = int(state["step"])
@@ -132,8 +134,8 @@ def finetune(
     while epoch < settings.epochs:
         classifier.train()
         for frames, targets in _batches(split.train, labels, model, settings, epoch, missing):
-            clips = normalize_clips(frames.to(device), model.config.visual)
-            loss = F.cross_entropy(classifier(clips), targets.to(device))
+            clips = normalize_clips(frames.to(model.device), model.config.visual)
+            loss = F.cross_entropy(classifier(clips), targets.to(model.device))
             if not torch.isfinite(loss):
                 raise CMACError(f"the loss is {loss.item()} in epoch {epoch}; try a smaller learning rate")
             optimizer.zero_grad(set_to_none=True)
@@ -143,7 +145,7 @@ def finetune(
         config = model.config.to_dict()
         state = {"recipe": told, "config": config, "step": epoch, "model": classifier.state_dict()}
         checkpoints.save({**state, "optimizer": optimizer.state_dict()}, epoch)
-    report = test_videos(classifier.eval(), split.test, labels, model, settings, missing, device)
+    report = test_videos(classifier.eval(), split.test, labels, model, settings, missing)
     common = max(np.mean([one.label == label for one in split.test]) for label in labels)
     report |= {"chance": 1 / len(labels), "most frequent class": float(common), "settings": told}
     os.makedirs(run, exist_ok=True)
@@ -201,7 +203,6 @@ def test_videos(
     model: CMAC,
     settings: FinetuneSettings,
     missing: set[str],
-    device: str,
 ) -> dict[str, Any]:
     """Top-1 accuracy; a video's softmax scores are averaged over its clips."""
     right, count, config = 0, 0, model.config
@@ -211,7 +212,7 @@ def test_videos(
         except MediaError:
             missing.add(video.path.name)
             continue
-        scores = classifier(normalize_clips(frames.to(device), config.visual)).softmax(1).mean(0)
+        scores = classifier(normalize_clips(frames.to(model.device), config.visual)).softmax(1).mean(0)
         right, count = right + (labels[int(scores.argmax())] == video.label), count + 1
     if not count:
         raise CMACError(f"none of the {len(videos)} test videos could be read, the first is {videos[0].path}")

@@ -76,7 +76,7 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
         count: scenes with the source in the picture, and as many without.
         seed: of the scenes.
     """
-    untrained = random_weights(model.config)
+    untrained = random_weights(model.config, device=model.device)
     scenes = _scenes(library, model.config, count, seed)
     absent = make_absent(library, model.config, count, seed + 1, background_sound=1.0)
     equal = _scenes(library, model.config, count, seed + 2, background_level=(-3.0, 3.0))

@@ -150,7 +150,7 @@ def hardest(groups: dict[str, Any]) -> dict[str, Any]:
     return dict(groups.get("1+", groups["all"]))
 
 
-def random_weights(config: CMACConfig, seed: int = 0) -> CMAC:
+def random_weights(config: CMACConfig, seed: int = 0, device: torch.device | str = "cpu") -> CMAC:
     """An untrained network whose batch norms have seen noise, in eval mode: what the architecture alone gives."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -160,7 +160,7 @@ def random_weights(config: CMACConfig, seed: int = 0) -> CMAC:
             for _ in range(20):
                 clips = torch.randn(8, 3, visual.frames, visual.size, visual.size)
                 model(clips, torch.randn(8, 1, audio.mel_bands, 100))
-    return model.eval()
+    return model.eval().to(device)
 
 
 def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, seed: int = 12345) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, s
         seed: of the scenes.
     """
     report: dict[str, Any] = {"split": split, "seed": seed}
-    untrained = random_weights(model.config)
+    untrained = random_weights(model.config, device=model.device)
     for which, library in libraries(data, split):
         scenes = make_scenes(library, model.config, count, seed)
         ours, theirs = look(model, scenes), look(untrained, scenes)

@@ -202,7 +202,7 @@ def evaluate_probe(
         describe = {"CMAC": encoder_features(model)}
         if floors:
             describe |= {
-                "random weights": encoder_features(random_weights(model.config, seed)),
+                "random weights": encoder_features(random_weights(model.config, seed, model.device)),
                 "log-mel statistics": log_mel_statistics(config),
                 "MFCC statistics": mfcc_statistics(config),
             }

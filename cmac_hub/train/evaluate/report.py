@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cmac_hub.errors import CMACError
+from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
-from cmac_hub.train.checkpoint import checkpoint_hash
 from cmac_hub.train.runlog import environment
 
 TITLES = {

@@ -15,7 +15,6 @@ import torch
 from tqdm import tqdm
 
 from cmac_hub.errors import CMACError, MediaError
-from cmac_hub.features import Features
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.actions import ActionSplit, read_clips
 from cmac_hub.train.evaluate.localization import look, make_scenes, random_weights
@@ -67,8 +66,7 @@ def evaluate_actions(model: CMAC, split: ActionSplit) -> dict[str, Any]:
     """Test videos look for their action among the training videos. Broken videos are listed and not counted."""
     missing: list[str] = []
     rows: dict[str, Any] = {}
-    networks = {"CMAC": model, "random weights": random_weights(model.config)}
-    for name, network in networks.items():
+    for name, network in _networks(model).items():
         features: dict[str, tuple[list[np.ndarray], list[str]]] = {"train": ([], []), "test": ([], [])}
         for part in ("train", "test"):
             for one in tqdm(getattr(split, part), desc=f"{name} {part}", unit="video", disable=None):
@@ -94,7 +92,7 @@ def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) 
     for which, library in libraries(data, "test"):
         scenes = make_scenes(library, model.config, count, seed)
         rows = {}
-        for name, network in {"CMAC": model, "random weights": random_weights(model.config)}.items():
+        for name, network in _networks(model).items():
             found = look(network, scenes)
             rows[f"{name}: sound to picture"] = recall_of_pairs(found.audio_ND, found.visual_ND)
             rows[f"{name}: picture to sound"] = recall_of_pairs(found.visual_ND, found.audio_ND)
@@ -113,14 +111,10 @@ def evaluate_shots(model: CMAC, data: Path) -> dict[str, Any]:
     splits = load_splits()
     held = [folder / row["file"] for row in listed if splits.split_of("clip_group", row["group"]) != "train"]
     rows, missing = {}, []
-    for name, network in {"CMAC": model, "random weights": random_weights(model.config)}.items():
+    for name, network in _networks(model).items():
         pairs = []
-        for path, features in zip(held, network.extract_features(list(held)), strict=True):  # type: ignore[arg-type]
-            if (
-                not isinstance(features, Features)
-                or features.visual_embedding is None
-                or features.audio_embedding is None
-            ):
+        for path, features in zip(held, network.extract_features(held), strict=True):
+            if features is None or features.visual_embedding is None or features.audio_embedding is None:
                 missing.append(path.name)
                 continue
             pairs.append((features.visual_embedding.mean(0).numpy(), features.audio_embedding.mean(0).numpy()))
@@ -141,3 +135,7 @@ def as_table(report: dict[str, Any]) -> str:
         cells = [f"{paper[f'R@{k}']:.1f}" if f"R@{k}" in paper else "-" for k in RANKS]
         lines.append("| *the paper:* CMAC | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _networks(model: CMAC) -> dict[str, CMAC]:
+    return {"CMAC": model, "random weights": random_weights(model.config, device=model.device)}

@@ -8,9 +8,8 @@ import torch
 from making import tone, write_media
 
 from cmac_hub.errors import CMACError
-from cmac_hub.hub import load_model
+from cmac_hub.hub import checkpoint_hash, load_model
 from cmac_hub.train.__main__ import main
-from cmac_hub.train.checkpoint import checkpoint_hash
 from cmac_hub.train.evaluate.actions import find_split, read_clips
 from cmac_hub.train.evaluate.finetune import FinetuneSettings, finetune, start_from
 from cmac_hub.train.evaluate.retrieval import (

@@ -8,8 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from cmac_hub.errors import CMACError
+from cmac_hub.hub import checkpoint_hash
 from cmac_hub.train.__main__ import main
-from cmac_hub.train.checkpoint import checkpoint_hash
 from cmac_hub.train.evaluate.probe import (
     as_table,
     classify,
