@@ -81,7 +81,7 @@ class Canvas:
         heat_HW = (1 - share) * before.heat_HW + share * after.heat_HW
         fade = (1 - share) * before.sound + share * after.sound if self._which == "guidance" else 1.0
         lit = drawing.overlay(Image.fromarray(image_HWC), drawing.strength(heat_HW, self._limits, fade))
-        if not (before.sound or after.sound):
+        if self._which == "guidance" and not (before.sound or after.sound):
             lit = drawing.caption(lit, "no sound")
         if self._layout == "side-by-side":
             return np.concatenate([image_HWC, np.asarray(lit)], 1)

@@ -82,14 +82,21 @@ class SoundStrip:
         self.width, self.height, self.seconds, self.rate = width, height, seconds, rate
         self._grey: deque[np.ndarray] = deque()
         self._heat: deque[np.ndarray] = deque()
-        self._end = 0.0
+        self._end = 0
+        """Number of the column after the last one; column 0 begins at time 0."""
 
     def append(self, grey_FS: np.ndarray, heat_FS: np.ndarray, end: float) -> None:
-        """Adds columns (F, s) uint8, grey and strength, that end at the time `end` in seconds."""
+        """Adds columns (F, s) uint8, grey and strength, that end at the time `end` in seconds: after a gap of black if
+        the last ones ended earlier, without their beginning if it is there already."""
+        keep = round((self.seconds + 2) * self.rate)
+        last = round(end * self.rate)
+        if self._grey:
+            gap = last - grey_FS.shape[1] - self._end
+            nothing = np.zeros((len(grey_FS), min(keep, max(0, gap))), np.uint8)
+            grey_FS, heat_FS = (np.hstack([nothing, part[:, max(0, -gap) :]]) for part in (grey_FS, heat_FS))
         self._grey.extend(grey_FS.T)
         self._heat.extend(heat_FS.T)
-        self._end = end
-        keep = round((self.seconds + 2) * self.rate)
+        self._end = last
         while len(self._grey) > keep:
             self._grey.popleft()
             self._heat.popleft()
@@ -97,7 +104,7 @@ class SoundStrip:
     def draw(self, now: float) -> Image.Image:
         """The strip at a moment: RGB of (width, height), the cursor three quarters along."""
         columns = round(self.seconds * self.rate)
-        first = round((now - 0.75 * self.seconds - self._end) * self.rate) + len(self._grey)
+        first = round((now - 0.75 * self.seconds) * self.rate) - self._end + len(self._grey)
         picked = range(max(0, first), min(len(self._grey), first + columns))
         bands = len(self._grey[0]) if self._grey else 1
         grey, heat = np.zeros((bands, columns), np.uint8), np.zeros((bands, columns), np.uint8)

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 class Attention(NamedTuple):
-    """The four maps of one batch, at map resolution, in [0, 1]; None where a stream was not given."""
+    """The four maps of one batch, at map resolution; None where a stream was not given.
+
+    In [0, 1] with the normalization "cosine"; with Table 2's others guidance has the range of `attention.correlate`.
+    """
 
     visual_guidance: Tensor | None
     """(B, T', H', W'): where in the picture the sound's filter responds (Eq. 4)."""
@@ -83,7 +86,36 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-class CMAC(nn.Module, PyTorchModelHubMixin):
+CARD = """\
+---
+{{ card_data }}
+---
+
+# A CMAC network
+
+Where in a video a sound comes from, and features of picture and sound, after
+[Cross-Modal Attention Consistency](https://arxiv.org/abs/2106.06939).
+
+```python
+from cmac_hub import load_cmac
+
+load_cmac("hf-hub:{{ repo_id | default('OWNER/REPOSITORY', true) }}").visualizer.render("dog.mp4", "dog_attention.mp4")
+```
+
+Say here what it was trained on, how well it does, and what it is not good for.
+"""
+"""What `save_pretrained` and `push_to_hub` write as README.md beside the weights."""
+
+
+class CMAC(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="cmac_hub",
+    license="apache-2.0",
+    pipeline_tag="video-classification",
+    tags=["audio-visual", "self-supervised", "sound-source-localization", "feature-extraction"],
+    model_card_template=CARD,
+):
     """The network of "Cross-Modal Attention Consistency for Video-Audio Unsupervised Learning" (arXiv 2106.06939).
 
     A new instance has random weights and is in training mode; `CMAC.from_pretrained` gives trained ones in eval mode.
@@ -166,7 +198,7 @@ class CMAC(nn.Module, PyTorchModelHubMixin):
             spectrograms: (B, 1, F, S) float, from `preprocess`, or None.
 
         Returns:
-            maps of (B, T', H', W') and (B, F', S'), fp32 in [0, 1].
+            maps of (B, T', H', W') and (B, F', S'), fp32, see `Attention` for their range.
 
         Raises:
             ValueError: neither stream given, a wrong shape, or batches of different sizes.

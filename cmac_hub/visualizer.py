@@ -56,7 +56,8 @@ class Visualizer(nn.Module):
             hop: seconds between two maps.
 
         Yields:
-            the window's centre in seconds, and (H, W) fp32 in [0, 1] at the displayed size, row 0 on top.
+            the window's centre in seconds, and (H, W) fp32 in [0, 1] (clipped, where the normalization
+            is not "cosine") at the displayed size, row 0 on top.
 
         Raises:
             MediaError: the file cannot be read, has no picture, or has no sound to guide.
@@ -87,7 +88,7 @@ class Visualizer(nn.Module):
     ) -> list[Peak]:
         """Draws the attention over a video: its size, frame times and length stay, its sound is carried over.
 
-        A window with nothing to hear shows no claim: the guidance fades and the picture says "no sound".
+        Where there is nothing to hear, guidance shows no claim: it fades, and the picture says "no sound".
 
         Args:
             path: a video.

@@ -28,6 +28,7 @@ def write_media(
     pix_fmt: str = "yuv420p",
     fragmented: bool = False,
     undecodable: bool = False,
+    aspect: Fraction | None = None,
 ) -> Path:
     """A file with frames at given times (brightness tells the time unless images are given) and a waveform.
 
@@ -48,6 +49,8 @@ def write_media(
         if times is not None:
             stream = container.add_stream(video_codec, rate=25)
             stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+            if aspect is not None:
+                stream.codec_context.sample_aspect_ratio = aspect
             stream.codec_context.time_base = stream.time_base = Fraction(1, 90000)
             if video_codec == "libx264":
                 stream.codec_context.options = {"crf": "10", "preset": "ultrafast", "g": "10"}

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -65,6 +65,29 @@ def test_the_strip_shows_a_column_at_its_time_and_forgets_the_past():
     assert row[150:250].mean() > 200
     assert row[:130].max() < 60
     assert row[300] == 255, "the cursor"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    hop=st.floats(0.013, 2.5),
+    count=st.integers(1, 20),
+    rate=st.sampled_from([10.0, 100.0]),
+)
+def test_columns_stand_at_their_time_with_gaps_and_overlaps(hop, count, rate):
+    """Columns whose brightness is the number of their moment, put down one by one on a long tape."""
+    strip = SoundStrip(width=400, height=4, seconds=4.0, rate=rate)
+    tape = np.zeros(round((count + 1) * hop * rate) + 100, np.uint8)
+    written = 0
+    for moment in range(count):
+        end = (moment + 1) * hop + 0.5
+        last = round(end * rate)
+        first = max(written, last - 5)
+        tape[first:last] = moment + 1
+        written = max(written, last)
+        strip.append(*[np.full((4, 5), moment + 1, np.uint8)] * 2, end=end)
+    held = np.array([column[0] for column in strip._grey])
+    assert len(held) <= round(6 * rate)
+    assert held.tolist() == tape[written - len(held) : written].tolist()
 
 
 def test_an_empty_strip_can_be_drawn():

@@ -50,6 +50,9 @@ def test_round_trip(tiny, folder):
     for name, tensor in tiny.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], tensor, msg=name)
     assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    card = (folder / "README.md").read_text()
+    assert "library_name: cmac_hub" in card and "license: apache-2.0" in card and "load_cmac(" in card
+    assert "More Information Needed" not in card
     assert load_cmac(f"local-dir:{folder}").model.config == tiny.config
     assert CMAC.from_pretrained(folder, dtype=torch.bfloat16).heads["shared"].weight.dtype == torch.bfloat16
 

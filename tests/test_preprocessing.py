@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import tone
 
+from cmac_hub import preprocessing
 from cmac_hub.config import CMAC_BASE, CMAC_NANO
 from cmac_hub.preprocessing import cut_windows, log_mel, normalize_clips, resample, resize_frames
 
@@ -107,8 +108,26 @@ def test_windows_of_arrays(count, rate, window, hop):
         ((np.zeros((0, 8, 8, 3), np.uint8), 25.0, None, None), "no frames"),
         ((None, None, np.zeros((1, 2, 3)), 16000), "expected"),
         ((None, None, np.zeros(0), 16000), "empty"),
+        ((None, None, np.zeros((0, 100)), 16000), "expected"),
+        ((None, None, np.zeros((100, 2)), 16000), "transpose it"),
+        ((None, None, np.zeros(100, np.int16), 16000), "divided by 32768"),
+        ((None, None, np.full(100, np.nan), 16000), "not finite"),
     ],
 )
 def test_wrong_arrays(arguments, message):
     with pytest.raises(ValueError, match=message):
         cut_windows(*arguments, CMAC_NANO, 1.0, 1.0)
+
+
+def test_what_is_louder_than_full_scale_is_clipped_as_in_a_file():
+    loud = resample(np.array([0.5, 3.0, -2.0]), 16000, CMAC_NANO.audio)
+    assert loud.tolist() == [0.5, 1.0, -1.0]
+
+
+def test_the_mel_filters_can_be_trained_through_whoever_asked_first():
+    preprocessing._mel_filters.cache_clear()
+    with torch.inference_mode():
+        log_mel(torch.zeros(1, 1600), CMAC_NANO.audio)
+    sound = torch.rand(1, 1600, requires_grad=True)
+    log_mel(sound, CMAC_NANO.audio).sum().backward()
+    assert sound.grad is not None and sound.grad.abs().sum() > 0

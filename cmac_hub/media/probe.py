@@ -22,19 +22,25 @@ TICKS = av.time_base
 MOST_TRIED = 500
 """Packets in which the first frame is looked for."""
 
+FASTEST = 960.0
+"""Hertz: above it a frame rate is the clock's."""
+
+WIDEST = 4
+"""Pixels that are wider or higher than that are an error of the header."""
+
 NO_MEDIA = {"tty", "hls", "concat", "dash", "bin", "xbin", "lrc", "srt", "ass", "webvtt"}
 """Formats FFmpeg would open that are text, or lists that name other files."""
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """A file's streams; times in seconds on the container's clock, sizes as displayed (after rotation)."""
+    """A file's streams; times in seconds on the container's clock, sizes as displayed: turned, and in square pixels."""
 
     path: Path
     start: float
     """The earliest time stamp of picture or sound."""
     duration: float | None
-    """From `start` to the end of the longer stream, as the container says; None where it does not."""
+    """Seconds from `start` to the end of the longer stream, as the container says; None where it does not."""
     has_picture: bool
     has_sound: bool
     width: int
@@ -43,7 +49,7 @@ class MediaInfo:
     rotation: int
     """Degrees counterclockwise by which frames are turned for display: 0, 90, 180 or 270."""
     frame_rate: float | None
-    """Hertz, the average."""
+    """Hertz, the average; None where the container tells nothing plausible."""
     sample_rate: int | None
     """Hertz."""
     channels: int | None
@@ -116,17 +122,17 @@ def probe(path: str | Path) -> MediaInfo:
         found = [stream for stream in (picture, sound) if stream is not None]
         starts = [float(s.start_time * s.time_base) for s in found if s.start_time is not None and s.time_base]
         rotation, width, height = (0, 0, 0) if picture is None else _shape(container, picture)
-        rate = picture.average_rate or picture.guessed_rate if picture else None
+        start = min(starts) if starts else (container.start_time or 0) / TICKS
         return MediaInfo(
             path=Path(path),
-            start=min(starts) if starts else (container.start_time or 0) / TICKS,
-            duration=container.duration / TICKS if container.duration and container.duration > 0 else None,
+            start=start,
+            duration=_duration(container, start),
             has_picture=picture is not None,
             has_sound=sound is not None,
             width=width,
             height=height,
             rotation=rotation,
-            frame_rate=float(rate) if rate else None,
+            frame_rate=None if picture is None else _frame_rate(picture),
             sample_rate=sound.codec_context.sample_rate if sound else None,
             channels=sound.codec_context.channels if sound else None,
             picture_codec=codec_name(picture) if picture else None,
@@ -140,6 +146,20 @@ def codec_name(stream: Stream) -> str:
     return str(getattr(codec, "canonical_name", None) or codec.name)
 
 
+def _duration(container: InputContainer, start: float) -> float | None:
+    seconds = (container.duration or 0) / TICKS
+    if "matroska" in container.format.name:
+        # Matroska tells when the last stream ends, not how long it lasts.
+        seconds -= max(0.0, start)
+    return seconds if seconds > 0 else None
+
+
+def _frame_rate(stream: av.VideoStream) -> float | None:
+    """The average; a stream that tells no frame's length claims the rate of its clock instead, 1000 hertz or more."""
+    rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
+    return next((rate for rate in rates if rate <= FASTEST), None)
+
+
 def _shape(container: InputContainer, stream: av.VideoStream) -> tuple[int, int, int]:
     """Rotation, displayed width and height of the first frame that can be decoded; of the header if there is none."""
     stream.thread_type = "NONE"
@@ -147,6 +167,9 @@ def _shape(container: InputContainer, stream: av.VideoStream) -> tuple[int, int,
     frame = _first_frame(container, stream)
     if frame is not None:
         rotation, width, height = frame_rotation(frame), frame.width, frame.height
+    aspect = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+    if aspect != 1 and 1 / WIDEST <= aspect <= WIDEST:
+        width = max(2, round(width * aspect / 2) * 2)
     return (rotation, height, width) if rotation in (90, 270) else (rotation, width, height)
 
 
