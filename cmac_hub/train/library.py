@@ -63,6 +63,8 @@ class Thing:
     name: str
     pictures: tuple[np.ndarray, ...]
     sounds: tuple[Sound, ...]
+    lent: bool = False
+    """Whether its pictures or sounds are those of training, because the split has none."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Library:
             images = tuple(shrink(Image.open(path)) for path in seen)
             waves = tuple(wave for wave in map(load_sound, heard) if wave is not None)
             if waves:
-                things.append(Thing(name, images, waves))
+                things.append(Thing(name, images, waves, lent(pictures[name], split) or lent(sounds[name], split)))
         if not things:
             raise NoThings(f"{root} gives no {which} things for {split}; see python -m cmac_hub.train pretrain --help")
         silent = [r.name for r in splits.rows("distractor") if r.split == split]
@@ -177,6 +179,11 @@ def _labelled_recordings(root: Path) -> Iterator[tuple[Path, str, str]]:
 def prefer(files: Sequence[tuple[Path, str]], split: str) -> list[Path]:
     """The files of this split; if a thing has none there, those of training, never those of a later split."""
     return [p for p, s in files if s == split] or [p for p, s in files if s == "train"]
+
+
+def lent(files: Sequence[tuple[Path, str]], split: str) -> bool:
+    """Whether `prefer` gives files of another split."""
+    return not any(s == split for _, s in files)
 
 
 def load_sound(path: Path) -> Sound | None:

@@ -6,6 +6,7 @@ In memory a million lines are a few flat arrays, which worker processes share in
 from __future__ import annotations
 
 import csv
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,15 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self._video)
+
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that tell one list of segments from another, wherever the videos lie."""
+        digest = hashlib.sha256()
+        for part in (self._video, self._times):
+            digest.update(part.tobytes())
+        for index in range(len(self._paths)):
+            digest.update(Path(self._paths[index]).name.encode() + b"/")
+        return digest.hexdigest()[:12]
 
     def __getitem__(self, index: int) -> Segment:
         video = int(self._video[index])

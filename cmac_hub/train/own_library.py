@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.media.suffixes import SOUNDS, VIDEOS
-from cmac_hub.train.library import Library, NoThings, Sound, Thing, load_sound, photograph, prefer, shrink
+from cmac_hub.train.library import Library, NoThings, Sound, Thing, lent, load_sound, photograph, prefer, shrink
 from cmac_hub.train.splits import Split
 
 PICTURES = {".png", ".webp", ".gif", ".tif", ".tiff"}
@@ -91,7 +91,7 @@ def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known",
         images = tuple(shrink(_open(path)) for path in prefer(pictures, split))
         waves = tuple(wave for path in prefer(sounds, split) if (wave := _hear(path)) is not None)
         if images and waves:
-            things.append(Thing(name, images, waves))
+            things.append(Thing(name, images, waves, lent(pictures, split) or lent(sounds, split)))
     silent, photos = (
         prefer([(one.path, one.split) for one in files if one.kind == kind], split) for kind in ("silent", "background")
     )

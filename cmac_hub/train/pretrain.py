@@ -84,9 +84,9 @@ def pretrain(
         the trained network, in eval mode.
 
     Raises:
-        CMACError: the folder holds a run and `resume` is False, or a run that differs in its recipe or in the weights
-            it began with; the loss is no number (the step's inputs are saved in the run folder); too many videos are
-            broken; a data worker was killed; the disk is full.
+        CMACError: the folder holds a run and `resume` is False, or a run that differs in its recipe, its videos or the
+            weights it began with; the loss is no number (the step's inputs are saved in the run folder); too many
+            videos are broken; a data worker was killed; the disk is full.
         Stopped: SIGTERM or Ctrl-C came; a checkpoint of the last step is there.
     """
     # Recipe and start are checked against the folder before anything slow begins.
@@ -99,6 +99,10 @@ def pretrain(
         state = read_checkpoint(latest)
         check_same_run(latest, state, dataclasses.asdict(recipe), recipe.config.to_dict())
     source = open_source(recipe, data, progress=progress and world.first)
+    videos = source.manifest.hash() if isinstance(source, VideoPairs) else ""
+    if state is not None and start.videos != videos:
+        raise CMACError(f"{run} began with other videos than {data}; give the same data, or choose another folder")
+    start = start._replace(videos=videos)
 
     torch.manual_seed(recipe.seed)
     model = CMAC(recipe.config)
@@ -245,12 +249,14 @@ def pretrain(
 
 
 class Start(NamedTuple):
-    """The weights that a run began with, as `start.json` keeps them."""
+    """The weights that a run began with, and on which videos, as `start.json` keeps them."""
 
     weights: str
     """Their hash; empty for random ones."""
     before: dict[str, Any]
     """How they were made."""
+    videos: str = ""
+    """The manifest's hash; empty for composed scenes."""
 
 
 def check_start(run: Path, initial: CMAC | None, resume: bool) -> Start:

@@ -13,16 +13,17 @@ import sys
 import pytest
 import torch
 
+from cmac_hub.errors import CMACError
 from cmac_hub.train.checkpoint import read_checkpoint
-from cmac_hub.train.distributed import World
+from cmac_hub.train.distributed import World, pick_device
 
 SETTINGS = ["batch=8", "steps=6", "log_every=1", "drawn_clips=1000", "workers=0", "bf16=false", "optimizer=sgd"]
 SETTINGS += ["learning_rate=0.1", "warmup_steps=1", "decay_steps=1", "frozen_batch_norm=true"]
 
 
-def run(folder, processes, extra):
+def run(folder, processes, extra, *options):
     command = ["-m", "cmac_hub.train", "pretrain", "--device", "cpu", "--threads", "1"]
-    command += ["--set", *SETTINGS, *extra, "-o", str(folder)]
+    command += ["--set", *SETTINGS, *extra, "-o", str(folder), *options]
     if processes > 1:
         command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *command]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -46,6 +47,23 @@ def test_two_processes_train_as_one(tmp_path, extra):
     if first["bank"] is not None:
         assert torch.equal(first["bank"]["video_K"], second["bank"]["video_K"])
         torch.testing.assert_close(first["bank"]["visual_KD"], second["bank"]["visual_KD"], rtol=2e-3, atol=2e-3)
+
+
+def test_broken_videos_of_all_processes_are_counted(clip, tmp_path):
+    (tmp_path / "some.csv").write_text("\n".join(["path,start,end", *[f"{clip},0,3"] * 3, "gone.mp4,0,3"]))
+    how = (["steps=3", "broken_share=1", "bank=0"], "--data", str(tmp_path / "some.csv"))
+    one, _ = run(tmp_path / "one", 1, *how)
+    two, _ = run(tmp_path / "two", 2, *how)
+    counts = [int(row["replaced"]) for row in one]
+    assert sum(counts) >= 6, "a quarter of 24 videos is missing"
+    assert [int(row["replaced"]) for row in two] == counts
+
+
+def test_a_device_that_is_not_there_is_one_line():
+    for name in ("nowhere", "xpu"):
+        with pytest.raises(CMACError, match=f"the device '{name}' cannot be used"):
+            pick_device(name)
+    assert pick_device("cpu").type == "cpu"
 
 
 def test_a_world_of_one_needs_no_network():

@@ -26,7 +26,7 @@ from cmac_hub.media import probe
 from cmac_hub.model import CMAC
 from cmac_hub.moments import Map, observe
 from cmac_hub.train.evaluate.localization import random_weights
-from cmac_hub.train.evaluate.metrics import Box, BoxScores, box_mask, rivals, score_maps
+from cmac_hub.train.evaluate.metrics import Box, BoxScores, box_mask, consensus_mask, rivals, score_maps
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 
@@ -39,6 +39,8 @@ class BoxedClip:
     time: float | None
     """Seconds on the container's clock; None is the middle of the file."""
     boxes: tuple[Box, ...]
+    consensus: bool = False
+    """Whether the boxes are several people's answers, of which two must agree; else all of them count."""
 
 
 def own_boxes(data: Path) -> list[BoxedClip]:
@@ -100,7 +102,8 @@ def vggss_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
 
 
 def flickr_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
-    """The official folder of xml files, one a video, boxes of three annotators in pixels of 256 x 256; or a csv.
+    """The official folder of xml files, one a video, boxes of three annotators in pixels of 256 x 256, of
+    whom two must agree; or a csv.
 
     Raises:
         CMACError: the folder holds no xml, or one of another form; see also `csv_boxes`.
@@ -117,7 +120,8 @@ def flickr_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
             for box in ElementTree.parse(file).getroot().iter("bbox"):
                 # The first child names the box, the four after it are its corners.
                 found.append(tuple(int(child.text or "") / 256 for child in list(box)[-4:]))
-            clips.append(BoxedClip(_find(videos, file.stem), None, tuple(found)))  # type: ignore[arg-type]
+            boxes: tuple[Box, ...] = tuple(found)  # type: ignore[arg-type]
+            clips.append(BoxedClip(_find(videos, file.stem), None, boxes, consensus=True))
         except (ElementTree.ParseError, ValueError) as error:
             raise CMACError(f"{file} is no annotation of Flickr-SoundNet ({error})") from error
     return clips
@@ -169,7 +173,7 @@ def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = 
             heats[name].append(heat)
         for name, heat in theirs.items():
             heats[f"random weights ({name})"].append(heat)
-        truths.append(box_mask(clip.boxes))
+        truths.append((consensus_mask if clip.consensus else box_mask)(clip.boxes))
     if not truths:
         raise CMACError(
             f"none of the {len(clips)} videos could be read, the first is {clips[0].path if clips else '-'}"

@@ -164,7 +164,8 @@ def random_weights(config: CMACConfig, seed: int = 0, device: torch.device | str
 
 
 def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, seed: int = 12345) -> dict[str, Any]:
-    """Known things and things never seen, all scenes together and by the number of silent things.
+    """Known things and things never seen, all scenes together and by the number of silent things; and those alone whose
+    source has pictures and sounds that are not in training, where others have not.
 
     Args:
         model: a network in eval mode.
@@ -178,12 +179,19 @@ def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, s
     for which, library in libraries(data, split):
         scenes = make_scenes(library, model.config, count, seed)
         ours, theirs = look(model, scenes), look(untrained, scenes)
+        groups = by_distractors(scenes)
+        lent = {thing.name for thing in library.things if thing.lent}
+        own = [i for i, scene in enumerate(scenes) if scene.thing not in lent]
+        if 0 < len(own) < len(scenes):
+            groups[OWN] = own
         report[which] = {
-            name: grade(ours.part(rows), theirs.part(rows), [scenes[i] for i in rows])
-            for name, rows in by_distractors(scenes).items()
+            name: grade(ours.part(rows), theirs.part(rows), [scenes[i] for i in rows]) for name, rows in groups.items()
         }
     return report
 
+
+OWN = "all, files not in training"
+"""The scenes of things that have pictures and sounds of the split; the other things lend those of training."""
 
 POINTING = {
     "guidance": "guidance",

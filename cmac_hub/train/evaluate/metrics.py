@@ -1,7 +1,8 @@
 """How well a map finds boxes, as the field computes it (Senocak et al. 2018, Chen et al. 2021), and trivial rivals.
 
 A map is resized to SIDE x SIDE and its upper half, from the median value on, is taken for the source. cIoU is its
-intersection with the boxes' union over their joint area; "cIoU@0.5" is the share of pictures with at least 0.5, AUC
+intersection with the boxes' union over their joint area, or, where several people drew boxes, with what they agree on
+(`consensus_mask`); "cIoU@0.5" is the share of pictures with at least 0.5, AUC
 the area under that share over thresholds 0, 0.05, ..., 1.
 """
 
@@ -43,6 +44,11 @@ def box_mask(boxes: Sequence[Box]) -> np.ndarray:
     return mask
 
 
+def consensus_mask(boxes: Sequence[Box], agree: int = 2) -> np.ndarray:
+    """(SIDE, SIDE) fp32 in [0, 1]: how many boxes cover a place over `agree`, at most 1 (Senocak et al. 2018)."""
+    return np.minimum(sum(box_mask([box]).astype(np.float32) for box in boxes) / agree, 1).astype(np.float32)
+
+
 def resize_map(heat_HW: np.ndarray, shape: tuple[int, int] = (SIDE, SIDE)) -> np.ndarray:
     """(H, W) float -> `shape` (rows, columns) fp32, bilinear."""
     return np.asarray(Image.fromarray(heat_HW.astype(np.float32)).resize(shape[::-1], Image.Resampling.BILINEAR))
@@ -67,9 +73,10 @@ def upper_half(heat_HW: np.ndarray) -> np.ndarray:
 
 
 def intersection_over_union(found: np.ndarray, truth: np.ndarray) -> float:
-    """Of two bool masks; 0 when both are empty."""
-    union = float((found | truth).sum())
-    return float((found & truth).sum()) / union if union else 0.0
+    """Of a bool mask with a truth of bools, or of weights in [0, 1]: what was found of it, over all of it and what was
+    found where there is nothing; 0 when both are empty."""
+    joint = float(truth.sum(dtype=np.float64)) + float((found & (truth == 0)).sum())
+    return float(truth[found].sum(dtype=np.float64)) / joint if joint else 0.0
 
 
 def auc(cious: np.ndarray) -> float:
@@ -88,7 +95,7 @@ def score_maps(heats: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> Box
 
     Args:
         heats: (H, W) each.
-        truths: (SIDE, SIDE) bool each, see `box_mask`.
+        truths: (SIDE, SIDE) each, of `box_mask` or `consensus_mask`.
 
     Raises:
         ValueError: a map that is not finite, or no map at all.
@@ -115,15 +122,21 @@ def rivals(truths: Sequence[np.ndarray], seed: int = 0) -> dict[str, BoxScores]:
         the median: an upper half that holds the source, or is held by it.
     """
     rng = np.random.default_rng(seed)
-    middle = float(np.mean([truth[SIDE // 2, SIDE // 2] for truth in truths]))
-    shares = np.array([truth.mean() for truth in truths])
-    best = np.minimum(shares, 0.5) / np.maximum(shares, 0.5)
+    middle = float(np.mean([truth[SIDE // 2, SIDE // 2] > 0 for truth in truths]))
+    best = np.array([_best_half(truth) for truth in truths])
     return {
         "centred disc": score_masks([centred_disc()] * len(truths), truths, middle),
         "whole image": score_masks([np.ones((SIDE, SIDE), bool)] * len(truths), truths),
         "random map": score_maps([rng.random((7, 7)) for _ in truths], truths),
         "ceiling": BoxScores(float((best >= 0.5).mean()), auc(best), float(best.mean()), 1.0, len(truths)),
     }
+
+
+def _best_half(truth: np.ndarray) -> float:
+    """cIoU of the half of the picture that holds most of the truth."""
+    falling = np.sort(truth, axis=None)[::-1].astype(np.float64)
+    half = falling[: falling.size // 2]
+    return float(half.sum() / (falling.sum() + (half == 0).sum()))
 
 
 def as_json(scores: BoxScores) -> dict[str, float | None]:

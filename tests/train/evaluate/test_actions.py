@@ -103,6 +103,10 @@ def test_finetuning_learns_resumes_and_reports(tiny, ucf, tmp_path):
     assert again["top1"] == whole["top1"], "nothing is trained twice"
     with pytest.raises(CMACError, match="holds a run of other settings"):
         finetune(copy.deepcopy(tiny), split, tmp_path / "whole", FinetuneSettings(epochs=3, batch=4))
+    other = copy.deepcopy(tiny)
+    torch.nn.init.ones_(other.visual_encoder.stem[0].weight)
+    with pytest.raises(CMACError, match="other settings, weights or videos"):
+        finetune(other, split, tmp_path / "whole", settings)
     assert (tmp_path / "whole" / "report.json").exists()
 
 

@@ -3,6 +3,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cmac_hub.train.evaluate.metrics import (
     SIDE,
@@ -10,6 +12,7 @@ from cmac_hub.train.evaluate.metrics import (
     auc,
     box_mask,
     centred_disc,
+    consensus_mask,
     intersection_over_union,
     resize_map,
     rivals,
@@ -92,3 +95,29 @@ def test_what_is_no_map():
         score_maps([], [])
     with pytest.raises(ValueError, match="not finite"):
         score_maps([np.array([[np.nan]])], [box_mask([])])
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 99))
+def test_what_two_of_three_people_drew_counts_in_full_and_one_alone_by_half(seed):
+    """Senocak et al.: g = min(sum of boxes / 2, 1); cIoU = sum(A g) / (sum g + sum of A where g is 0)."""
+    rng = np.random.default_rng(seed)
+    corners = [np.sort(rng.random((2, 2)), axis=0) for _ in range(3)]
+    boxes = [(float(c[0, 0]), float(c[0, 1]), float(c[1, 0]), float(c[1, 1])) for c in corners]
+    heat = rng.random((8, 8)).astype(np.float32)
+    found = upper_half(resize_map(heat))
+    inside = outside = weight = 0.0
+    for y in range(0, 224, 8):
+        for x in range(0, 224, 8):
+            drawn = sum(int(x0 * 224) <= x < int(x1 * 224) and int(y0 * 224) <= y < int(y1 * 224)
+                        for x0, y0, x1, y1 in boxes)  # fmt: skip
+            g = min(drawn / 2, 1)
+            assert consensus_mask(boxes)[y, x] == g
+            weight += g
+            inside += g * found[y, x]
+            outside += found[y, x] and g == 0
+    expected = inside / (weight + outside) if weight + outside else 0.0
+    sparse = consensus_mask(boxes)[::8, ::8]
+    assert intersection_over_union(found[::8, ::8], sparse) == pytest.approx(expected)
+    ceiling = rivals([consensus_mask(boxes)])["ceiling"].mean_ciou
+    assert score_maps([heat], [consensus_mask(boxes)]).mean_ciou <= ceiling + 1e-6
