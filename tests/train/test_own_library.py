@@ -32,6 +32,7 @@ def test_splits_share_no_file(folder):
         pictures = [{p.tobytes() for p in found[split].things[thing].pictures} for split in found]
         assert not pictures[0] & pictures[2]
     assert [thing.name for thing in found["train"].things] == sorted(KINDS[:3])
+    assert not any(thing.lent for thing in found["train"].things)
     assert len(found["train"].silent) == 1
 
 
@@ -68,6 +69,8 @@ def test_a_csv_names_files_that_lie_elsewhere(folder, tmp_path):
     (tmp_path / "library.csv").write_text("\n".join(rows) + "\n")
     found = load_library(tmp_path, "train", progress=False)
     assert [thing.name for thing in found.things] == sorted(KINDS[:2]) and len(found.backgrounds) == 1
+    assert not any(thing.lent for thing in found.things)
+    assert all(thing.lent for thing in load_library(tmp_path, "test", progress=False).things), "files of training"
     for text, message in (
         ("path,thing\n", "has no column kind, file"),
         ("kind,thing,file\npicture,dog,gone.png\n", "line 2: kind 'picture'"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cmac_hub.train.evaluate.localization import (
+    OWN,
     as_table,
     by_distractors,
     evaluate,
@@ -84,6 +85,9 @@ def test_the_released_weights_beat_their_baselines(shared):
     from cmac_hub.hub import load_model
 
     report = evaluate(load_model("cmac-nano"), shared, "test", count=60)
+    own = report["known"][OWN]["scenes"]
+    assert 0 < own < 60, "24 of the 74 known things have pictures and sounds that training has not"
+    assert OWN not in report["new"]
     known = report["known"]["all"]
     found = {name: one["pointing"] for name, one in known["scores"].items()}
     others = ("centred disc", "random weights (guidance)", "random weights (prediction)", "random map")
