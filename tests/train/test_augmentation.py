@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms.v2 import functional as vision
 
-from cmac_hub.train.augmentation import ClipAugmentation, augment_spectrograms, flip_and_gain, warp_time
+from cmac_hub.train.augmentation import (
+    ClipAugmentation,
+    augment_spectrograms,
+    change_color,
+    flip_and_gain,
+    warp_time,
+)
 
 
 def test_a_crop_is_square_alike_for_all_frames_and_given_by_its_generator():
@@ -67,3 +74,28 @@ def test_a_second_look_keeps_shape_and_range():
     seen, heard = flip_and_gain(frames, torch.rand(100) * 2 - 1, np.random.default_rng(0))
     assert seen.shape == frames.shape and seen.dtype == torch.uint8
     assert heard.shape == (100,) and heard.abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "factors"),
+    [("brightness", (1.3, 1, 1)), ("contrast", (1, 0.7, 1)), ("saturation", (1, 1, 0.6)), ("saturation", (1, 1, 1.4))],
+)
+def test_colours_change_as_torchvision_changes_them(name, factors):
+    frame = torch.randint(0, 256, (1, 20, 30, 3), dtype=torch.uint8)
+    change = getattr(vision, f"adjust_{name}")
+    expected = change(frame.permute(0, 3, 1, 2), max(factors, key=lambda f: abs(f - 1))).permute(0, 2, 3, 1)
+    got = change_color(frame, *factors, hue=0.0)
+    assert (got.int() - expected.int()).abs().max() <= 1
+
+
+def test_a_turn_of_hue_keeps_luma_and_greys_and_is_undone_by_its_opposite():
+    frame = (torch.rand(1, 20, 30, 3) * 60 + 100).to(torch.uint8)
+    turned = change_color(frame, 1, 1, 1, 0.1)
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    torch.testing.assert_close(turned.float() @ luma, frame.float() @ luma, atol=1.0, rtol=0)
+    assert (change_color(turned, 1, 1, 1, -0.1).int() - frame.int()).abs().max() <= 2
+    red = torch.tensor([[[[140, 100, 100]]]], dtype=torch.uint8)
+    hue = vision.adjust_hue(red.permute(0, 3, 1, 2), 0.1).flatten().tolist()
+    assert change_color(red, 1, 1, 1, 0.1).flatten().argsort().tolist() == torch.tensor(hue).argsort().tolist()
+    grey = torch.full((1, 4, 4, 3), 77, dtype=torch.uint8)
+    assert torch.equal(change_color(grey, 1, 1, 1.4, 0.1), grey)

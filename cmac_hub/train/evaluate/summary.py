@@ -15,7 +15,7 @@ POINTING_KNOWN, POINTING_NEW, RECALL, HEARING = SUMMARY = (
     "ESC-50 fold 5",
 )
 """Guidance's pointing on validation scenes with at least one silent thing, retrieval on all of known things, and the
-linear probe's accuracy."""
+linear probe's accuracy. Fold 5 is the card's test: it is told here, and nothing may be chosen by it."""
 
 
 def summarise(model: CMAC, data: Path | None, scenes: int = 500) -> dict[str, float]:
