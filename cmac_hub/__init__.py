@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from cmac_hub.errors import CheckpointError, CMACError, MediaError, OutputError
     from cmac_hub.features import Features
     from cmac_hub.hub import Pretrained, load_cmac
-    from cmac_hub.model import CMAC, Attention
+    from cmac_hub.model import CMAC
+    from cmac_hub.outputs import Attention
     from cmac_hub.visualizer import Visualizer
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Attention": "model",
+    "Attention": "outputs",
     "AudioEncoder": "encoders",
     "CMAC": "model",
     "CMACConfig": "config",

@@ -19,7 +19,8 @@ from cmac_hub import preprocessing
 from cmac_hub.config import CMACConfig
 from cmac_hub.errors import MediaError
 from cmac_hub.media import windows
-from cmac_hub.model import CMAC, Stream, evaluating
+from cmac_hub.model import CMAC, evaluating
+from cmac_hub.outputs import Stream
 
 BATCH = 16
 """Windows that pass through the network at once."""

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 import torch.nn.functional as F
@@ -19,55 +19,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from cmac_hub import attention, preprocessing
+from cmac_hub.card import CARD
 from cmac_hub.config import CMACConfig
 from cmac_hub.encoders import AudioEncoder, VisualEncoder
+from cmac_hub.outputs import Attention, Output, Stream
 
 if TYPE_CHECKING:
     from cmac_hub.features import Features
-
-
-class Attention(NamedTuple):
-    """The four maps of one batch, at map resolution; None where a stream was not given.
-
-    In [0, 1] with the normalization "cosine"; with Table 2's others guidance has the range of `attention.correlate`.
-    """
-
-    visual_guidance: Tensor | None
-    """(B, T', H', W'): where in the picture the sound's filter responds (Eq. 4)."""
-    visual_prediction: Tensor | None
-    """(B, T', H', W'): what the visual encoder alone attends to (Eq. 5)."""
-    audio_guidance: Tensor | None
-    """(B, F', S'): which frequencies and moments the picture's filter responds to (Eq. 4)."""
-    audio_prediction: Tensor | None
-    """(B, F', S'): what the audio encoder alone attends to (Eq. 5)."""
-
-
-class Stream(NamedTuple):
-    """One modality of a batch on its way through the network."""
-
-    map: Tensor
-    """(B, C, ...) the encoder's feature map."""
-    transformed: Tensor
-    """(B, C, ...) g(.) of Eq. 3."""
-    filter: Tensor
-    """(B, C) kappa of Eq. 3."""
-    embedding: Tensor
-    """(B, D) of unit length: the projected filter."""
-    saliency: Tensor
-    """(B, ...) s-hat of Eq. 5, in [0, 1]."""
-
-    @property
-    def features(self) -> Tensor:
-        """(B, C): the feature map averaged over its positions."""
-        return self.map.flatten(2).mean(2)
-
-
-class Output(NamedTuple):
-    """All that training needs of one batch."""
-
-    visual: Stream
-    audio: Stream
-    attention: Attention
 
 
 @contextmanager
@@ -84,27 +42,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-CARD = """\
----
-{{ card_data }}
----
-
-# A CMAC network
-
-Where in a video a sound comes from, and features of picture and sound, after
-[Cross-Modal Attention Consistency](https://arxiv.org/abs/2106.06939).
-
-```python
-from cmac_hub import load_cmac
-
-load_cmac("hf-hub:{{ repo_id | default('OWNER/REPOSITORY', true) }}").visualizer.render("dog.mp4", "dog_attention.mp4")
-```
-
-Say here what it was trained on, how well it does, and what it is not good for.
-"""
-"""What `save_pretrained` and `push_to_hub` write as README.md beside the weights."""
 
 
 class CMAC(
@@ -262,13 +199,12 @@ class CMAC(
             frames_BTHWC: (B, T, H, W, 3) uint8 at the config's size, or None.
             waveforms_BN: (B, n) float in [-1, 1] at the config's sample rate, or None.
         """
-        weight = next(self.parameters())
         clips = spectrograms = None
+        device, dtype = self.device, next(self.parameters()).dtype
         if frames_BTHWC is not None:
-            clips = preprocessing.normalize_clips(frames_BTHWC.to(weight.device), self.config.visual)
-            clips = clips.to(weight.dtype)
+            clips = preprocessing.normalize_clips(frames_BTHWC.to(device), self.config.visual).to(dtype)
         if waveforms_BN is not None:
-            spectrograms = preprocessing.log_mel(waveforms_BN.to(weight.device), self.config.audio).to(weight.dtype)
+            spectrograms = preprocessing.log_mel(waveforms_BN.to(device), self.config.audio).to(dtype)
         return clips, spectrograms
 
     @overload

@@ -12,7 +12,8 @@ import torch
 from cmac_hub.errors import MediaError
 from cmac_hub.features import BATCH, SILENCE, batched
 from cmac_hub.media import MediaInfo, Window, windows
-from cmac_hub.model import CMAC, Attention
+from cmac_hub.model import CMAC
+from cmac_hub.outputs import Attention
 from cmac_hub.preprocessing import check_window
 
 Map = Literal["guidance", "prediction"]

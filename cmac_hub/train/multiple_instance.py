@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cmac_hub.model import Output
+from cmac_hub.outputs import Output
 
 
 def multiple_instance(output: Output, video_B: Tensor, temperature: float = 0.1) -> Tensor:

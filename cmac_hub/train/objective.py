@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cmac_hub.model import Attention, Output
+from cmac_hub.outputs import Attention, Output
 from cmac_hub.train.multiple_instance import multiple_instance
 
 

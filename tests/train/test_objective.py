@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from cmac_hub.model import Attention, Output, Stream
+from cmac_hub.outputs import Attention, Output, Stream
 from cmac_hub.train.objective import Keys, Negatives, attention_consistency, contrastive, objective
 
 

@@ -1,0 +1,51 @@
+"""What the network gives: attention maps, and a batch on its way through it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Attention(NamedTuple):
+    """The four maps of one batch, at map resolution; None where a stream was not given.
+
+    In [0, 1] with the normalization "cosine"; with Table 2's others guidance has the range of `attention.correlate`.
+    """
+
+    visual_guidance: Tensor | None
+    """(B, T', H', W'): where in the picture the sound's filter responds (Eq. 4)."""
+    visual_prediction: Tensor | None
+    """(B, T', H', W'): what the visual encoder alone attends to (Eq. 5)."""
+    audio_guidance: Tensor | None
+    """(B, F', S'): which frequencies and moments the picture's filter responds to (Eq. 4)."""
+    audio_prediction: Tensor | None
+    """(B, F', S'): what the audio encoder alone attends to (Eq. 5)."""
+
+
+class Stream(NamedTuple):
+    """One modality of a batch on its way through the network."""
+
+    map: Tensor
+    """(B, C, ...) the encoder's feature map."""
+    transformed: Tensor
+    """(B, C, ...) g(.) of Eq. 3."""
+    filter: Tensor
+    """(B, C) kappa of Eq. 3."""
+    embedding: Tensor
+    """(B, D) of unit length: the projected filter."""
+    saliency: Tensor
+    """(B, ...) s-hat of Eq. 5, in [0, 1]."""
+
+    @property
+    def features(self) -> Tensor:
+        """(B, C): the feature map averaged over its positions."""
+        return self.map.flatten(2).mean(2)
+
+
+class Output(NamedTuple):
+    """All that training needs of one batch."""
+
+    visual: Stream
+    audio: Stream
+    attention: Attention
