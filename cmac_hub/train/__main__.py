@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--from", dest="initial", help="begin with the weights of a model, run folder or checkpoint")
     pretrain.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     _add_device(pretrain)
-    pretrain.add_argument("--threads", type=int, default=0, help="of the training process; 0 leaves PyTorch's choice")
+    _add_threads(pretrain)
     pretrain.add_argument("--dry-run", action="store_true", help="print settings, size, memory and time, and stop")
     pretrain.set_defaults(run=commands.pretrain)
 
@@ -53,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_set(ablate)
     ablate.add_argument("--seeds", type=int, nargs="+", default=[0])
     _add_device(ablate)
+    _add_threads(ablate)
     ablate.add_argument("--data", type=Path, help=DATA)
     ablate.add_argument("-o", "--output", type=Path, required=True, help="folder of runs and table")
     ablate.set_defaults(run=commands.ablate)
@@ -151,6 +152,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, ...; default: a GPU where there is one")
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, default=0, help="of the training process; 0 leaves PyTorch's choice")
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:

@@ -58,16 +58,11 @@ def pretrain(options: argparse.Namespace) -> int:
         return 0
     if options.output is None:
         raise RecipeError("no run folder was given; say -o runs/NAME")
-    import torch
-
     from cmac_hub.train.distributed import join_world
-    from cmac_hub.train.memory import keep_freed_memory
     from cmac_hub.train.pretrain import Stopped
     from cmac_hub.train.pretrain import pretrain as train
 
-    keep_freed_memory()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    _settle(options.threads)
     initial = None if options.initial is None else _load(options.initial, "cpu")
     with join_world(options.device) as world:
         try:
@@ -82,9 +77,8 @@ def ablate(options: argparse.Namespace) -> int:
     """Trains the rows of a table and prints it."""
     from cmac_hub.train.ablate import ablate as train_table
     from cmac_hub.train.distributed import join_world
-    from cmac_hub.train.memory import keep_freed_memory
 
-    keep_freed_memory()
+    _settle(options.threads)
     with join_world(options.device) as world:
         text = train_table(
             options.table,
@@ -98,6 +92,17 @@ def ablate(options: argparse.Namespace) -> int:
         if world.first:
             print(text)
     return 0
+
+
+def _settle(threads: int) -> None:
+    """What a process does once before it trains."""
+    import torch
+
+    from cmac_hub.train.memory import keep_freed_memory
+
+    keep_freed_memory()
+    if threads:
+        torch.set_num_threads(threads)
 
 
 def localize(options: argparse.Namespace) -> int:
