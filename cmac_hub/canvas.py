@@ -62,7 +62,7 @@ class Canvas:
             # An even height keeps a video of even size encodable with the usual colour resolution.
             strip_height = max(2, info.height // 8 * 2)
             self.height += strip_height
-            self._strip = drawing.SoundStrip(info.width, strip_height, STRIP_SECONDS, self._rate)
+            self._strip = drawing.SoundStrip(info.width, strip_height, STRIP_SECONDS, self._rate, 2 + hop)
 
     def draw(self, image_HWC: np.ndarray, time: float, before: Moment, after: Moment) -> np.ndarray:
         """One frame.

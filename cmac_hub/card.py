@@ -16,6 +16,7 @@ from cmac_hub import load_cmac
 load_cmac("hf-hub:{{ repo_id | default('OWNER/REPOSITORY', true) }}").visualizer.render("dog.mp4", "dog_attention.mp4")
 ```
 
-Say here what it was trained on, how well it does, and what it is not good for.
+Say here what it was trained on, how well it does, what it is not good for, and (above, as `license`) under which terms
+it may be used.
 """
 """What `save_pretrained` and `push_to_hub` write as README.md beside the weights."""

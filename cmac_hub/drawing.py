@@ -76,10 +76,11 @@ class SoundStrip:
         height: pixels.
         seconds: how much time the strip spans.
         rate: columns (spectrogram frames) a second.
+        ahead: seconds by which columns may be added before the cursor comes to them.
     """
 
-    def __init__(self, width: int, height: int, seconds: float, rate: float) -> None:
-        self.width, self.height, self.seconds, self.rate = width, height, seconds, rate
+    def __init__(self, width: int, height: int, seconds: float, rate: float, ahead: float = 2.0) -> None:
+        self.width, self.height, self.seconds, self.rate, self.ahead = width, height, seconds, rate, ahead
         self._grey: deque[np.ndarray] = deque()
         self._heat: deque[np.ndarray] = deque()
         self._end = 0
@@ -88,7 +89,7 @@ class SoundStrip:
     def append(self, grey_FS: np.ndarray, heat_FS: np.ndarray, end: float) -> None:
         """Adds columns (F, s) uint8, grey and strength, that end at the time `end` in seconds: after a gap of black if
         the last ones ended earlier, without their beginning if it is there already."""
-        keep = round((self.seconds + 2) * self.rate)
+        keep = round((self.seconds + self.ahead) * self.rate)
         last = round(end * self.rate)
         if self._grey:
             gap = last - grey_FS.shape[1] - self._end

@@ -48,7 +48,6 @@ class CMAC(
     nn.Module,
     PyTorchModelHubMixin,
     library_name="cmac_hub",
-    license="apache-2.0",
     pipeline_tag="video-classification",
     tags=["audio-visual", "self-supervised", "sound-source-localization", "feature-extraction"],
     model_card_template=CARD,
@@ -224,7 +223,12 @@ class CMAC(
     @overload
     def extract_features(
         self,
-        media: list[str] | list[Path] | Iterator[str | os.PathLike[str]] | tuple[str | os.PathLike[str], ...],
+        media: list[str]
+        | list[str | Path]
+        | list[str | os.PathLike[str]]
+        | tuple[str | os.PathLike[str], ...]
+        | Iterator[str | os.PathLike[str]]
+        | Iterable[os.PathLike[str]],
         *,
         window: float | None = None,
         hop: float | None = None,

@@ -86,7 +86,7 @@ class Visualizer(nn.Module):
         overwrite: bool = False,
         progress: bool = False,
     ) -> list[Peak]:
-        """Draws the attention over a video: its size, frame times and length stay, its sound is carried over.
+        """Draws the attention over a video: its displayed size, frame times and length stay, its sound is carried over.
 
         Where there is nothing to hear, guidance shows no claim: it fades, and the picture says "no sound".
 

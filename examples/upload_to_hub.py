@@ -8,5 +8,5 @@ import sys
 from cmac_hub import CMAC
 
 folder, repository = sys.argv[1:]
-CMAC.from_pretrained(f"local-dir:{folder}").push_to_hub(repository)
+CMAC.from_pretrained(f"local-dir:{folder}").push_to_hub(repository, model_card_kwargs={"repo_id": repository})
 print(f"load it with: load_cmac('hf-hub:{repository}')")

@@ -90,6 +90,14 @@ def test_columns_stand_at_their_time_with_gaps_and_overlaps(hop, count, rate):
     assert held.tolist() == tape[written - len(held) : written].tolist()
 
 
+def test_columns_far_ahead_leave_the_present_in_place():
+    strip = SoundStrip(width=400, height=4, seconds=4.0, rate=10.0, ahead=9.0)
+    for end in (1.0, 8.0):
+        strip.append(*[np.full((4, 10), 200, np.uint8)] * 2, end=end)
+    now = np.asarray(strip.draw(now=0.9))[2, :, 0]
+    assert now[round(0.75 * 400) - 30] > 100
+
+
 def test_an_empty_strip_can_be_drawn():
     assert SoundStrip(90, 10, 3.0, 100.0).draw(0.0).size == (90, 10)
 

@@ -41,9 +41,9 @@ def test_upload_pushes_the_folder(monkeypatch, model_folder, capsys):
     from cmac_hub import CMAC
 
     pushed = []
-    monkeypatch.setattr(CMAC, "push_to_hub", lambda self, repository: pushed.append((self.config.name, repository)))
+    monkeypatch.setattr(CMAC, "push_to_hub", lambda self, *where, **how: pushed.append((self.config.name, where, how)))
     run(monkeypatch, "upload_to_hub.py", model_folder, "owner/mine")
-    assert pushed == [("tiny", "owner/mine")]
+    assert pushed == [("tiny", ("owner/mine",), {"model_card_kwargs": {"repo_id": "owner/mine"}})]
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.py")), ids=lambda path: path.name)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from cmac_hub import CMAC, hub, load_cmac
 from cmac_hub.config import FORMAT_VERSION
 from cmac_hub.errors import CheckpointError
-from cmac_hub.hub import Source, parse_source
+from cmac_hub.hub import Source, checkpoint_hash, parse_source
 
 
 @pytest.fixture
@@ -51,10 +51,12 @@ def test_round_trip(tiny, folder):
         torch.testing.assert_close(again.state_dict()[name], tensor, msg=name)
     assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     card = (folder / "README.md").read_text()
-    assert "library_name: cmac_hub" in card and "license: apache-2.0" in card and "load_cmac(" in card
+    assert "library_name: cmac_hub" in card and "load_cmac(" in card
     assert "More Information Needed" not in card
     assert load_cmac(f"local-dir:{folder}").model.config == tiny.config
-    assert CMAC.from_pretrained(folder, dtype=torch.bfloat16).heads["shared"].weight.dtype == torch.bfloat16
+    half = CMAC.from_pretrained(folder, dtype=torch.bfloat16)
+    assert half.heads["shared"].weight.dtype == torch.bfloat16
+    assert len(checkpoint_hash(half)) == 12 and checkpoint_hash(half) != checkpoint_hash(again) == checkpoint_hash(tiny)
 
 
 def test_the_three_parts_share_one_network():

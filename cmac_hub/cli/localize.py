@@ -21,7 +21,8 @@ def localize(options: argparse.Namespace) -> int:
     """Draws an overlay video for every input."""
     inputs = find_inputs(options.inputs, VIDEOS)
     targets = _targets(inputs, options)
-    if len(inputs) == 1 and inputs[0].path.exists():
+    named = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
+    if named and inputs[0].path.exists():
         check_output(targets[inputs[0].path], inputs[0].path, options.overwrite)
     visualizer = load_cmac(options.model, device=options.device).visualizer
     taken: set[Path] = set()
@@ -30,13 +31,14 @@ def localize(options: argparse.Namespace) -> int:
         target = targets[one.path]
         if target in taken:
             raise OutputError(f"{target} was written for another input of this call already; rename one of them")
-        taken.add(target)
-        if len(inputs) > 1 and target.exists() and not options.overwrite:
-            print(f"cmac: {target} exists already and is kept", file=sys.stderr)
+        if not named and target.exists() and not options.overwrite:
+            taken.add(target)
+            print(f"cmac: {target} exists already and is kept, however it was drawn", file=sys.stderr)
             return
         if options.output is not None and len(inputs) > 1:
             make_folder(target.parent)
         peaks = _render(visualizer, one.path, target, options)
+        taken.add(target)
         if options.json:
             for peak in peaks:
                 print(json.dumps({"file": str(one.path), **dataclasses.asdict(peak)}))

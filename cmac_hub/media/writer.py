@@ -18,7 +18,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.media.carry import Timed, carry_sound
-from cmac_hub.media.probe import open_media, picture_stream, probe, sound_stream
+from cmac_hub.media.probe import open_media, probe, sound_stream
 
 TICK = Fraction(1, 90000)
 """Seconds; divides the frame times of all usual rates, the 1001-based ones too."""
@@ -59,7 +59,7 @@ class VideoWriter:
 
     Args:
         path: .mp4, .m4v, .mov or .mkv.
-        width: pixels.
+        width: pixels, which are square.
         height: pixels; odd sizes are kept, with full colour resolution (yuv444p).
         frame_rate: hertz, only a hint: each frame has its own time.
         source: a file whose sound is carried over: its packets where the container takes them, else encoded as AAC.
@@ -129,10 +129,7 @@ class VideoWriter:
         info = probe(source)
         self._start = info.start
         container = self._stack.enter_context(open_media(source))
-        picture, sound = picture_stream(container), sound_stream(container)
-        if picture is not None and (aspect := picture.sample_aspect_ratio):
-            self._stream.codec_context.sample_aspect_ratio = 1 / aspect if info.rotation in (90, 270) else aspect
-        if sound is not None:
+        if (sound := sound_stream(container)) is not None:
             self._sound = carry_sound(container, sound, info, self._container, self.path.suffix.lower())
             self._advance_sound()
 

@@ -81,12 +81,17 @@ LOGGED = ("contrastive", "consistency", "accuracy")
 row, so these say that a run is sound, not which row is better; a table shows them where nothing was measured."""
 
 
+VARIED = ("normalization", "scales", "consistency_weight", "reduction", "detach_target")
+"""Keys in which the row "base" is the paper's, whatever the recipe is that the rows are laid over."""
+
+
 def row_recipe(row: Row, base: str | None, overrides: dict[str, Any]) -> Recipe:
     """The recipe of one row: the paper's, or its own keys over `base`."""
     if base is None:
         return load_recipe(f"ablation/{row.recipe}", **overrides)
-    own = {} if row.recipe == "base" else read(f"ablation/{row.recipe}")
-    own = {key: value for key, value in own.items() if key != "extends"}
+    own = {key: getattr(Recipe(), key) for key in VARIED}
+    if row.recipe != "base":
+        own = {key: value for key, value in read(f"ablation/{row.recipe}").items() if key != "extends"}
     return load_recipe(base, **{"name": f"{base}/{row.recipe}", **own, **overrides})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,9 @@ from torch import Tensor
 from torch.distributed.nn.functional import all_gather
 
 from cmac_hub.errors import CMACError
+
+PATIENCE = timedelta(hours=4)
+"""How long processes wait for the first one, which measures networks on its own; torchrun ends them if it fails."""
 
 
 class World(NamedTuple):
@@ -89,9 +93,9 @@ def join_world(device: str | None = None) -> Iterator[World]:
         yield World(0, 1, kind)
         return
     if kind.type == "cuda":
-        dist.init_process_group("nccl", device_id=kind)
+        dist.init_process_group("nccl", device_id=kind, timeout=PATIENCE)
     else:
-        dist.init_process_group("gloo")
+        dist.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield World(rank, size, kind)
     finally:

@@ -91,7 +91,9 @@ def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known",
         images = tuple(shrink(_open(path)) for path in prefer(pictures, split))
         waves = tuple(wave for path in prefer(sounds, split) if (wave := _hear(path)) is not None)
         if images and waves:
-            things.append(Thing(name, images, waves, lent(pictures, split) or lent(sounds, split)))
+            things.append(
+                Thing(name, images, waves, which == "known" and (lent(pictures, split) or lent(sounds, split)))
+            )
     silent, photos = (
         prefer([(one.path, one.split) for one in files if one.kind == kind], split) for kind in ("silent", "background")
     )

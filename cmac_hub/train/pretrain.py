@@ -100,7 +100,7 @@ def pretrain(
         check_same_run(latest, state, dataclasses.asdict(recipe), recipe.config.to_dict())
     source = open_source(recipe, data, progress=progress and world.first)
     videos = source.manifest.hash() if isinstance(source, VideoPairs) else ""
-    if state is not None and start.videos != videos:
+    if state is not None and start.videos not in (None, videos):
         raise CMACError(f"{run} began with other videos than {data}; give the same data, or choose another folder")
     start = start._replace(videos=videos)
 
@@ -255,8 +255,8 @@ class Start(NamedTuple):
     """Their hash; empty for random ones."""
     before: dict[str, Any]
     """How they were made."""
-    videos: str = ""
-    """The manifest's hash; empty for composed scenes."""
+    videos: str | None = None
+    """The manifest's hash; empty for composed scenes, None where nobody noted it."""
 
 
 def check_start(run: Path, initial: CMAC | None, resume: bool) -> Start:

@@ -67,6 +67,8 @@ def test_a_second_run_over_a_folder_does_what_is_missing(cmac, clip, sound_only,
     assert "a_attention.mp4 exists already and is kept" in err
     assert (tmp_path / "a_attention.mp4").stat().st_mtime_ns == stamp
     assert sorted(p.name for p in tmp_path.glob("*_attention*")) == ["a_attention.mp4", "b_attention.mp4"]
+    (tmp_path / "b.mp4").unlink()
+    assert cmac("localize", tmp_path)[:2] == (0, ""), "a folder of one video, too"
     code, _, err = cmac("localize", tmp_path, "-o", tmp_path / "both.mp4")
     assert code == 1 and "names one video" in one_error(err)
 

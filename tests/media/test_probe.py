@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from making import tone, write_media
@@ -25,7 +26,9 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path):
     path = write_media(tmp_path / "wide.mp4", times=np.arange(5) / 25, size=(64, 64), aspect=Fraction(2, 1))
     assert (probe(path).width, probe(path).height) == (128, 64)
     assert read_frame(path, 0.0).image.shape == (64, 128, 3)
-    odd = write_media(tmp_path / "odd.mkv", times=np.arange(5) / 25, size=(64, 64), aspect=Fraction(100, 1))
+    odd = write_media(tmp_path / "odd.mkv", times=np.arange(5) / 25, size=(64, 64), aspect=Fraction(8, 1))
+    with av.open(str(odd)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == 8
     assert probe(odd).width == 64, "nobody has such pixels"
 
 

@@ -149,3 +149,16 @@ def test_real_formats_keep_frames_and_length(shared, tmp_path):
         before, after = [f.time for f in read_frames(path)], times_of(out)
         assert len(after) == len(before), path.name
         assert after - after[0] == pytest.approx(np.array(before) - before[0], abs=2e-3), path.name
+
+
+def test_pixels_of_the_output_are_square(tmp_path):
+    source = write_media(tmp_path / "wide.mp4", times=np.arange(5) / 25, size=(64, 64), aspect=Fraction(2, 1))
+    info = probe(source)
+    with VideoWriter(
+        tmp_path / "out.mp4", width=info.width, height=info.height, frame_rate=25, source=source
+    ) as writer:
+        for frame in read_frames(source):
+            writer.write(frame.image, frame.time)
+    assert (probe(tmp_path / "out.mp4").width, probe(tmp_path / "out.mp4").height) == (128, 64)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio in (None, 1)

@@ -20,6 +20,13 @@ def test_every_row_is_a_recipe_in_the_papers_settings_and_over_another(table):
             assert row_recipe(row, "nano", {}).consistency_weight == full[row.recipe]
 
 
+def test_the_full_row_is_the_papers_in_what_a_table_varies(tmp_path):
+    (tmp_path / "mine.json").write_text('{"extends": "nano", "scales": 3, "consistency_weight": 1.0}')
+    full = row_recipe(TABLES["table2"][3], str(tmp_path / "mine.json"), {})
+    assert (full.scales, full.consistency_weight, full.batch) == (2, 1.5, 64)
+    assert row_recipe(TABLES["table2"][4], str(tmp_path / "mine.json"), {}).scales == 3
+
+
 def test_a_table_is_trained_once_and_written(tiny_config, tmp_path, monkeypatch):
     monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
     changes = {"architecture": "tiny", "steps": 2, "batch": 4, "workers": 0, "drawn_clips": 100}

@@ -46,7 +46,10 @@ def box_mask(boxes: Sequence[Box]) -> np.ndarray:
 
 def consensus_mask(boxes: Sequence[Box], agree: int = 2) -> np.ndarray:
     """(SIDE, SIDE) fp32 in [0, 1]: how many boxes cover a place over `agree`, at most 1 (Senocak et al. 2018)."""
-    return np.minimum(sum(box_mask([box]).astype(np.float32) for box in boxes) / agree, 1).astype(np.float32)
+    drawn = np.zeros((SIDE, SIDE), np.float32)
+    for box in boxes:
+        drawn += box_mask([box])
+    return np.minimum(drawn / agree, 1)
 
 
 def resize_map(heat_HW: np.ndarray, shape: tuple[int, int] = (SIDE, SIDE)) -> np.ndarray:

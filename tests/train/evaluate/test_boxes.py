@@ -65,6 +65,7 @@ def test_official_layouts(tmp_path):
     box = "<bbox><id>1</id><xmin>0</xmin><ymin>64</ymin><xmax>128</xmax><ymax>256</ymax></bbox>"
     (tmp_path / "flickr" / "abc_000030.xml").write_text(f"<annotation><object>{box}{box}</object></annotation>")
     assert flickr_boxes(tmp_path / "flickr", tmp_path)[0].boxes == ((0.0, 0.25, 0.5, 1.0),) * 2
+    assert flickr_boxes(tmp_path / "flickr", tmp_path)[0].consensus, "two of the three people must agree"
 
 
 def test_boxes_of_a_csv(tmp_path, clip):

@@ -117,6 +117,7 @@ def test_what_two_of_three_people_drew_counts_in_full_and_one_alone_by_half(seed
             inside += g * found[y, x]
             outside += found[y, x] and g == 0
     expected = inside / (weight + outside) if weight + outside else 0.0
+    assert consensus_mask([]).shape == (SIDE, SIDE) and not consensus_mask([]).any(), "nobody drew a box"
     sparse = consensus_mask(boxes)[::8, ::8]
     assert intersection_over_union(found[::8, ::8], sparse) == pytest.approx(expected)
     ceiling = rivals([consensus_mask(boxes)])["ceiling"].mean_ciou
