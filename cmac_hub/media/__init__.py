@@ -4,7 +4,7 @@ from cmac_hub.media.picture import Frame, fit_size, read_frame, read_frames
 from cmac_hub.media.probe import MediaInfo, probe
 from cmac_hub.media.reader import Window, windows
 from cmac_hub.media.sound import read_sound
-from cmac_hub.media.whole import write_video
+from cmac_hub.media.whole import write_sound, write_video
 from cmac_hub.media.writer import VideoWriter
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "read_frames",
     "read_sound",
     "windows",
+    "write_sound",
     "write_video",
 ]

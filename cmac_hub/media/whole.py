@@ -1,14 +1,17 @@
-"""A whole clip, picture and sound from memory -> a file."""
+"""A whole clip or sound from memory -> a file."""
 
 from __future__ import annotations
 
+import os
 import wave
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import av
 import numpy as np
 
+from cmac_hub.errors import OutputError
 from cmac_hub.media.writer import VideoWriter
 
 
@@ -49,3 +52,33 @@ def write_video(
         ) as writer:
             for index, frame in enumerate(frames):
                 writer.write(frame, index / frame_rate)
+
+
+def write_sound(path: Path, waveform: np.ndarray, sample_rate: int, bit_rate: int = 24000) -> None:
+    """Writes a waveform as Opus; an existing file is replaced when the new one is complete.
+
+    Args:
+        path: .opus.
+        waveform: (n,) float in [-1, 1].
+        sample_rate: hertz; 8000, 12000, 16000, 24000 or 48000.
+        bit_rate: bits a second.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with av.open(os.path.join(".", temporary), "w", format="ogg") as container:
+            track = container.add_stream("libopus", rate=sample_rate, layout="mono", options={"application": "audio"})
+            track.bit_rate = bit_rate
+            samples = (np.clip(waveform, -1, 1) * 32767).astype(np.int16)[None]
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.sample_rate = sample_rate
+            for part in av.AudioResampler("s16", "mono", sample_rate, frame_size=sample_rate // 50).resample(frame):
+                container.mux(track.encode(part))
+            container.mux(track.encode(None))
+        os.replace(temporary, path)
+    except (OSError, av.FFmpegError) as error:
+        raise OutputError(f"{path} could not be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -35,6 +35,11 @@ def build_parser() -> argparse.ArgumentParser:
     index.add_argument("--workers", type=int, default=0, help="processes; 0 takes one a core")
     index.set_defaults(run=commands.index)
 
+    pack = found.add_parser("pack", help="copy pictures, sounds and shots at the size that training keeps")
+    pack.add_argument("data", type=Path, help=DATA.partition(", or ")[2].partition(";")[0])
+    pack.add_argument("-o", "--output", type=Path, required=True, help="folder, new or empty")
+    pack.set_defaults(run=commands.pack)
+
     pretrain = found.add_parser("pretrain", help="train a network, or go on with a run")
     pretrain.add_argument("--recipe", default="nano", help="a name, or a path to a .json")
     _add_set(pretrain)

@@ -44,6 +44,16 @@ def index(options: argparse.Namespace) -> int:
     return 0
 
 
+def pack(options: argparse.Namespace) -> int:
+    """Writes a small copy of the data, and says what is in it."""
+    from cmac_hub.train.pack import pack as write_pack
+
+    counts = write_pack(options.data, options.output)
+    size = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
+    print(f"{options.output}: {size / 2**20:.1f} MiB; " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
+    return 0
+
+
 def pretrain(options: argparse.Namespace) -> int:
     """Trains, or prints what training would be."""
     from cmac_hub.train.recipe import RecipeError, load_recipe

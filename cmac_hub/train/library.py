@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -35,6 +35,17 @@ FILM_RATE = 16
 """Frames a second of kept footage."""
 BLOCK = SAMPLE_RATE // 20
 """Samples of the stretches whose loudness is kept."""
+
+
+class File(NamedTuple):
+    """One file of a collection."""
+
+    kind: str
+    """picture, sound, silent or background."""
+    thing: str
+    """Empty for the last two."""
+    path: Path
+    split: Split
 
 
 class NoThings(CMACError):
@@ -141,6 +152,17 @@ class Library:
             tuple(shrink(Image.open(scenes / "distractors" / name)) for name in silent),
             tuple(photograph(scenes / "backgrounds" / name) for name in photos),
         )
+
+
+def shared_files(root: Path) -> list[File]:
+    """What a folder laid out like `shared/data` holds, with the splits of `splits.csv`."""
+    splits, scenes = load_splits(), Path(root) / "scenes"
+    found = [File("picture", row.thing, scenes / row.name, cast(Split, row.split)) for row in splits.rows("picture")]
+    for thing, files in _sounds(Path(root), splits).items():
+        found += [File("sound", thing, path, cast(Split, split)) for path, split in files]
+    for kind, name, folder in (("silent", "distractor", "distractors"), ("background", "background", "backgrounds")):
+        found += [File(kind, "", scenes / folder / r.name, cast(Split, r.split)) for r in splits.rows(name)]
+    return found
 
 
 Candidates = defaultdict[str, list[tuple[Path, str]]]

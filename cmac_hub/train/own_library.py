@@ -21,14 +21,14 @@ import csv
 import hashlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, cast, get_args
 
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.media.suffixes import SOUNDS, VIDEOS
-from cmac_hub.train.library import Library, NoThings, Sound, Thing, lent, load_sound, photograph, prefer, shrink
+from cmac_hub.train.library import File, Library, NoThings, Sound, Thing, lent, load_sound, photograph, prefer, shrink
 from cmac_hub.train.splits import Split
 
 PICTURES = {".png", ".webp", ".gif", ".tif", ".tiff"}
@@ -48,7 +48,7 @@ def load_library(
 
     Raises what either reader does.
     """
-    load = load_own if any((Path(root) / name).exists() for name in ("things", "library.csv")) else Library.load
+    load = load_own if is_own(root) else Library.load
     return load(Path(root), split, which, progress=progress)
 
 
@@ -65,6 +65,16 @@ def libraries(root: Path, split: Split) -> Iterator[tuple[str, Library]]:
     yield "new", new
 
 
+def own_files(root: Path) -> list[File]:
+    """What such a folder holds. Raises what reading library.csv does."""
+    return _listed(root / "library.csv") if (root / "library.csv").is_file() else _lying(root)
+
+
+def is_own(root: Path) -> bool:
+    """Whether a folder is laid out so, and not like `shared/data`."""
+    return any((Path(root) / name).exists() for name in ("things", "library.csv"))
+
+
 def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True) -> Library:
     """Reads one split of such a folder.
 
@@ -78,7 +88,7 @@ def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known",
         NoThings: no such thing has both a picture and a sound, or there is no photograph.
         CMACError: a file cannot be read.
     """
-    files = _listed(root / "library.csv") if (root / "library.csv").is_file() else _lying(root)
+    files = own_files(root)
     things = []
     names = sorted({one.thing for one in files if one.kind in ("picture", "sound")})
     for name in tqdm(names, disable=not progress, desc=f"{split} {which}", unit="thing"):
@@ -110,28 +120,22 @@ def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known",
     )
 
 
+COLUMNS = ("kind", "thing", "file", "split")
 KINDS = ("picture", "sound", "silent", "background")
 
 
-class _File(NamedTuple):
-    kind: str
-    thing: str
-    path: Path
-    split: Split
-
-
-def _lying(root: Path) -> list[_File]:
+def _lying(root: Path) -> list[File]:
     """The files of the folders above."""
     found = []
     for folder in sorted(path for path in (root / "things").iterdir() if path.is_dir()):
         for kind, suffixes in (("picture", PICTURES), ("sound", SOUNDS | VIDEOS)):
-            found += [_File(kind, folder.name, path, split_of(path.name)) for path in _files(folder, suffixes)]
+            found += [File(kind, folder.name, path, split_of(path.name)) for path in _files(folder, suffixes)]
     for kind, name, suffixes in (("silent", "silent", PICTURES), ("background", "backgrounds", PHOTOGRAPHS)):
-        found += [_File(kind, "", path, split_of(path.name)) for path in _files(root / name, suffixes)]
+        found += [File(kind, "", path, split_of(path.name)) for path in _files(root / name, suffixes)]
     return found
 
 
-def _listed(table: Path) -> list[_File]:
+def _listed(table: Path) -> list[File]:
     """The files that library.csv names. Raises CMACError for another header, kind or split, or a missing file."""
     found = []
     # A spreadsheet puts a mark before the first column; what is no UTF-8 becomes a name that is not there.
@@ -150,7 +154,7 @@ def _listed(table: Path) -> list[_File]:
                     f"{table} line {rows.line_num}: {told}, split {split!r}; accepted are {', '.join(KINDS)}; a name "
                     f"for what is seen or heard; a file that is there; {', '.join(get_args(Split))}"
                 )
-            found.append(_File(row["kind"], row["thing"] or "", path, cast(Split, split)))
+            found.append(File(row["kind"], row["thing"] or "", path, cast(Split, split)))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +29,15 @@ class Shot:
 
 def load_shots(root: Path, size: int, *, progress: bool = True) -> list[Shot]:
     """The training groups of `root/clips` that have sound, short side a quarter larger than `size`."""
+    return [shot for _, shot in read_shots(root, size, progress=progress)]
+
+
+def read_shots(root: Path, size: int, *, progress: bool = True) -> Iterator[tuple[dict[str, str], Shot]]:
+    """The same one by one, each with its line of `clips.csv`; none where there is no such file."""
     folder = Path(root) / "clips"
-    shots: list[Shot] = []
     splits = load_splits()
     if not (folder / "clips.csv").exists():
-        return shots
+        return
     rows = [r for r in csv.DictReader((folder / "clips.csv").open(newline="")) if r["file"]]
     rows = [r for r in rows if splits.split_of("clip_group", r["group"]) == "train"]
     for row in tqdm(rows, disable=not progress, desc="real shots", unit="shot"):
@@ -51,8 +56,7 @@ def load_shots(root: Path, size: int, *, progress: bool = True) -> list[Shot]:
         pictures = [w.frames for w in parts if w.frames is not None]
         sounds = [w.waveform for w in parts if w.waveform is not None]
         if len(pictures) >= 2 and len(sounds) == len(pictures) and np.abs(np.concatenate(sounds)).max() > 1e-3:
-            shots.append(Shot(np.concatenate(pictures), np.concatenate(sounds)))
-    return shots
+            yield row, Shot(np.concatenate(pictures), np.concatenate(sounds))
 
 
 def cut_shot(shot: Shot, rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,98 @@
+"""Data made small enough to travel: what training keeps in memory, and nothing else.
+
+    python -m cmac_hub.train pack DATA -o SMALL
+
+Pictures are cut and shrunk as the library does, sounds become Opus at 16 kHz, photographs shrink, the real shots of
+training become small videos, and a sound font comes along. SMALL is read like any folder with a `library.csv`, and
+every file keeps its split.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from cmac_hub.cli.files import make_folder
+from cmac_hub.errors import OutputError
+from cmac_hub.media import write_sound, write_video
+from cmac_hub.train.library import FILM_RATE, SAMPLE_RATE, File, load_sound, photograph, shared_files, shrink
+from cmac_hub.train.own_library import COLUMNS, is_own, own_files
+from cmac_hub.train.shots import read_shots
+
+SHOT_SIZE = 128
+"""Clips of up to so many pixels can be cut from the packed shots."""
+
+
+def pack(root: Path, folder: Path, *, progress: bool = True) -> Counter[str]:
+    """Writes the small copy.
+
+    Args:
+        root: a folder that `pretrain --data` takes.
+        folder: of the copy; new, or empty.
+        progress: show progress bars on stderr.
+
+    Returns:
+        how many files of each kind were written.
+
+    Raises:
+        CMACError: a file cannot be read.
+        OutputError: the folder holds something, or cannot be written.
+    """
+    if make_folder(folder) and any(folder.iterdir()):
+        raise OutputError(f"{folder} is not empty; choose another output")
+    files = own_files(root) if is_own(root) else shared_files(root)
+    counts: Counter[str] = Counter()
+    rows = []
+    for number, file in enumerate(tqdm(files, disable=not progress, unit="file", desc="pack")):
+        name = f"{file.kind}_{number:05d}"
+        if (written := _write(file, folder, name)) is not None:
+            rows.append((file.kind, file.thing, written, file.split))
+            counts[file.kind] += 1
+    with (folder / "library.csv").open("w", newline="", encoding="utf-8") as table:
+        csv.writer(table).writerows([COLUMNS, *rows])
+    counts["shot"] = _pack_shots(root, folder, progress)
+    fonts = sorted((root / "scenes").glob("*.sf2"))
+    if fonts:
+        (folder / "scenes").mkdir()
+    for font in fonts:
+        shutil.copy(font, folder / "scenes")
+        counts["sound font"] += 1
+    return counts
+
+
+def _write(file: File, folder: Path, name: str) -> str | None:
+    """One file at the library's own size; None for a sound that is all but silent."""
+    if file.kind == "sound":
+        sound = load_sound(file.path)
+        if sound is None:
+            return None
+        write_sound(folder / f"{name}.opus", sound.samples / np.float32(32767), SAMPLE_RATE)
+        return f"{name}.opus"
+    if file.kind == "background":
+        Image.fromarray(photograph(file.path)).save(folder / f"{name}.jpg", quality=90)
+        return f"{name}.jpg"
+    premultiplied = shrink(Image.open(file.path))
+    height, width = premultiplied.shape[:2]
+    picture = Image.frombytes("RGBa", (width, height), premultiplied.tobytes()).convert("RGBA")
+    picture.save(folder / f"{name}.webp", lossless=True)
+    return f"{name}.webp"
+
+
+def _pack_shots(root: Path, folder: Path, progress: bool) -> int:
+    rows = []
+    for row, shot in read_shots(root, SHOT_SIZE, progress=progress):
+        target = folder / "clips" / Path(row["file"]).with_suffix(".mp4").name
+        target.parent.mkdir(exist_ok=True)
+        height, width = shot.frames_THWC.shape[1:3]
+        write_video(target, iter(shot.frames_THWC), FILM_RATE, shot.waveform, SAMPLE_RATE, size=(width, height))
+        rows.append((target.name, row["group"]))
+    if rows:
+        with (folder / "clips" / "clips.csv").open("w", newline="", encoding="utf-8") as table:
+            csv.writer(table).writerows([("file", "group"), *rows])
+    return len(rows)
