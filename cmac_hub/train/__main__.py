@@ -38,6 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
     pack = found.add_parser("pack", help="copy pictures, sounds and shots at the size that training keeps")
     pack.add_argument("data", type=Path, help=DATA.partition(", or ")[2].partition(";")[0])
     pack.add_argument("-o", "--output", type=Path, required=True, help="folder, new or empty")
+    pack.add_argument("--split", nargs="+", choices=SPLITS, default=SPLITS, help="whose files come along")
+    pack.add_argument("--size", type=int, default=128, help="pixels of the largest clips to be cut from the real shots")
+    pack.add_argument("--bit-rate", type=int, default=24000, help="bits a second of a sound")
     pack.set_defaults(run=commands.pack)
 
     pretrain = found.add_parser("pretrain", help="train a network, or go on with a run")
@@ -146,6 +149,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+SPLITS = ["train", "validation", "test"]
 ON = ["scenes", "grounding", "movement", "clips", "vggss", "flickr", "csv"]
 DATA = "a manifest.csv of videos, or a folder of pictures and sounds (README); without it, scenes the package draws"
 

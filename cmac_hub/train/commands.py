@@ -48,7 +48,8 @@ def pack(options: argparse.Namespace) -> int:
     """Writes a small copy of the data, and says what is in it."""
     from cmac_hub.train.pack import pack as write_pack
 
-    counts = write_pack(options.data, options.output)
+    how = {"splits": options.split, "size": options.size, "bit_rate": options.bit_rate}
+    counts = write_pack(options.data, options.output, **how)
     size = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
     print(f"{options.output}: {size / 2**20:.1f} MiB; " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
     return 0

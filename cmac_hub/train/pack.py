@@ -1,6 +1,6 @@
 """Data made small enough to travel: what training keeps in memory, and nothing else.
 
-    python -m cmac_hub.train pack DATA -o SMALL
+    python -m cmac_hub.train pack DATA -o SMALL --split train validation --size 64
 
 Pictures are cut and shrunk as the library does, sounds become Opus at 16 kHz, photographs shrink, the real shots of
 training become small videos, and a sound font comes along. SMALL is read like any folder with a `library.csv`, and
@@ -12,7 +12,9 @@ from __future__ import annotations
 import csv
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from PIL import Image
@@ -24,17 +26,29 @@ from cmac_hub.media import write_sound, write_video
 from cmac_hub.train.library import FILM_RATE, SAMPLE_RATE, File, load_sound, photograph, shared_files, shrink
 from cmac_hub.train.own_library import COLUMNS, is_own, own_files
 from cmac_hub.train.shots import read_shots
+from cmac_hub.train.splits import Split
 
-SHOT_SIZE = 128
-"""Clips of up to so many pixels can be cut from the packed shots."""
+BIT_RATE = 24000
+"""Bits a second of a packed sound."""
 
 
-def pack(root: Path, folder: Path, *, progress: bool = True) -> Counter[str]:
+def pack(
+    root: Path,
+    folder: Path,
+    *,
+    splits: Sequence[Split] = get_args(Split),
+    size: int = 128,
+    bit_rate: int = BIT_RATE,
+    progress: bool = True,
+) -> Counter[str]:
     """Writes the small copy.
 
     Args:
         root: a folder that `pretrain --data` takes.
         folder: of the copy; new, or empty.
+        splits: whose files come along.
+        size: pixels of the largest clips that will be cut from the shots.
+        bit_rate: of sounds, bits a second.
         progress: show progress bars on stderr.
 
     Returns:
@@ -50,13 +64,15 @@ def pack(root: Path, folder: Path, *, progress: bool = True) -> Counter[str]:
     counts: Counter[str] = Counter()
     rows = []
     for number, file in enumerate(tqdm(files, disable=not progress, unit="file", desc="pack")):
-        name = f"{file.kind}_{number:05d}"
-        if (written := _write(file, folder, name)) is not None:
+        if file.split not in splits:
+            continue
+        if (written := _write(file, folder, f"{file.kind}_{number:05d}", bit_rate)) is not None:
             rows.append((file.kind, file.thing, written, file.split))
             counts[file.kind] += 1
     with (folder / "library.csv").open("w", newline="", encoding="utf-8") as table:
         csv.writer(table).writerows([COLUMNS, *rows])
-    counts["shot"] = _pack_shots(root, folder, progress)
+    if "train" in splits:
+        counts["shot"] = _pack_shots(root, folder, size, progress)
     fonts = sorted((root / "scenes").glob("*.sf2"))
     if fonts:
         (folder / "scenes").mkdir()
@@ -66,13 +82,13 @@ def pack(root: Path, folder: Path, *, progress: bool = True) -> Counter[str]:
     return counts
 
 
-def _write(file: File, folder: Path, name: str) -> str | None:
+def _write(file: File, folder: Path, name: str, bit_rate: int) -> str | None:
     """One file at the library's own size; None for a sound that is all but silent."""
     if file.kind == "sound":
         sound = load_sound(file.path)
         if sound is None:
             return None
-        write_sound(folder / f"{name}.opus", sound.samples / np.float32(32767), SAMPLE_RATE)
+        write_sound(folder / f"{name}.opus", sound.samples / np.float32(32767), SAMPLE_RATE, bit_rate)
         return f"{name}.opus"
     if file.kind == "background":
         Image.fromarray(photograph(file.path)).save(folder / f"{name}.jpg", quality=90)
@@ -84,9 +100,9 @@ def _write(file: File, folder: Path, name: str) -> str | None:
     return f"{name}.webp"
 
 
-def _pack_shots(root: Path, folder: Path, progress: bool) -> int:
+def _pack_shots(root: Path, folder: Path, size: int, progress: bool) -> int:
     rows = []
-    for row, shot in read_shots(root, SHOT_SIZE, progress=progress):
+    for row, shot in read_shots(root, size, progress=progress):
         target = folder / "clips" / Path(row["file"]).with_suffix(".mp4").name
         target.parent.mkdir(exist_ok=True)
         height, width = shot.frames_THWC.shape[1:3]

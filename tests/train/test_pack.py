@@ -57,6 +57,16 @@ def test_the_copy_is_read_as_the_original(data, tmp_path, capsys):
         pack(data, tmp_path / "small")
 
 
+def test_splits_and_sizes_make_it_smaller(data, tmp_path):
+    pack(data, tmp_path / "all", progress=False)
+    pack(data, tmp_path / "some", splits=("train",), size=32, bit_rate=12000, progress=False)
+    one, two = (load_library(tmp_path / name, "train", progress=False) for name in ("all", "some"))
+    assert [len(thing.pictures) for thing in one.things] == [len(thing.pictures) for thing in two.things]
+    sizes = [sum(p.stat().st_size for p in (tmp_path / name).rglob("*") if p.is_file()) for name in ("all", "some")]
+    assert sizes[1] < 0.7 * sizes[0]
+    assert all(thing.lent for thing in load_library(tmp_path / "some", "test", progress=False).things)
+
+
 def test_sounds_stay_in_place(tmp_path):
     clicks = np.zeros(SAMPLE_RATE * 2, np.float32)
     clicks[[4000, 20000]] = 0.9
