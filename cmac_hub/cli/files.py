@@ -12,9 +12,6 @@ from typing import NamedTuple
 from cmac_hub.errors import CMACError, MediaError, OutputError, one_line
 from cmac_hub.media.suffixes import SOUNDS, VIDEOS
 
-DRAWN = "_attention"
-"""Ends the name of an output of `cmac localize`, which lies beside its input and is none itself."""
-
 
 class Input(NamedTuple):
     """A file, and its place relative to the folder it was found in."""
@@ -23,8 +20,13 @@ class Input(NamedTuple):
     relative: Path
 
 
-def find_inputs(names: list[str], suffixes: frozenset[str] = VIDEOS | SOUNDS) -> list[Input]:
-    """Files as they are, folders searched for files with these suffixes in order of name, what was drawn left out.
+def find_inputs(names: list[str], suffixes: frozenset[str] = VIDEOS | SOUNDS, made: str = "") -> list[Input]:
+    """Files as they are, folders searched for media in order of name.
+
+    Args:
+        names: files and folders.
+        suffixes: what folders are searched for.
+        made: how the names of outputs end: "_attention" leaves dog_attention.mp4 out where a dog.* lies beside it.
 
     Raises:
         MediaError: a folder without any such file.
@@ -36,7 +38,10 @@ def find_inputs(names: list[str], suffixes: frozenset[str] = VIDEOS | SOUNDS) ->
             found.append(Input(path, Path(path.name)))
             continue
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-        inside = [p for p in inside if not p.name.startswith(".") and not p.stem.endswith(DRAWN)]
+        inside = [p for p in inside if not p.name.startswith(".")]
+        if made:
+            sources = {p.with_suffix("") for p in inside}
+            inside = [p for p in inside if p.with_name(p.stem.removesuffix(made)) not in sources - {p.with_suffix("")}]
         if not inside:
             raise MediaError(f"the folder {path} holds no media file; looked for {' '.join(sorted(suffixes))}")
         found += [Input(p, p.relative_to(path)) for p in inside]

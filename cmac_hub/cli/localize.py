@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from cmac_hub.cli.files import DRAWN, Input, find_inputs, make_folder, replacing, run_all
+from cmac_hub.cli.files import Input, find_inputs, make_folder, replacing, run_all
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.hub import load_cmac
 from cmac_hub.media.suffixes import VIDEOS
@@ -16,10 +16,13 @@ from cmac_hub.media.writer import check_output
 from cmac_hub.moments import Peak
 from cmac_hub.visualizer import HOP, Visualizer
 
+DRAWN = "_attention"
+"""Ends the name of an output that lies beside its input."""
+
 
 def localize(options: argparse.Namespace) -> int:
     """Draws an overlay video for every input."""
-    inputs = find_inputs(options.inputs, VIDEOS)
+    inputs = find_inputs(options.inputs, VIDEOS, made=DRAWN)
     targets = _targets(inputs, options)
     named = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
     if named and inputs[0].path.exists():

@@ -80,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     scenes = found.add_parser("scenes", help="write sounding scenes with ground truth as files")
     scenes.add_argument("--data", type=Path, help=DATA.partition(", or ")[2])
-    scenes.add_argument("--split", choices=["train", "validation", "test"], default="test")
+    scenes.add_argument("--split", choices=SPLITS, default="test")
     scenes.add_argument("--things", choices=["known", "new"], default="known", help="of training, or never seen")
     scenes.add_argument("--level", choices=["easy", "medium", "hard"], default="medium")
     scenes.add_argument("--count", type=int, default=10)

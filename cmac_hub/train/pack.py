@@ -20,16 +20,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from cmac_hub.cli.files import make_folder
+from cmac_hub.cli.files import make_folder, replacing
 from cmac_hub.errors import OutputError
 from cmac_hub.media import write_sound, write_video
 from cmac_hub.train.library import FILM_RATE, SAMPLE_RATE, File, load_sound, photograph, shared_files, shrink
 from cmac_hub.train.own_library import COLUMNS, is_own, own_files
 from cmac_hub.train.shots import read_shots
 from cmac_hub.train.splits import Split
-
-BIT_RATE = 24000
-"""Bits a second of a packed sound."""
 
 
 def pack(
@@ -38,7 +35,7 @@ def pack(
     *,
     splits: Sequence[Split] = get_args(Split),
     size: int = 128,
-    bit_rate: int = BIT_RATE,
+    bit_rate: int = 24000,
     progress: bool = True,
 ) -> Counter[str]:
     """Writes the small copy.
@@ -55,7 +52,7 @@ def pack(
         how many files of each kind were written.
 
     Raises:
-        CMACError: a file cannot be read.
+        CMACError, OSError: a file cannot be read, or a picture not be written.
         OutputError: the folder holds something, or cannot be written.
     """
     if make_folder(folder) and any(folder.iterdir()):
@@ -69,8 +66,6 @@ def pack(
         if (written := _write(file, folder, f"{file.kind}_{number:05d}", bit_rate)) is not None:
             rows.append((file.kind, file.thing, written, file.split))
             counts[file.kind] += 1
-    with (folder / "library.csv").open("w", newline="", encoding="utf-8") as table:
-        csv.writer(table).writerows([COLUMNS, *rows])
     if "train" in splits:
         counts["shot"] = _pack_shots(root, folder, size, progress)
     fonts = sorted((root / "scenes").glob("*.sf2"))
@@ -79,6 +74,12 @@ def pack(
     for font in fonts:
         shutil.copy(font, folder / "scenes")
         counts["sound font"] += 1
+    # Last, so that a copy that was broken off is none.
+    with (
+        replacing(folder / "library.csv", False) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as table,
+    ):
+        csv.writer(table).writerows([COLUMNS, *rows])
     return counts
 
 

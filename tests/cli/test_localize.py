@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from making import tone, write_media
 
+from cmac_hub.cli.files import find_inputs
 from cmac_hub.media import probe, read_frames
 
 
@@ -67,7 +68,12 @@ def test_a_second_run_over_a_folder_does_what_is_missing(cmac, clip, sound_only,
     assert "a_attention.mp4 exists already and is kept" in err
     assert (tmp_path / "a_attention.mp4").stat().st_mtime_ns == stamp
     assert sorted(p.name for p in tmp_path.glob("*_attention*")) == ["a_attention.mp4", "b_attention.mp4"]
-    (tmp_path / "b.mp4").unlink()
+    shutil.copy(clip, tmp_path / "full_attention.mp4")
+    assert {one.path.name for one in find_inputs([str(tmp_path)], made="_attention")} == {
+        "a.mp4", "b.mp4", "full_attention.mp4", "song.m4a",
+    }, "a video that only sounds like an output is none"  # fmt: skip
+    for name in ("b.mp4", "b_attention.mp4", "full_attention.mp4"):
+        (tmp_path / name).unlink()
     assert cmac("localize", tmp_path)[:2] == (0, ""), "a folder of one video, too"
     code, _, err = cmac("localize", tmp_path, "-o", tmp_path / "both.mp4")
     assert code == 1 and "names one video" in one_error(err)
