@@ -10,7 +10,7 @@ import hashlib
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from huggingface_hub import constants, errors, hf_hub_download
@@ -30,6 +30,9 @@ REGISTERED = ("cmac-nano",)
 """Checkpoints inside the package: they need no network."""
 
 ACCEPTED = f"a registered name ({', '.join(REGISTERED)}), 'hf-hub:owner/repo[@revision]', 'local-dir:path', or a path"
+
+
+Network = TypeVar("Network", bound=CMAC)
 
 
 class Source(NamedTuple):
@@ -135,8 +138,8 @@ def fetch(
     return folder
 
 
-def build(folder: Path, *, device: Any = None, dtype: torch.dtype | None = None) -> CMAC:
-    """A checkpoint folder -> a network in eval mode, with exactly the folder's weights.
+def build(folder: Path, network: type[Network], *, device: Any = None, dtype: torch.dtype | None = None) -> Network:
+    """A checkpoint folder -> a network of that class in eval mode, with exactly the folder's weights.
 
     Raises:
         CheckpointError: a missing file, a pickle, a newer format, a key that is missing, unknown or misshapen; a device
@@ -149,7 +152,7 @@ def build(folder: Path, *, device: Any = None, dtype: torch.dtype | None = None)
             raise CheckpointError(f"{folder} has no {name}{refused}; expected {CONFIG} and {WEIGHTS}")
     config = CMACConfig.load(folder / CONFIG)
     with torch.device("meta"):
-        model = CMAC(config)
+        model = network(config)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     try:
         with safe_open(folder / WEIGHTS, "pt", device="cpu") as file:
@@ -209,9 +212,15 @@ def load_model(
     Raises:
         CheckpointError: see `parse_source`, `fetch` and `build`.
     """
-    source = parse_source(name)
-    folder = fetch(source, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
-    return build(folder, device=device, dtype=dtype)
+    return CMAC.from_pretrained(
+        name,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        cache_dir=cache_dir,
+        token=token,
+        local_files_only=local_files_only,
+    )
 
 
 def load_cmac(

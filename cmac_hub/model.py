@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import torch
 import torch.nn.functional as F
@@ -291,19 +291,18 @@ class CMAC(
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
-    ) -> CMAC:
-        """Trained weights by name, folder or Hub repository, in eval mode; see `cmac_hub.hub.load_model`."""
-        from cmac_hub.hub import load_model
+    ) -> Self:
+        """Trained weights by name, folder or Hub repository, in eval mode; see `cmac_hub.hub.load_model`.
 
-        return load_model(
-            pretrained_model_name_or_path,
-            revision=revision,
-            device=device,
-            dtype=dtype,
-            cache_dir=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
+        A class of your own, made from a config alone, gives a network of that class.
+        """
+        from cmac_hub import hub
+
+        source = hub.parse_source(pretrained_model_name_or_path)
+        folder = hub.fetch(
+            source, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
         )
+        return hub.build(folder, cls, device=device, dtype=dtype)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         from cmac_hub.hub import save_model

@@ -43,6 +43,13 @@ def test_unknown_names_list_what_is_accepted(name):
     assert "hf-hub:" in str(caught.value)
 
 
+def test_a_class_of_ones_own_gives_its_own_kind(tiny, folder):
+    class Mine(CMAC):
+        pass
+
+    assert type(Mine.from_pretrained(folder)) is Mine and type(CMAC.from_pretrained(folder)) is CMAC
+
+
 def test_round_trip(tiny, folder):
     again = CMAC.from_pretrained(folder)
     assert again.config == tiny.config

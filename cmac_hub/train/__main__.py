@@ -63,7 +63,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_device(ablate)
     _add_threads(ablate)
     ablate.add_argument("--data", type=Path, help=DATA)
-    ablate.add_argument("-o", "--output", type=Path, required=True, help="folder of runs and table")
+    ablate.add_argument("--esc50", type=Path, help="of the probe; default: esc50 in the data, if there")
+    ablate.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder of runs and tables; tables share its runs"
+    )
     ablate.set_defaults(run=commands.ablate)
 
     localize = found.add_parser("localize", help="does the attention point at what sounds? beside trivial baselines")

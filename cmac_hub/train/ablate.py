@@ -1,10 +1,11 @@
 """`train ablate`: the rows of one table of the paper, each trained alike, some seeds each, and what came out.
 
-    python -m cmac_hub.train ablate table1 --base nano --set steps=300 --seeds 0 1 2 --data DATA -o runs/table1
+    python -m cmac_hub.train ablate table1 --base nano_drawn --seeds 0 1 2 --esc50 DATA/esc50 -o runs/ablations
 
 A row is a recipe of `recipes/ablation/`. With `--base` its own keys are laid over that recipe instead of the paper's
-settings. Every run is a run folder of its own, so a second call goes on where the first one stopped. If the data is a
-folder of pictures and sounds, each network is measured (`evaluate/summary.py`); "Scratch" are random weights.
+settings. Every run is a run folder of its own, so a second call goes on where the first one stopped, and tables that
+share a folder share the rows that they have in common. Unless the data are videos, each network is measured on scenes
+(`evaluate/summary.py`); "Scratch" are random weights.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.distributed import World
 from cmac_hub.train.evaluate.localization import random_weights
 from cmac_hub.train.evaluate.needs import need_scikit_learn
-from cmac_hub.train.evaluate.summary import SUMMARY, summarise
+from cmac_hub.train.evaluate.summary import SUMMARY, esc50_of, summarise
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, read
 from cmac_hub.train.runlog import write_json
@@ -69,8 +71,8 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "heads": (Row("base", "shared head"), Row("separate_heads", "separate heads")),
     "consistency": (
         Row("without_lac", "without Lac"),
-        Row("base", "mean over positions"),
-        Row("consistency_sum", "sum over positions"),
+        Row("consistency_mean", "mean over positions"),
+        Row("base", "sum over positions"),
         Row("consistency_both_ways", "sum, gradients through the target"),
     ),
 }
@@ -82,16 +84,17 @@ row, so these say that a run is sound, not which row is better; a table shows th
 
 
 VARIED = ("normalization", "scales", "consistency_weight", "reduction", "detach_target")
-"""Keys in which the row "base" is the paper's, whatever the recipe is that the rows are laid over."""
+"""Keys in which all rows begin with the paper's own, whatever the recipe is that they are laid over."""
 
 
 def row_recipe(row: Row, base: str | None, overrides: dict[str, Any]) -> Recipe:
     """The recipe of one row: the paper's, or its own keys over `base`."""
     if base is None:
         return load_recipe(f"ablation/{row.recipe}", **overrides)
-    own = {key: getattr(Recipe(), key) for key in VARIED}
+    paper = load_recipe("ablation/base")
+    own = {key: getattr(paper, key) for key in VARIED}
     if row.recipe != "base":
-        own = {key: value for key, value in read(f"ablation/{row.recipe}").items() if key != "extends"}
+        own |= {key: value for key, value in read(f"ablation/{row.recipe}").items() if key != "extends"}
     return load_recipe(base, **{"name": f"{base}/{row.recipe}", **own, **overrides})
 
 
@@ -102,18 +105,20 @@ def ablate(
     *,
     base: str | None = None,
     seeds: tuple[int, ...] = (0,),
+    esc50: Path | None = None,
     overrides: dict[str, Any] | None = None,
     progress: bool = True,
     world: World = World(),  # noqa: B008
 ) -> str:
-    """Trains what is not trained yet, and writes `results.csv`, `table.md` and `table.json` into the folder.
+    """Trains what is not trained yet, and writes TABLE.csv (all runs), TABLE.md and TABLE.json into the folder.
 
     Args:
         table: of `TABLES`.
         data: see `pretrain`.
-        folder: of the runs and the table.
+        folder: of the runs and tables; give several tables the same one, and a row of two is trained once.
         base: a recipe over which each row's own keys are laid; None takes the paper's settings.
         seeds: of the runs of each row.
+        esc50: folder of ESC-50, to probe the sound features; None takes `esc50` in the data, if it is there.
         overrides: keys of the recipe, alike for all rows.
         progress: show progress bars on stderr.
         world: of `join_world`; its first process measures and writes.
@@ -123,11 +128,14 @@ def ablate(
 
     Raises:
         RecipeError: an unknown table, or a recipe that is not valid.
-        CMACError: there are recordings to probe with (`esc50` in the data), and scikit-learn is not installed.
+        CMACError: `esc50` is no folder; there is one to probe with, and scikit-learn is not installed.
     """
     if table not in TABLES:
         raise RecipeError(f"unknown table {table!r}; accepted are {', '.join(TABLES)}")
-    if data is not None and (data / "esc50").is_dir():
+    esc50 = esc50 or esc50_of(data)
+    if esc50 is not None:
+        if not esc50.is_dir():
+            raise CMACError(f"there is no folder {esc50}; give the one that holds esc50.csv")
         need_scikit_learn("the table's last column")
     results: list[dict[str, Any]] = []
     for row in TABLES[table]:
@@ -136,7 +144,7 @@ def ablate(
                 if world.first:
                     config = row_recipe(TABLES[table][-1], base, overrides or {}).config
                     scratch = random_weights(config, seed, world.device)
-                    found = _measured(folder / f"scratch_seed{seed}", scratch, data)
+                    found = _measured(folder / f"scratch_seed{seed}", scratch, data, esc50)
                     results.append({"row": row.title, "seed": seed, **found})
                 continue
             recipe = row_recipe(row, base, {**(overrides or {}), "seed": seed})
@@ -147,29 +155,34 @@ def ablate(
                 continue
             with (run / "log.csv").open(newline="") as file:
                 last = list(csv.DictReader(file))[-1]
-            figures = {name: float(last[name]) for name in LOGGED} | _measured(run, model, data)
+            figures = {name: float(last[name]) for name in LOGGED} | _measured(run, model, data, esc50)
             results.append({"row": row.title, "seed": seed, **figures})
     if not world.first:
         return ""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "results.csv").open("w", newline="") as file:
+    with (folder / f"{table}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["row", "seed", *LOGGED, *SUMMARY])
         writer.writeheader()
         writer.writerows(results)
-    write_json(folder / "table.json", {"table": table, "base": base, "overrides": overrides, "results": results})
+    write_json(folder / f"{table}.json", {"table": table, "base": base, "overrides": overrides, "results": results})
     text = as_table(table, results)
-    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
+    (folder / f"{table}.md").write_text(text + "\n", encoding="utf-8")
     return text
 
 
-def _measured(run: Path, model: CMAC, data: Path | None) -> dict[str, float]:
+def _measured(run: Path, model: CMAC, data: Path | None, esc50: Path | None) -> dict[str, float]:
     """The summary of one network; it is kept in the run folder and measured anew for other weights or data."""
-    kept, asked = run / "measured.json", {"weights": checkpoint_hash(model), "data": str(data)}
+    kept = run / "measured.json"
+    asked = {
+        "weights": checkpoint_hash(model),
+        "data": str(data or ""),
+        "esc50": str(esc50 or ""),
+    }
     if kept.exists():
         found = json.loads(kept.read_text(encoding="utf-8"))
         if {name: found.get(name) for name in asked} == asked:
             return dict(found["figures"])
-    figures = summarise(model, data)
+    figures = summarise(model, data, esc50)
     if figures:
         run.mkdir(parents=True, exist_ok=True)
         write_json(kept, {**asked, "figures": figures})

@@ -97,6 +97,7 @@ def ablate(options: argparse.Namespace) -> int:
             options.output,
             base=options.base,
             seeds=tuple(options.seeds),
+            esc50=options.esc50,
             overrides=overrides(options.set),
             world=world,
         )

@@ -42,17 +42,21 @@ def split_of(name: str) -> Split:
 
 
 def load_library(
-    root: Path, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True
+    root: Path | None, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True
 ) -> Library:
-    """Your own folder if it holds `things` or `library.csv`, else one laid out like `shared/data`.
+    """Your own folder if it holds `things` or `library.csv`, else one laid out like `shared/data`; None draws all.
 
-    Raises what either reader does.
+    Raises what either reader does, and NoThings for new things without a folder: all drawings are known.
     """
+    if root is None:
+        if which == "new":
+            raise NoThings("the package draws no things that training never sees; give a folder of pictures and sounds")
+        return Library.of_drawings(split)
     load = load_own if is_own(root) else Library.load
     return load(Path(root), split, which, progress=progress)
 
 
-def libraries(root: Path, split: Split) -> Iterator[tuple[str, Library]]:
+def libraries(root: Path | None, split: Split) -> Iterator[tuple[str, Library]]:
     """("known", its library), and ("new", its library) if the folder has things that training never sees.
 
     Raises what `load_library` does, for the known things.

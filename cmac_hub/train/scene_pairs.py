@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cmac_hub.train.augmentation import flip_and_gain
-from cmac_hub.train.library import Library, Thing, pick
+from cmac_hub.train.library import Thing, pick
 from cmac_hub.train.notes import find_font, with_notes
 from cmac_hub.train.own_library import load_library
 from cmac_hub.train.recipe import Recipe, RecipeError
@@ -50,7 +50,7 @@ class ScenePairs:
             )
             for level in CURRICULA[recipe.scenes]
         ]
-        self.library = load_library(data, "train", progress=progress) if data else Library.of_drawings("train")
+        self.library = load_library(data, "train", progress=progress)
         if data and recipe.notes:
             self.library = with_notes(self.library, find_font(data), recipe.notes)
         real = recipe.real_share > 0 or recipe.filmed_share > 0

@@ -3,6 +3,7 @@ import csv
 import pytest
 
 from cmac_hub.config import ARCHITECTURES
+from cmac_hub.errors import CMACError
 from cmac_hub.train.ablate import TABLES, ablate, row_recipe
 from cmac_hub.train.recipe import load_recipe
 
@@ -20,26 +21,36 @@ def test_every_row_is_a_recipe_in_the_papers_settings_and_over_another(table):
             assert row_recipe(row, "nano", {}).consistency_weight == full[row.recipe]
 
 
-def test_the_full_row_is_the_papers_in_what_a_table_varies(tmp_path):
+def test_rows_are_the_papers_in_what_tables_vary_but_for_their_own_keys(tmp_path):
     (tmp_path / "mine.json").write_text('{"extends": "nano", "scales": 3, "consistency_weight": 1.0}')
     full = row_recipe(TABLES["table2"][3], str(tmp_path / "mine.json"), {})
-    assert (full.scales, full.consistency_weight, full.batch) == (2, 1.5, 64)
-    assert row_recipe(TABLES["table2"][4], str(tmp_path / "mine.json"), {}).scales == 3
+    assert (full.scales, full.consistency_weight, full.reduction, full.batch) == (2, 1.5, "sum", 64)
+    three = row_recipe(TABLES["table2"][4], str(tmp_path / "mine.json"), {})
+    assert (three.scales, three.consistency_weight) == (3, 1.5)
+    alone = row_recipe(TABLES["consistency"][1], str(tmp_path / "mine.json"), {})
+    assert (alone.scales, alone.consistency_weight, alone.reduction) == (2, 1.5, "mean")
 
 
 def test_a_table_is_trained_once_and_written(tiny_config, tmp_path, monkeypatch):
+    from cmac_hub.train import ablate as module
+
     monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
+    monkeypatch.setattr(module, "summarise", lambda *_: {})
     changes = {"architecture": "tiny", "steps": 2, "batch": 4, "workers": 0, "drawn_clips": 100}
     how = {"base": "nano", "seeds": (0, 1), "overrides": changes, "progress": False}
     text = ablate("heads", None, tmp_path, **how)
     assert "| shared head |" in text and " +- " in text and text.count("\n") == 3
-    with (tmp_path / "results.csv").open() as file:
+    with (tmp_path / "heads.csv").open() as file:
         assert [(row["row"], row["seed"]) for row in csv.DictReader(file)] == [
             ("shared head", "0"), ("shared head", "1"), ("separate heads", "0"), ("separate heads", "1"),
         ]  # fmt: skip
     trained = (tmp_path / "base_seed0" / "checkpoints" / "step_00000002.pt").stat().st_mtime_ns
     assert ablate("heads", None, tmp_path, **how) == text
+    # Another table that shares a row with this one does not train it again.
+    monkeypatch.setitem(TABLES, "lambda", (TABLES["lambda"][3],))
+    assert "| lambda 1.5 |" in ablate("lambda", None, tmp_path, **how)
     assert (tmp_path / "base_seed0" / "checkpoints" / "step_00000002.pt").stat().st_mtime_ns == trained
+    assert {path.name for path in tmp_path.glob("*.md")} == {"heads.md", "lambda.md"}
 
 
 def test_the_papers_figures_stand_apart():
@@ -66,7 +77,7 @@ def test_a_stopped_row_is_no_result(tiny_config, tmp_path, monkeypatch):
     changes = {"architecture": "tiny", "steps": 2, "batch": 4, "workers": 0, "drawn_clips": 100}
     with pytest.raises(loop.Stopped, match="stopped and saved at step 0 of 2"):
         ablate("heads", None, tmp_path, base="nano", overrides=changes, progress=False)
-    assert not (tmp_path / "table.md").exists()
+    assert not (tmp_path / "heads.md").exists()
 
 
 def test_networks_are_measured_once_random_weights_too(tiny_config, tmp_path, monkeypatch):
@@ -74,16 +85,23 @@ def test_networks_are_measured_once_random_weights_too(tiny_config, tmp_path, mo
 
     monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
     asked = []
-    monkeypatch.setattr(module, "summarise", lambda model, data: asked.append(data) or {"R@1 of 100": 0.5})
+    monkeypatch.setattr(module, "summarise", lambda model, data, esc50: asked.append(esc50) or {"R@1 of 100": 0.5})
     monkeypatch.setitem(TABLES, "table1", (TABLES["table1"][0], TABLES["table1"][-1]))
     changes = {"architecture": "tiny", "steps": 1, "batch": 4, "workers": 0, "drawn_clips": 100}
     for _ in range(2):
-        text = ablate("table1", None, tmp_path, base="nano", overrides=changes, progress=False)
-    assert len(asked) == 2, "one a network, however often the table is asked for"
+        text = ablate("table1", None, tmp_path, base="nano", overrides=changes, esc50=tmp_path, progress=False)
+    assert asked == [tmp_path] * 2, "one a network, however often the table is asked for"
     assert "| Scratch | 0.500 | 1 |" in text
 
 
-def test_a_summary_without_pictures_is_empty(tiny, tmp_path):
+def test_recordings_that_are_not_there_are_told_before_anything_is_trained(tmp_path):
+    with pytest.raises(CMACError, match=r"there is no folder .*esc; give the one that holds esc50\.csv"):
+        ablate("table1", None, tmp_path / "runs", base="nano", esc50=tmp_path / "esc")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_data_drawn_scenes_are_graded_and_of_videos_nothing_is(tiny, tmp_path):
     from cmac_hub.train.evaluate.summary import summarise
 
-    assert summarise(tiny, None) == {} and summarise(tiny, tmp_path / "manifest.csv") == {}
+    assert set(summarise(tiny, None, scenes=12)) == {"pointing, known"}
+    assert summarise(tiny, tmp_path / "manifest.csv") == {}

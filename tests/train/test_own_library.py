@@ -36,6 +36,13 @@ def test_splits_share_no_file(folder):
     assert len(found["train"].silent) == 1
 
 
+def test_without_a_folder_the_package_draws_known_things_and_no_new_ones():
+    found = dict(libraries(None, "validation"))
+    assert [thing.name for thing in found["known"].things] == [f"drawn_{kind}" for kind in KINDS] and len(found) == 1
+    with pytest.raises(NoThings, match="draws no things that training never sees"):
+        load_library(None, "test", "new")
+
+
 def test_a_name_decides_the_split_in_the_promised_shares():
     splits = [split_of(f"{i}.png") for i in range(2000)]
     assert splits.count("train") / 2000 == pytest.approx(0.7, abs=0.03)

@@ -8,9 +8,10 @@ from making import tone, write_media
 from PIL import Image
 
 from cmac_hub.demo import KINDS, draw_background, draw_thing
-from cmac_hub.errors import OutputError
+from cmac_hub.errors import CMACError, OutputError
 from cmac_hub.media import read_sound, write_sound
 from cmac_hub.train.__main__ import main
+from cmac_hub.train.evaluate.retrieval import evaluate_shots
 from cmac_hub.train.library import SAMPLE_RATE, shared_files
 from cmac_hub.train.own_library import load_library
 from cmac_hub.train.pack import pack
@@ -36,6 +37,11 @@ def data(tmp_path):
     (root / "scenes").mkdir()
     (root / "scenes" / "font.sf2").write_bytes(b"font")
     return root
+
+
+def test_held_out_shots_that_no_copy_has_are_told_in_one_line(tiny, data):
+    with pytest.raises(CMACError, match=r"none of the 0 held-out shots of .*clips could be read"):
+        evaluate_shots(tiny, data)
 
 
 def test_the_copy_is_read_as_the_original(data, tmp_path, capsys):

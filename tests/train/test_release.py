@@ -5,6 +5,7 @@ import torch
 
 from cmac_hub.errors import CheckpointError
 from cmac_hub.hub import build
+from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.release import load_checkpoint, release
@@ -18,7 +19,7 @@ def checkpoint(tiny, tmp_path):
 
 def test_a_release_is_the_network_and_says_how_it_was_made(checkpoint, tiny, tmp_path):
     release(checkpoint, tmp_path / "out", None, note="a test")
-    model = build(tmp_path / "out")
+    model = build(tmp_path / "out", CMAC)
     for (name, one), two in zip(tiny.state_dict().items(), model.state_dict().values(), strict=True):
         assert torch.equal(one, two), name
     training = model.config.training
@@ -32,7 +33,7 @@ def test_a_release_tells_of_the_weights_it_began_with(checkpoint, tmp_path):
     training = release(checkpoint, tmp_path / "out", None).config.training
     assert training["before"] == {"clips": 1000, "note": "first"}
     assert training["clips"] == 1000 + 7 * Recipe().batch
-    assert build(tmp_path / "out").config.training == training
+    assert build(tmp_path / "out", CMAC).config.training == training
 
 
 def test_what_is_no_checkpoint_is_said(tmp_path, checkpoint):

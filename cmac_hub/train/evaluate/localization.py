@@ -163,13 +163,15 @@ def random_weights(config: CMACConfig, seed: int = 0, device: torch.device | str
     return model.eval().to(device)
 
 
-def evaluate(model: CMAC, data: Path, split: Split = "test", count: int = 500, seed: int = 12345) -> dict[str, Any]:
+def evaluate(
+    model: CMAC, data: Path | None, split: Split = "test", count: int = 500, seed: int = 12345
+) -> dict[str, Any]:
     """Known things and things never seen, all scenes together and by the number of silent things; and those alone whose
     source has pictures and sounds that are not in training, where others have not.
 
     Args:
         model: a network in eval mode.
-        data: a folder laid out like `shared/data`.
+        data: see `load_library`; None grades on scenes that the package draws.
         split: "test", or "validation" while something is still being chosen.
         count: scenes of each kind.
         seed: of the scenes.

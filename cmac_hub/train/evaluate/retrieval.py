@@ -118,6 +118,8 @@ def evaluate_shots(model: CMAC, data: Path) -> dict[str, Any]:
                 missing.append(path.name)
                 continue
             pairs.append((features.visual_embedding.mean(0).numpy(), features.audio_embedding.mean(0).numpy()))
+        if not pairs:
+            raise CMACError(f"none of the {len(held)} held-out shots of {folder} could be read; give the whole data")
         visual, audio = (np.stack(column) for column in zip(*pairs, strict=True))
         rows[f"{name}: sound to picture"] = recall_of_pairs(audio, visual)
         rows[f"{name}: picture to sound"] = recall_of_pairs(visual, audio)

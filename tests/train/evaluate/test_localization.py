@@ -113,4 +113,4 @@ def test_a_folder_without_new_things_is_graded_on_known_ones(tiny, monkeypatch):
     monkeypatch.setattr(localization, "libraries", lambda *_: iter([("known", library)]))
     report = evaluate(tiny, None, "validation", 12)
     assert "new" not in report and "never seen" not in as_table(report)
-    assert set(summarise(tiny, Path("/"), 12)) == {"pointing, known"}
+    assert set(summarise(tiny, Path("/"), scenes=12)) == {"pointing, known"}
