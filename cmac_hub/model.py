@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub import HfApi, PyTorchModelHubMixin
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
@@ -303,6 +303,24 @@ class CMAC(
             source, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
         )
         return hub.build(folder, cls, device=device, dtype=dtype)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        branch: str | None = None,
+        token: str | None = None,
+        ignore_patterns: list[str] | str | None = None,
+        **how: Any,
+    ) -> str:
+        """Uploads config and weights in one commit; a README.md that the repository has already is kept.
+
+        Arguments are those of `huggingface_hub.ModelHubMixin.push_to_hub`.
+        """
+        if HfApi(token=token).file_exists(repo_id, "README.md", revision=branch):
+            given = [ignore_patterns] if isinstance(ignore_patterns, str) else ignore_patterns or []
+            ignore_patterns = [*given, "README.md"]
+        return super().push_to_hub(repo_id, branch=branch, token=token, ignore_patterns=ignore_patterns, **how)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         from cmac_hub.hub import save_model

@@ -189,9 +189,11 @@ def test_save_leaves_a_good_checkpoint_when_the_disk_is_full(tiny, folder, monke
     shutil.rmtree(folder)
 
 
-def test_push_to_hub_uploads_safetensors_and_config(tiny, monkeypatch):
-    """The mixin's own upload, its two calls to the Hub recorded instead of sent."""
+@pytest.mark.parametrize("has_card", [False, True])
+def test_push_to_hub_uploads_safetensors_and_config_and_keeps_a_card(tiny, monkeypatch, has_card):
+    """The mixin's own upload, its calls to the Hub recorded instead of sent."""
     uploaded: list[str] = []
+    ignored: list[str] = []
 
     class Api:
         def __init__(self, **_):
@@ -200,11 +202,18 @@ def test_push_to_hub_uploads_safetensors_and_config(tiny, monkeypatch):
         def create_repo(self, repo_id, **_):
             return type("Url", (), {"repo_id": repo_id})()
 
-        def upload_folder(self, *, folder_path, **_):
+        def file_exists(self, repo_id, name, revision):
+            assert (repo_id, name, revision) == ("owner/tiny", "README.md", "v1")
+            return has_card
+
+        def upload_folder(self, *, folder_path, ignore_patterns, **_):
+            ignored.extend([ignore_patterns] if isinstance(ignore_patterns, str) else ignore_patterns)
             uploaded.extend(sorted(p.name for p in Path(folder_path).iterdir()))
             return "https://hub/commit"
 
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
-    tiny.push_to_hub("owner/tiny")
+    monkeypatch.setattr("cmac_hub.model.HfApi", Api)
+    tiny.push_to_hub("owner/tiny", branch="v1", ignore_patterns="*.tmp")
+    assert ignored == (["*.tmp", "README.md"] if has_card else ["*.tmp"])
     assert {"config.json", "model.safetensors"} <= set(uploaded)
     assert not [name for name in uploaded if name.endswith((".bin", ".pt"))]
