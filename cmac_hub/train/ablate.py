@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.distributed import World
 from cmac_hub.train.evaluate.localization import random_weights
 from cmac_hub.train.evaluate.needs import need_scikit_learn
+from cmac_hub.train.evaluate.sounds import find_sounds
 from cmac_hub.train.evaluate.summary import SUMMARY, esc50_of, summarise
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, read
@@ -128,14 +128,14 @@ def ablate(
 
     Raises:
         RecipeError: an unknown table, or a recipe that is not valid.
-        CMACError: `esc50` is no folder; there is one to probe with, and scikit-learn is not installed.
+        CMACError: recordings of `esc50` are missing; there are some to probe with, and scikit-learn is not installed.
     """
     if table not in TABLES:
         raise RecipeError(f"unknown table {table!r}; accepted are {', '.join(TABLES)}")
     esc50 = esc50 or esc50_of(data)
     if esc50 is not None:
-        if not esc50.is_dir():
-            raise CMACError(f"there is no folder {esc50}; give the one that holds esc50.csv")
+        # What is missing is told before hours of training, not after them.
+        find_sounds("esc50", esc50)
         need_scikit_learn("the table's last column")
     results: list[dict[str, Any]] = []
     for row in TABLES[table]:
@@ -173,11 +173,7 @@ def ablate(
 def _measured(run: Path, model: CMAC, data: Path | None, esc50: Path | None) -> dict[str, float]:
     """The summary of one network; it is kept in the run folder and measured anew for other weights or data."""
     kept = run / "measured.json"
-    asked = {
-        "weights": checkpoint_hash(model),
-        "data": str(data or ""),
-        "esc50": str(esc50 or ""),
-    }
+    asked = {"weights": checkpoint_hash(model), "data": str(data or ""), "esc50": str(esc50 or "")}
     if kept.exists():
         found = json.loads(kept.read_text(encoding="utf-8"))
         if {name: found.get(name) for name in asked} == asked:

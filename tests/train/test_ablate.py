@@ -85,6 +85,7 @@ def test_networks_are_measured_once_random_weights_too(tiny_config, tmp_path, mo
 
     monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
     asked = []
+    monkeypatch.setattr(module, "find_sounds", lambda *_: [])
     monkeypatch.setattr(module, "summarise", lambda model, data, esc50: asked.append(esc50) or {"R@1 of 100": 0.5})
     monkeypatch.setitem(TABLES, "table1", (TABLES["table1"][0], TABLES["table1"][-1]))
     changes = {"architecture": "tiny", "steps": 1, "batch": 4, "workers": 0, "drawn_clips": 100}
@@ -95,7 +96,7 @@ def test_networks_are_measured_once_random_weights_too(tiny_config, tmp_path, mo
 
 
 def test_recordings_that_are_not_there_are_told_before_anything_is_trained(tmp_path):
-    with pytest.raises(CMACError, match=r"there is no folder .*esc; give the one that holds esc50\.csv"):
+    with pytest.raises(CMACError, match=r"there is no file .*esc50\.csv; give the set's own folder"):
         ablate("table1", None, tmp_path / "runs", base="nano", esc50=tmp_path / "esc")
     assert not (tmp_path / "runs").exists()
 
