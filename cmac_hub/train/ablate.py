@@ -135,8 +135,8 @@ def ablate(
     esc50 = esc50 or esc50_of(data)
     if esc50 is not None:
         # What is missing is told before hours of training, not after them.
-        find_sounds("esc50", esc50)
         need_scikit_learn("the table's last column")
+        find_sounds("esc50", esc50)
     results: list[dict[str, Any]] = []
     for row in TABLES[table]:
         for seed in seeds:
