@@ -310,6 +310,7 @@ class CMAC(
         *,
         branch: str | None = None,
         token: str | None = None,
+        private: bool | None = None,
         ignore_patterns: list[str] | str | None = None,
         **how: Any,
     ) -> str:
@@ -317,10 +318,14 @@ class CMAC(
 
         Arguments are those of `huggingface_hub.ModelHubMixin.push_to_hub`.
         """
-        if HfApi(token=token).file_exists(repo_id, "README.md", revision=branch):
+        hub = HfApi(token=token)
+        # Makes the repository where there is none, and tells the owner where `repo_id` is a bare name.
+        repo_id = hub.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        if hub.file_exists(repo_id, "README.md", revision=branch):
             given = [ignore_patterns] if isinstance(ignore_patterns, str) else ignore_patterns or []
             ignore_patterns = [*given, "README.md"]
-        return super().push_to_hub(repo_id, branch=branch, token=token, ignore_patterns=ignore_patterns, **how)
+        how |= {"branch": branch, "token": token, "private": private, "ignore_patterns": ignore_patterns}
+        return super().push_to_hub(repo_id, **how)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         from cmac_hub.hub import save_model

@@ -189,8 +189,9 @@ def test_save_leaves_a_good_checkpoint_when_the_disk_is_full(tiny, folder, monke
     shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("name", ["owner/tiny", "tiny"])
 @pytest.mark.parametrize("has_card", [False, True])
-def test_push_to_hub_uploads_safetensors_and_config_and_keeps_a_card(tiny, monkeypatch, has_card):
+def test_push_to_hub_uploads_safetensors_and_config_and_keeps_a_card(tiny, monkeypatch, has_card, name):
     """The mixin's own upload, its calls to the Hub recorded instead of sent."""
     uploaded: list[str] = []
     ignored: list[str] = []
@@ -200,7 +201,7 @@ def test_push_to_hub_uploads_safetensors_and_config_and_keeps_a_card(tiny, monke
             pass
 
         def create_repo(self, repo_id, **_):
-            return type("Url", (), {"repo_id": repo_id})()
+            return type("Url", (), {"repo_id": f"owner/{repo_id.removeprefix('owner/')}"})()
 
         def file_exists(self, repo_id, name, revision):
             assert (repo_id, name, revision) == ("owner/tiny", "README.md", "v1")
@@ -213,7 +214,7 @@ def test_push_to_hub_uploads_safetensors_and_config_and_keeps_a_card(tiny, monke
 
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
     monkeypatch.setattr("cmac_hub.model.HfApi", Api)
-    tiny.push_to_hub("owner/tiny", branch="v1", ignore_patterns="*.tmp")
+    tiny.push_to_hub(name, branch="v1", ignore_patterns="*.tmp")
     assert ignored == (["*.tmp", "README.md"] if has_card else ["*.tmp"])
     assert {"config.json", "model.safetensors"} <= set(uploaded)
     assert not [name for name in uploaded if name.endswith((".bin", ".pt"))]
