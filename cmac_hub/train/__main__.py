@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cmac_hub.errors import CMACError, one_line
 from cmac_hub.train import commands
+from cmac_hub.train.evaluate import commands as measures
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     localize.add_argument("--sheet", type=Path, help="a .png of the best and worst scenes to write")
     localize.add_argument("--figure", type=Path, help="with --on grounding: a .png of precision over recall to write")
     localize.add_argument("-o", "--output", type=Path, help="a .json to write")
-    localize.set_defaults(run=commands.localize, measure="localize")
+    localize.set_defaults(run=measures.localize, measure="localize")
 
     scenes = found.add_parser("scenes", help="write sounding scenes with ground truth as files")
     scenes.add_argument("--data", type=Path, help=DATA.partition(", or ")[2])
@@ -114,7 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
     probe.add_argument("--seeds", type=int, nargs="+", default=[0], help="of crops and random weights; 0 cuts evenly")
     probe.add_argument("--figure", type=Path, help="a .png of the confusion matrix to write")
     probe.add_argument("-o", "--output", type=Path, help="a .json to write")
-    probe.set_defaults(run=commands.probe, measure="probe")
+    probe.set_defaults(run=measures.probe, measure="probe")
 
     retrieve = found.add_parser("retrieve", help="videos of the same action, or sound to picture and back")
     _add_model(retrieve)
@@ -123,7 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
     retrieve.add_argument("--lists", type=Path, help="folder of the official lists of ucf101 and hmdb51")
     retrieve.add_argument("--split", type=int, choices=[1, 2, 3], default=1)
     retrieve.add_argument("-o", "--output", type=Path, help="a .json to write")
-    retrieve.set_defaults(run=commands.retrieve, measure="retrieve")
+    retrieve.set_defaults(run=measures.retrieve, measure="retrieve")
 
     finetune = found.add_parser("finetune", help="action recognition with the finetuned visual encoder")
     _add_model(finetune)
@@ -135,12 +136,12 @@ def build_parser() -> argparse.ArgumentParser:
     finetune.add_argument("--epochs", type=int, default=12)
     finetune.add_argument("--no-jitter", action="store_true", help="without colour jitter, as in the ablations")
     finetune.add_argument("-o", "--output", type=Path, required=True, help="folder of runs; goes on where it stopped")
-    finetune.set_defaults(run=commands.finetune, measure="finetune")
+    finetune.set_defaults(run=measures.finetune, measure="finetune")
 
     report = found.add_parser("report", help="join the .json files of evaluations into one Markdown file")
     report.add_argument("results", type=Path, nargs="+", help=".json files of localize, probe, retrieve, finetune")
     report.add_argument("-o", "--output", type=Path, required=True, help="a .md to write")
-    report.set_defaults(run=commands.report)
+    report.set_defaults(run=measures.report)
 
     release = found.add_parser("release", help="turn a training checkpoint into a folder that users load")
     release.add_argument("checkpoint", type=Path, help="a run folder (its latest), or a checkpoint .pt")

@@ -15,9 +15,10 @@ import torch
 
 from cmac_hub.config import CMACConfig, DisplayConfig
 from cmac_hub.errors import CheckpointError
-from cmac_hub.hub import save_model
+from cmac_hub.hub import load_model, save_model
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
+from cmac_hub.train.distributed import pick_device
 from cmac_hub.train.evaluate.calibration import calibrate
 from cmac_hub.train.evaluate.localization import THINGS, evaluate, hardest
 
@@ -41,6 +42,13 @@ def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit its own config ({str(error).splitlines()[0]})") from error
     return model.eval(), {**state["recipe"], "steps": state["step"]}
+
+
+def load_network(name: str, device: str | None = None) -> CMAC:
+    """A network by name or folder, or of a training run, in eval mode on a device (`pick_device`)."""
+    path, where = Path(name), pick_device(device)
+    trained = path.suffix == ".pt" or (path / "checkpoints").is_dir()
+    return load_checkpoint(path)[0].to(where) if trained else load_model(name, device=where)
 
 
 def training_summary(state: dict[str, Any]) -> dict[str, Any]:
