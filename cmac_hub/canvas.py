@@ -87,15 +87,15 @@ class Canvas:
             return np.concatenate([image_HWC, np.asarray(lit)], 1)
         if self._strip is None:
             return np.asarray(lit)
-        for moment in (before, after):
-            self._listen(self._strip, moment)
         return np.concatenate([np.asarray(lit), np.asarray(self._strip.draw(time))], 0)
 
-    def _listen(self, strip: drawing.SoundStrip, moment: Moment) -> None:
-        """Adds the columns around the moment's centre to the strip, each moment once."""
-        if self._heard is not None and moment.time <= self._heard:
-            return
-        if moment.log_mel_FS is not None and moment.sound_heat_FS is not None:
+    def listen(self, moment: Moment) -> None:
+        """Adds the columns around the moment's centre to the strip of sound, if there is one.
+
+        Args:
+            moment: each that is observed, in order; a video of few frames passes over most of them.
+        """
+        if self._strip is not None and moment.log_mel_FS is not None and moment.sound_heat_FS is not None:
             bands, length = moment.log_mel_FS.shape
             count = min(length, round(self._hop * self._rate))
             # The first moment also shows what came before its centre.
@@ -105,5 +105,5 @@ class Canvas:
             heat = drawing.strength(moment.sound_heat_FS[::-1], self._limits, float(moment.sound))
             heat = np.asarray(drawing.enlarge(np.ascontiguousarray(heat), length, bands))
             end = moment.time + (stop - length / 2) / self._rate
-            strip.append(grey[:, start:stop], heat[:, start:stop], end)
+            self._strip.append(grey[:, start:stop], heat[:, start:stop], end)
         self._heard = moment.time

@@ -118,6 +118,7 @@ class Visualizer(nn.Module):
         def moments() -> Iterator[Moment]:
             for moment in self._observe(info, which, window, hop):
                 peaks.append(moment.peak(info))
+                canvas.listen(moment)
                 yield moment
 
         with VideoWriter(

@@ -94,6 +94,15 @@ def test_silence_makes_no_claim(visualizer, half_silent, tmp_path):
         assert np.abs(before.image[40:].astype(int) - after.image[40:]).max() > 60
 
 
+def test_the_strip_of_a_slide_show_has_no_holes(visualizer, tmp_path):
+    """Two pictures in four seconds, a tone throughout: most moments lie between frames, and all are heard."""
+    slides = write_media(tmp_path / "slides.mp4", times=[0.0, 3.9], size=(96, 64), sound=tone(4.0))
+    visualizer.render(slides, tmp_path / "out.mp4", layout="panel")
+    last = list(read_frames(tmp_path / "out.mp4"))[-1].image[64:]
+    # Its three seconds before the cursor, without the seams of the encoder: each column shows the tone.
+    assert (last[:, 4:66].max((0, 2)) > 60).all()
+
+
 def test_heatmaps_are_the_maps_over_the_frame(visualizer, tiny, clip):
     got = list(visualizer.heatmaps(clip, map="prediction", hop=1.0))
     assert [time for time, _ in got][:3] == pytest.approx([0.5, 1.5, 2.5], abs=0.03)
