@@ -20,7 +20,7 @@ from torch import nn
 
 from cmac_hub.config import ARCHITECTURES, CMACConfig
 from cmac_hub.encoders import AudioEncoder, VisualEncoder
-from cmac_hub.errors import CheckpointError
+from cmac_hub.errors import CheckpointError, OutputError
 from cmac_hub.model import CMAC
 from cmac_hub.visualizer import Visualizer
 
@@ -149,6 +149,8 @@ def build(folder: Path, network: type[Network], *, device: Any = None, dtype: to
         if not (folder / name).is_file():
             pickles = [p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"}]
             refused = f"; {pickles[0]} is a pickle and never loaded" if pickles else ""
+            if (folder / "checkpoints").is_dir():
+                refused = f": it is a run; first say python -m cmac_hub.train release {folder} -o FOLDER"
             raise CheckpointError(f"{folder} has no {name}{refused}; expected {CONFIG} and {WEIGHTS}")
     config = CMACConfig.load(folder / CONFIG)
     with torch.device("meta"):
@@ -250,7 +252,11 @@ def load_cmac(
 
 
 def save_model(model: CMAC, folder: str | Path) -> None:
-    """Writes `config.json` and `model.safetensors` of a network; each is complete or not there at all."""
+    """Writes `config.json` and `model.safetensors` of a network; each is complete or not there at all.
+
+    Raises:
+        OutputError: the weights cannot be written, for example to a full disk.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -260,6 +266,8 @@ def save_model(model: CMAC, folder: str | Path) -> None:
         os.replace(temporary, folder / WEIGHTS)
         model.config.save(temporary)
         os.replace(temporary, folder / CONFIG)
+    except SafetensorError as error:
+        raise OutputError(f"{folder / WEIGHTS} could not be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -189,6 +189,12 @@ def test_save_leaves_a_good_checkpoint_when_the_disk_is_full(tiny, folder, monke
     shutil.rmtree(folder)
 
 
+def test_a_run_folder_says_how_it_becomes_a_model(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(CheckpointError, match=r"it is a run; first say python -m cmac_hub\.train release"):
+        hub.load_model(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["owner/tiny", "tiny"])
 @pytest.mark.parametrize("has_card", [False, True])
 def test_push_to_hub_uploads_safetensors_and_config_and_keeps_a_card(tiny, monkeypatch, has_card, name):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from safetensors import SafetensorError
 
 from cmac_hub.errors import CMACError, MediaError, OutputError, one_line
 from cmac_hub.media.suffixes import SOUNDS, VIDEOS
@@ -20,13 +23,30 @@ class Input(NamedTuple):
     relative: Path
 
 
-def find_inputs(names: list[str], suffixes: frozenset[str] = VIDEOS | SOUNDS, made: str = "") -> list[Input]:
+DRAWN = "_attention"
+"""Ends the name of a video that `cmac localize` drew beside its source."""
+
+
+def is_drawn(path: Path) -> bool:
+    """Whether a file is such a video: dog_attention.mp4 beside dog.mp4 or dog.avi."""
+    source = path.stem.removesuffix(DRAWN)
+    beside = path.parent.glob(f"{glob.escape(source)}.*") if source != path.stem else ()
+    return any(one.stem == source and one.suffix.lower() in VIDEOS for one in beside)
+
+
+def find_inputs(
+    names: list[str],
+    suffixes: frozenset[str] = VIDEOS | SOUNDS,
+    drawn: bool = True,
+    output: str | Path | None = None,
+) -> list[Input]:
     """Files as they are, folders searched for media in order of name.
 
     Args:
         names: files and folders.
         suffixes: what folders are searched for.
-        made: how the names of outputs end: "_attention" leaves dog_attention.mp4 out where a dog.* lies beside it.
+        drawn: whether folders are searched for what `is_drawn`, too.
+        output: the folder of the outputs, left out where it lies in a folder that is searched.
 
     Raises:
         MediaError: a folder without any such file.
@@ -39,9 +59,10 @@ def find_inputs(names: list[str], suffixes: frozenset[str] = VIDEOS | SOUNDS, ma
             continue
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
         inside = [p for p in inside if not p.name.startswith(".")]
-        if made:
-            sources = {p.with_suffix("") for p in inside}
-            inside = [p for p in inside if p.with_name(p.stem.removesuffix(made)) not in sources - {p.with_suffix("")}]
+        if output is not None and path.resolve() in Path(output).resolve().parents:
+            inside = [p for p in inside if Path(output).resolve() not in p.resolve().parents]
+        if not drawn:
+            inside = [p for p in inside if not is_drawn(p)]
         if not inside:
             raise MediaError(f"the folder {path} holds no media file; looked for {' '.join(sorted(suffixes))}")
         found += [Input(p, p.relative_to(path)) for p in inside]
@@ -91,12 +112,11 @@ def replacing(path: Path, overwrite: bool, source: Path | None = None) -> Iterat
     try:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         if isinstance(error, CMACError):
             raise
-        raise OutputError(
-            f"{path} could not be written: {error.strerror or error}; nothing half-written was kept"
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{path} could not be written: {reason}; nothing half-written was kept") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -6,9 +6,10 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from cmac_hub.cli.files import Input, find_inputs, make_folder, replacing, run_all
+from cmac_hub.cli.files import DRAWN, Input, find_inputs, make_folder, replacing, run_all
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.hub import load_cmac
 from cmac_hub.media.suffixes import VIDEOS
@@ -16,13 +17,10 @@ from cmac_hub.media.writer import check_output
 from cmac_hub.moments import Peak
 from cmac_hub.visualizer import HOP, Visualizer
 
-DRAWN = "_attention"
-"""Ends the name of an output that lies beside its input."""
-
 
 def localize(options: argparse.Namespace) -> int:
     """Draws an overlay video for every input."""
-    inputs = find_inputs(options.inputs, VIDEOS, made=DRAWN)
+    inputs = find_inputs(options.inputs, VIDEOS, drawn=False, output=options.output)
     targets = _targets(inputs, options)
     named = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
     if named and inputs[0].path.exists():
@@ -37,14 +35,16 @@ def localize(options: argparse.Namespace) -> int:
         if not named and target.exists() and not options.overwrite:
             taken.add(target)
             print(f"cmac: {target} exists already and is kept, however it was drawn", file=sys.stderr)
+            if options.json:
+                where = {"map": options.map, "window": options.window, "hop": options.hop or HOP}
+                _tell(one.path, visualizer.locate(one.path, **where))
             return
-        if options.output is not None and len(inputs) > 1:
+        if options.output is not None and not named:
             make_folder(target.parent)
         peaks = _render(visualizer, one.path, target, options)
         taken.add(target)
         if options.json:
-            for peak in peaks:
-                print(json.dumps({"file": str(one.path), **dataclasses.asdict(peak)}))
+            _tell(one.path, peaks)
         else:
             print(target)
         if peaks and peaks[0].padded:
@@ -53,6 +53,11 @@ def localize(options: argparse.Namespace) -> int:
             print(f"cmac: {one.path} has no audible sound: the picture says so, nothing is lit", file=sys.stderr)
 
     return run_all(inputs, work)
+
+
+def _tell(source: Path, peaks: Iterable[Peak]) -> None:
+    for peak in peaks:
+        print(json.dumps({"file": str(source), **dataclasses.asdict(peak)}))
 
 
 def _render(visualizer: Visualizer, source: Path, target: Path, options: argparse.Namespace) -> list[Peak]:

@@ -44,7 +44,7 @@ def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
         if source is not None and source.exists() and os.path.samefile(path, source):
             raise OutputError(f"{path} is the input itself; choose another output")
         if not overwrite:
-            raise OutputError(f"{path} exists already; choose another output or pass --overwrite")
+            raise OutputError(f"{path} exists already; choose another output or pass overwrite=True (--overwrite)")
     if not path.parent.is_dir():
         raise OutputError(f"there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):

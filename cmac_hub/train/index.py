@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from cmac_hub.cli.files import is_drawn
 from cmac_hub.errors import MediaError
 from cmac_hub.media import probe, read_frame, windows
 from cmac_hub.train.layouts import Candidate
-from cmac_hub.train.manifest import COLUMNS
+from cmac_hub.train.manifest import AS_BYTES, COLUMNS
 from cmac_hub.train.video_pairs import AUDIBLE
 
 SOUNDED = 8
@@ -34,6 +35,8 @@ def inspect(candidate: Candidate, shortest: float = 1.0) -> tuple[str, float, fl
     """(reason why it cannot be used or "", start, end in seconds)."""
     if candidate.path is None or not candidate.path.exists():
         return "missing", 0.0, 0.0
+    if is_drawn(candidate.path):
+        return "drawn by cmac localize", 0.0, 0.0
     try:
         info = probe(candidate.path)
         if not info.has_picture:
@@ -80,7 +83,7 @@ def index(candidates: list[Candidate], manifest: Path, *, workers: int = 0, prog
     part = manifest.with_suffix(".partial.csv")
     done = _read_partial(part)
     waiting = [one for one in candidates if one.key not in done]
-    with part.open("a", newline="", encoding="utf-8") as file:
+    with part.open("a", newline="", encoding="utf-8", errors=AS_BYTES) as file:
         writer = csv.writer(file)
         for one, (reason, start, end) in _inspect_all(waiting, workers, progress):
             where = "" if one.path is None else os.path.relpath(one.path, manifest.parent)
@@ -111,7 +114,7 @@ def _read_partial(part: Path) -> dict[str, list[str]]:
     """Rows of a broken-off call by name; a last line that was cut is left out."""
     if not part.exists():
         return {}
-    with part.open(newline="", encoding="utf-8") as file:
+    with part.open(newline="", encoding="utf-8", errors=AS_BYTES) as file:
         text = file.read()
     whole = io.StringIO(text[: text.rfind("\n") + 1], newline="")
     rows = [row for row in csv.reader(whole) if len(row) == 7]
@@ -121,7 +124,7 @@ def _read_partial(part: Path) -> dict[str, list[str]]:
 
 def _write(path: Path, header: list[str] | None, rows: list[list[str]]) -> None:
     temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with temporary.open("w", newline="", encoding="utf-8", errors=AS_BYTES) as file:
         writer = csv.writer(file)
         if header:
             writer.writerow(header)

@@ -34,11 +34,15 @@ class Segment(NamedTuple):
     """The same for all segments of one file."""
 
 
+AS_BYTES = "surrogateescape"
+"""Error handler of all text that holds file names: old ones may be no UTF-8, and Python keeps their bytes so."""
+
+
 class Texts:
     """A list of texts in one buffer: reading it touches no Python object that a forked worker would copy."""
 
     def __init__(self, texts: list[str]) -> None:
-        encoded = [text.encode() for text in texts]
+        encoded = [text.encode("utf-8", AS_BYTES) for text in texts]
         self._bytes = np.frombuffer(b"".join(encoded), np.uint8)
         self._ends = np.cumsum([0] + [len(one) for one in encoded], dtype=np.int64)
 
@@ -46,7 +50,7 @@ class Texts:
         return len(self._ends) - 1
 
     def __getitem__(self, index: int) -> str:
-        return self._bytes[self._ends[index] : self._ends[index + 1]].tobytes().decode()
+        return self._bytes[self._ends[index] : self._ends[index + 1]].tobytes().decode("utf-8", AS_BYTES)
 
 
 class Manifest:
@@ -68,7 +72,7 @@ class Manifest:
         for part in (self._video, self._times):
             digest.update(part.tobytes())
         for index in range(len(self._paths)):
-            digest.update(Path(self._paths[index]).name.encode() + b"/")
+            digest.update(Path(self._paths[index]).name.encode("utf-8", AS_BYTES) + b"/")
         return digest.hexdigest()[:12]
 
     def __getitem__(self, index: int) -> Segment:
@@ -88,7 +92,7 @@ class Manifest:
                 f"there is no manifest {path}; make one: python -m cmac_hub.train index FOLDER -o {path}"
             )
         rows = []
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8", errors=AS_BYTES) as file:
             reader = csv.DictReader(file)
             missing = [name for name in COLUMNS[:3] if name not in (reader.fieldnames or [])]
             if missing:

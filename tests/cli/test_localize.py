@@ -69,7 +69,7 @@ def test_a_second_run_over_a_folder_does_what_is_missing(cmac, clip, sound_only,
     assert (tmp_path / "a_attention.mp4").stat().st_mtime_ns == stamp
     assert sorted(p.name for p in tmp_path.glob("*_attention*")) == ["a_attention.mp4", "b_attention.mp4"]
     shutil.copy(clip, tmp_path / "full_attention.mp4")
-    assert {one.path.name for one in find_inputs([str(tmp_path)], made="_attention")} == {
+    assert {one.path.name for one in find_inputs([str(tmp_path)], drawn=False)} == {
         "a.mp4", "b.mp4", "full_attention.mp4", "song.m4a",
     }, "a video that only sounds like an output is none"  # fmt: skip
     for name in ("b.mp4", "b_attention.mp4", "full_attention.mp4"):
@@ -77,6 +77,27 @@ def test_a_second_run_over_a_folder_does_what_is_missing(cmac, clip, sound_only,
     assert cmac("localize", tmp_path)[:2] == (0, ""), "a folder of one video, too"
     code, _, err = cmac("localize", tmp_path, "-o", tmp_path / "both.mp4")
     assert code == 1 and "names one video" in one_error(err)
+
+
+def test_a_second_run_tells_the_peaks_of_what_it_keeps(cmac, clip, tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(clip, tmp_path / "in" / "a.mp4")
+    call = "localize", tmp_path / "in", "-o", tmp_path / "out", "--json", "--hop", 1
+    code, first, err = cmac(*call)
+    assert (code, err) == (0, ""), "the folder of a single output is made, too"
+    code, second, err = cmac(*call)
+    assert code == 0 and "is kept" in err
+    assert first and json.loads(second.splitlines()[0]) == json.loads(first.splitlines()[0])
+    assert len(second.splitlines()) == len(first.splitlines())
+
+
+def test_outputs_inside_of_the_input_folder_are_no_inputs(cmac, clip, tmp_path):
+    shutil.copy(clip, tmp_path / "a.mp4")
+    for _ in range(2):
+        assert cmac("localize", tmp_path, "-o", tmp_path / "attention")[0] == 0
+    assert [p.name for p in tmp_path.rglob("*_attention*.mp4")] == ["a_attention.mp4"]
+    inside = tmp_path / "attention"
+    assert find_inputs([str(inside)], output=tmp_path)[0].path == inside / "a_attention.mp4", "the other way round"
 
 
 def test_a_picture_that_cannot_be_decoded_costs_no_other_video(cmac, clip, tmp_path):

@@ -95,7 +95,7 @@ def test_other_containers_are_refused(clip, tmp_path, suffix):
 def test_existing_outputs_and_the_input_are_safe(clip, tmp_path):
     existing = tmp_path / "out.mp4"
     existing.write_bytes(b"precious")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match=r"overwrite=True \(--overwrite\)"):
         VideoWriter(existing, width=8, height=8, frame_rate=25, source=clip)
     assert existing.read_bytes() == b"precious"
     link = tmp_path / "link.mp4"

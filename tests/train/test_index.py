@@ -1,4 +1,7 @@
 import csv
+import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +68,19 @@ def test_a_broken_off_call_goes_on(videos, tmp_path, monkeypatch):
     counts = index(candidates, tmp_path / "m.csv", workers=1, progress=False)
     assert counts.total() == 6 and counts[""] == 1
     assert len(seen) == 4 + 3, "the three that were done are not looked at again"
+
+
+def test_overlays_and_names_of_other_days(videos, tmp_path):
+    """An overlay beside its source is no training video; a name that is no UTF-8 is like any other."""
+    for name in (b"dog.mp4", b"dog_attention.mp4", b"caf\xe9.mp4"):
+        shutil.copy(videos / "dogs" / "good.mp4", os.fsencode(tmp_path) + b"/" + name)
+    counts = index(find_candidates(tmp_path), tmp_path / "m.csv", workers=1, progress=False)
+    assert counts == {"": 2, "drawn by cmac localize": 1}
+    found = Manifest.load(tmp_path / "m.csv")
+    assert found.hash() and sorted(os.fsencode(Path(found[i].path).name) for i in range(2)) == [
+        b"caf\xe9.mp4", b"dog.mp4",
+    ]  # fmt: skip
+    assert all(Path(found[i].path).exists() for i in range(2))
 
 
 def test_kinetics(videos, tmp_path):
