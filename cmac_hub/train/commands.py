@@ -57,11 +57,15 @@ def pretrain(options: argparse.Namespace) -> int:
 
     recipe = load_recipe(options.recipe, **overrides(options.set))
     if options.dry_run:
+        from cmac_hub.train.distributed import pick_device
         from cmac_hub.train.estimate import describe, estimate
+        from cmac_hub.train.manifest import Manifest
 
+        named = options.data is not None and options.data.suffix == ".csv"
+        videos = len(Manifest.load(options.data)) if named else None
         for key, setting in dataclasses.asdict(recipe).items():
             print(f"{key:<20} {setting}")
-        print(describe(recipe, estimate(recipe, options.device or "cpu")))
+        print(describe(recipe, estimate(recipe, pick_device(options.device)), videos))
         return 0
     if options.output is None:
         raise RecipeError("no run folder was given; say -o runs/NAME")
@@ -77,7 +81,7 @@ def pretrain(options: argparse.Namespace) -> int:
             train(recipe, options.data, options.output, resume=options.resume, initial=initial, world=world)
         except Stopped as stopped:
             # Somebody asked for it and nothing is lost: no failure.
-            print(f"cmac_hub.train: {stopped}", file=sys.stderr)
+            print(f"cmac_hub.train: {stopped}; go on with --resume", file=sys.stderr)
     return 0
 
 
@@ -85,19 +89,24 @@ def ablate(options: argparse.Namespace) -> int:
     """Trains the rows of a table and prints it."""
     from cmac_hub.train.ablate import ablate as train_table
     from cmac_hub.train.distributed import join_world
+    from cmac_hub.train.pretrain import Stopped
 
     _settle(options.threads)
     with join_world(options.device) as world:
-        text = train_table(
-            options.table,
-            options.data,
-            options.output,
-            base=options.base,
-            seeds=tuple(options.seeds),
-            esc50=options.esc50,
-            overrides=overrides(options.set),
-            world=world,
-        )
+        try:
+            text = train_table(
+                options.table,
+                options.data,
+                options.output,
+                base=options.base,
+                seeds=tuple(options.seeds),
+                esc50=options.esc50,
+                overrides=overrides(options.set),
+                world=world,
+            )
+        except Stopped as stopped:
+            print(f"cmac_hub.train: {stopped}; the same command goes on", file=sys.stderr)
+            return 0
         if world.first:
             print(text)
     return 0

@@ -29,7 +29,7 @@ class Estimate:
     device: str
 
 
-def estimate(recipe: Recipe, device: str = "cpu") -> Estimate:
+def estimate(recipe: Recipe, device: torch.device | str = "cpu") -> Estimate:
     """Runs two clips through the network of a recipe, forward and back, then as many as fit in a gibibyte."""
     torch.manual_seed(0)
     model = CMAC(recipe.config).to(device)
@@ -55,11 +55,11 @@ def estimate(recipe: Recipe, device: str = "cpu") -> Estimate:
         state_bytes=copies * weights + recipe.bank * recipe.config.attention.embedding * 2 * 4,
         clip_seconds=seconds / clips,
         clips=clips,
-        device=device,
+        device=str(device),
     )
 
 
-def _step(recipe: Recipe, model: CMAC, clips: int, device: str) -> float:
+def _step(recipe: Recipe, model: CMAC, clips: int, device: torch.device | str) -> float:
     """Seconds of a step without optimiser and data."""
     visual, audio = recipe.config.visual, recipe.config.audio
     frames = torch.zeros(clips, visual.frames, visual.size, visual.size, 3, dtype=torch.uint8)
@@ -79,16 +79,15 @@ def _step(recipe: Recipe, model: CMAC, clips: int, device: str) -> float:
     return time.perf_counter() - since
 
 
-def describe(recipe: Recipe, found: Estimate) -> str:
-    """The estimate in lines for people."""
+def describe(recipe: Recipe, found: Estimate, videos: int | None = None) -> str:
+    """The estimate in lines for people, for so many videos or as many as the recipe names."""
     micro = recipe.batch // recipe.accumulate
-    steps = recipe.total_steps()
+    steps = recipe.total_steps(videos)
     hours = steps * recipe.batch * found.clip_seconds / 3600
     memory = (found.state_bytes + micro * found.clip_bytes) / 2**30
+    epoch = f" ({recipe.epoch_steps(videos)} an epoch of {videos or recipe.epoch_clips} videos)"
     lines = {
-        "steps": f"{steps}, of {recipe.batch} clips ({recipe.epoch_steps()} an epoch of {recipe.epoch_clips} videos)"
-        if not recipe.steps
-        else f"{steps}, of {recipe.batch} clips",
+        "steps": f"{steps}, of {recipe.batch} clips{'' if recipe.steps else epoch}",
         "parameters": f"{found.parameters / 1e6:.2f} M",
         "memory": f"about {memory:.1f} GiB: {found.state_bytes / 2**20:.0f} MiB of weights, optimiser and "
         f"bank, {micro} clips of {found.clip_bytes / 2**20:.0f} MiB",

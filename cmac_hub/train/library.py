@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from cmac_hub import demo
@@ -29,6 +29,8 @@ PICTURE_SIZE = 96
 """Longest side of a kept picture, in pixels."""
 BACKGROUND_SIZE = 128
 """Short side of a kept photograph, in pixels."""
+FEWEST = 3
+"""Things of which a scene may need one each: two that sound and one that is silent."""
 SAMPLE_RATE = 16000
 """Hertz of every kept sound."""
 FILM_RATE = 16
@@ -228,12 +230,15 @@ def shrink(image: Image.Image) -> np.ndarray:
 
 
 def photograph(path: Path) -> np.ndarray:
-    """(h, w, 3) uint8, its short side at BACKGROUND_SIZE."""
-    image = Image.open(path)
-    scale = BACKGROUND_SIZE / min(image.size)
-    size = round(image.width * scale), round(image.height * scale)
-    image.draft("RGB", size)
-    return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX))
+    """(h, w, 3) uint8, its short side at BACKGROUND_SIZE. Raises CMACError for a file that cannot be read."""
+    try:
+        image = Image.open(path)
+        scale = BACKGROUND_SIZE / min(image.size)
+        size = round(image.width * scale), round(image.height * scale)
+        image.draft("RGB", size)
+        return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX))
+    except (UnidentifiedImageError, OSError) as error:
+        raise CMACError(f"{path} is no photograph that can be read ({error})") from error
 
 
 def pick(rng: np.random.Generator, items: Sequence[T]) -> T:

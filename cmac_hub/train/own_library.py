@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -28,7 +29,19 @@ from tqdm import tqdm
 
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.media.suffixes import SOUNDS, VIDEOS
-from cmac_hub.train.library import File, Library, NoThings, Sound, Thing, lent, load_sound, photograph, prefer, shrink
+from cmac_hub.train.library import (
+    FEWEST,
+    File,
+    Library,
+    NoThings,
+    Sound,
+    Thing,
+    lent,
+    load_sound,
+    photograph,
+    prefer,
+    shrink,
+)
 from cmac_hub.train.splits import Split
 
 PICTURES = {".png", ".webp", ".gif", ".tif", ".tiff"}
@@ -57,7 +70,7 @@ def load_library(
 
 
 def libraries(root: Path | None, split: Split) -> Iterator[tuple[str, Library]]:
-    """("known", its library), and ("new", its library) if the folder has things that training never sees.
+    """("known", its library), and ("new", its library) if the folder has enough things that training never sees.
 
     Raises what `load_library` does, for the known things.
     """
@@ -65,6 +78,10 @@ def libraries(root: Path | None, split: Split) -> Iterator[tuple[str, Library]]:
     try:
         new = load_library(root, split, "new")
     except NoThings:
+        return
+    if len(new.things) < FEWEST:
+        names = ", ".join(thing.name for thing in new.things)
+        print(f"cmac_hub.train: never seen are {names} alone, too few to grade by themselves", file=sys.stderr)
         return
     yield "new", new
 
@@ -86,14 +103,14 @@ def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known",
         root: the folder.
         split: whose files; a thing without any there lends those of training.
         which: "known" are things with files for training; "new" are the others.
-        progress: show a progress bar on stderr.
+        progress: show on stderr a progress bar, and which things training leaves out.
 
     Raises:
         NoThings: no such thing has both a picture and a sound, or there is no photograph.
         CMACError: a file cannot be read.
     """
     files = own_files(root)
-    things = []
+    things, others = [], []
     names = sorted({one.thing for one in files if one.kind in ("picture", "sound")})
     for name in tqdm(names, disable=not progress, desc=f"{split} {which}", unit="thing"):
         pictures, sounds = (
@@ -101,6 +118,7 @@ def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known",
             for kind in ("picture", "sound")
         )
         if (which == "known") != _is_known(pictures, sounds):
+            others.append(name)
             continue
         images = tuple(shrink(_open(path)) for path in prefer(pictures, split))
         waves = tuple(wave for path in prefer(sounds, split) if (wave := _hear(path)) is not None)
@@ -108,6 +126,9 @@ def load_own(root: Path, split: Split, which: Literal["known", "new"] = "known",
             things.append(
                 Thing(name, images, waves, which == "known" and (lent(pictures, split) or lent(sounds, split)))
             )
+    if progress and others and (split, which) == ("train", "known"):
+        told = f"{len(others)} of {len(names)} things have no picture or no sound for training: {', '.join(others)}"
+        print(f"cmac_hub.train: {told}; library.csv can say so otherwise", file=sys.stderr)
     silent, photos = (
         prefer([(one.path, one.split) for one in files if one.kind == kind], split) for kind in ("silent", "background")
     )

@@ -84,7 +84,7 @@ def pretrain(
         the trained network, in eval mode.
 
     Raises:
-        CMACError: the folder holds a run and `resume` is False, or a run that differs in its recipe, its videos or the
+        CMACError: the folder holds a run and `resume` is False, or a run that differs in its recipe, its data or the
             weights it began with; the loss is no number (the step's inputs are saved in the run folder); too many
             videos are broken; a data worker was killed; the disk is full.
         Stopped: SIGTERM or Ctrl-C came; a checkpoint of the last step is there.
@@ -99,10 +99,12 @@ def pretrain(
         state = read_checkpoint(latest)
         check_same_run(latest, state, dataclasses.asdict(recipe), recipe.config.to_dict())
     source = open_source(recipe, data, progress=progress and world.first)
-    videos = source.manifest.hash() if isinstance(source, VideoPairs) else ""
-    if state is not None and start.videos not in (None, videos):
-        raise CMACError(f"{run} began with other videos than {data}; give the same data, or choose another folder")
-    start = start._replace(videos=videos)
+    made_of = source.hash()
+    if state is not None and start.data not in (None, made_of):
+        raise CMACError(
+            f"{run} began with other data than {data or 'drawings'}; give the same --data, or choose another folder"
+        )
+    start = start._replace(data=made_of)
 
     torch.manual_seed(recipe.seed)
     model = CMAC(recipe.config)
@@ -244,19 +246,19 @@ def pretrain(
         if step < total:
             if world.first:
                 checkpoints.save(snapshot(recipe, modules, step, start.before), step)
-            raise Stopped(f"stopped and saved at step {step} of {total} in {run}; go on with --resume")
+            raise Stopped(f"stopped and saved at step {step} of {total} in {run}")
     return model.eval()
 
 
 class Start(NamedTuple):
-    """The weights that a run began with, and on which videos, as `start.json` keeps them."""
+    """The weights that a run began with, and on which data, as `start.json` keeps them."""
 
     weights: str
     """Their hash; empty for random ones."""
     before: dict[str, Any]
     """How they were made."""
-    videos: str | None = None
-    """The manifest's hash; empty for composed scenes, None where nobody noted it."""
+    data: str | None = None
+    """The hash of the pairs' source; None where nobody noted it."""
 
 
 def check_start(run: Path, initial: CMAC | None, resume: bool) -> Start:

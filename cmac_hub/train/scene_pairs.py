@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from cmac_hub.errors import CMACError
 from cmac_hub.train.augmentation import flip_and_gain
-from cmac_hub.train.library import Thing, pick
+from cmac_hub.train.library import FEWEST, Thing, pick
 from cmac_hub.train.notes import find_font, with_notes
 from cmac_hub.train.own_library import load_library
 from cmac_hub.train.recipe import Recipe, RecipeError
@@ -29,7 +31,7 @@ class ScenePairs:
 
     Raises:
         RecipeError: an unknown curriculum.
-        CMACError: see `Library.load` and `with_notes`.
+        CMACError: see `Library.load` and `with_notes`; or there are too few things.
     """
 
     videos: int | None = None
@@ -51,11 +53,24 @@ class ScenePairs:
             for level in CURRICULA[recipe.scenes]
         ]
         self.library = load_library(data, "train", progress=progress)
+        if len(self.library.things) < FEWEST:
+            names = ", ".join(thing.name for thing in self.library.things)
+            raise CMACError(f"{data} has too few things to mix ({names}); give at least {FEWEST}")
         if data and recipe.notes:
             self.library = with_notes(self.library, find_font(data), recipe.notes)
         real = recipe.real_share > 0 or recipe.filmed_share > 0
         self.shots = load_shots(data, visual.size, progress=progress) if data and real else []
         self.library = replace(self.library, films=tuple(shot.frames_THWC for shot in self.shots))
+
+    def hash(self) -> str:
+        """Twelve hexadecimal digits of the library's names, counts and sizes: other data seldom has the same."""
+        digest = hashlib.sha256()
+        for thing in self.library.things:
+            sizes = [one.shape for one in thing.pictures], [len(one.samples) for one in thing.sounds]
+            digest.update(repr((thing.name, sizes)).encode())
+        for pictures in (self.library.silent, self.library.backgrounds, self.library.films):
+            digest.update(repr([one.shape for one in pictures]).encode())
+        return digest.hexdigest()[:12]
 
     def pair(self, index: int, view: int = 0) -> Pair:
         """The pair of that number; its second view is the same scene a second later, or seen in another way."""

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from cmac_hub.errors import CMACError
 from cmac_hub.train.actors import act, paint
 from cmac_hub.train.backdrops import background, blur, grade
-from cmac_hub.train.library import BLOCK, SAMPLE_RATE, Library, Thing, pick
+from cmac_hub.train.library import BLOCK, FEWEST, SAMPLE_RATE, Library, Thing, pick
 from cmac_hub.train.scene_settings import SceneSettings
 
 TRIES = 1000
@@ -85,7 +85,7 @@ def compose(library: Library, rng: np.random.Generator, settings: SceneSettings,
     own area, else all is drawn again.
 
     Raises:
-        CMACError: that never happens with these pictures and settings.
+        CMACError: that never happens with these pictures and settings, or the library has too few things.
     """
     cast = _cast(rng, settings)
     for attempt in range(TRIES):
@@ -152,6 +152,8 @@ def _try_compose(
 def _other_thing(library: Library, rng: np.random.Generator, taken: list[Thing]) -> Thing:
     names = {thing.name for thing in taken}
     pool = library.drawn if library.drawn and taken[0].name.startswith("drawn_") else library.things
+    if len(pool) <= len(names):
+        raise CMACError(f"a scene needs another thing than {', '.join(names)}; give at least {FEWEST} things")
     while (thing := pick(rng, pool)).name in names:
         pass
     return thing

@@ -34,6 +34,10 @@ class PairSource(Protocol):
     videos: int | None
     """How many there are in an epoch; None where each comes once."""
 
+    def hash(self) -> str:
+        """Tells what the pairs are made of from anything else."""
+        ...
+
     def pair(self, index: int, view: int = 0) -> Pair:
         """Pair number `index` of the run, the same at every call; `view` counts the clips of one video."""
         ...

@@ -40,6 +40,10 @@ class VideoPairs:
         self.augmentation = ClipAugmentation(visual.size, recipe.color_jitter) if recipe.crop else None
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
+    def hash(self) -> str:
+        """That of the manifest."""
+        return self.manifest.hash()
+
     def pair(self, index: int, view: int = 0) -> Pair:
         """A random second of one video; a second view is another second of it, or the same second changed otherwise.
 

@@ -8,6 +8,10 @@ from cmac_hub.errors import CMACError
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.library import NoThings
 from cmac_hub.train.own_library import libraries, load_library, split_of
+from cmac_hub.train.recipe import load_recipe
+from cmac_hub.train.scene_pairs import ScenePairs
+
+ENDINGS = (("picture", "png"), ("sound", "m4a"))
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,24 @@ def test_what_is_missing_or_broken_is_named(folder, tmp_path):
     (tmp_path / "things" / "dog" / sounds[0]).write_text("no sound")
     with pytest.raises(CMACError, match="is no picture that can be read"):
         load_library(tmp_path, "train", progress=False)
+    rows = [f"{kind},dog,{folder}/things/{KINDS[0]}/{KINDS[0]}0.{end},train" for kind, end in ENDINGS]
+    (tmp_path / "cut.jpg").write_bytes((folder / "backgrounds" / "0.jpg").read_bytes()[:600])
+    (tmp_path / "library.csv").write_text("\n".join(["kind,thing,file,split", *rows, "background,,cut.jpg,train"]))
+    with pytest.raises(CMACError, match=r"cut\.jpg is no photograph that can be read"):
+        load_library(tmp_path, "train", progress=False)
+
+
+def test_too_few_things_are_told(folder, tmp_path, capsys):
+    """Two known things and one that is never seen: nothing to train on, and nothing to grade apart."""
+    rows = ["kind,thing,file,split", f"background,,{folder}/backgrounds/0.jpg,train"]
+    for kind, split in zip(KINDS[:3], ("train", "train", "test"), strict=True):
+        rows += [f"{what},{kind},{folder}/things/{kind}/{kind}0.{end},{split}" for what, end in ENDINGS]
+    (tmp_path / "library.csv").write_text("\n".join(rows))
+    with pytest.raises(CMACError, match=r"too few things to mix .*; give at least 3"):
+        ScenePairs(load_recipe("nano"), tmp_path)
+    assert f"1 of 3 things have no picture or no sound for training: {KINDS[2]}" in capsys.readouterr().err
+    assert [which for which, _ in libraries(tmp_path, "test")] == ["known"]
+    assert f"never seen are {KINDS[2]} alone" in capsys.readouterr().err
 
 
 def test_a_csv_names_files_that_lie_elsewhere(folder, tmp_path):

@@ -170,6 +170,17 @@ def test_dry_run_prints_settings_and_costs_without_data(capsys):
     assert "memory               about" in out and "clips/s measured" in out
 
 
+def test_dry_run_counts_the_videos_of_a_manifest(tmp_path, capsys):
+    """Settings may be given in several --set."""
+    (tmp_path / "m.csv").write_text("path,start,end\n" + "a.mp4,0,3\n" * 40)
+    changes = ["--set", "architecture=cmac-nano", "--set", "batch=4", "epochs=3", "--set", "size=32"]
+    command = ["pretrain", "--recipe", "kinetics400", "--data", str(tmp_path / "m.csv"), *changes]
+    assert main([*command, "--dry-run"]) == 0
+    assert "30, of 4 clips (10 an epoch of 40 videos)" in capsys.readouterr().out
+    assert main([*command, "--dry-run", "--device", "nowhere"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -235,6 +246,12 @@ def test_a_run_that_is_resumed_began_with_the_same_weights(recipe, tmp_path):
         path.unlink()
     with pytest.raises(CMACError, match="not with random ones"):
         train(recipe, tmp_path / "second", resume=True)
+
+
+def test_a_run_that_is_resumed_began_with_the_same_data(recipe, shared, tmp_path):
+    train(recipe, tmp_path / "run")
+    with pytest.raises(CMACError, match=r"began with other data than .*; give the same --data"):
+        pretrain(recipe, shared, tmp_path / "run", resume=True, progress=False)
 
 
 def test_a_chain_of_runs_tells_all_its_clips(recipe, tmp_path):

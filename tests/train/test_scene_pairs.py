@@ -106,5 +106,8 @@ def test_a_source_that_is_too_thin_gives_way_and_an_impossible_library_is_refuse
     thin = Thing("line", (line,), library.things[0].sounds)
     scene = compose(library, np.random.default_rng(0), SceneSettings(), thin)
     assert scene.thing != "line"
+    lonely = dataclasses.replace(library, things=library.things[:1], drawn=())
+    with pytest.raises(CMACError, match="a scene needs another thing than drawn_"):
+        compose(lonely, np.random.default_rng(0), SceneSettings(background_sound=1.0))
     with pytest.raises(CMACError, match="things could not be seen well enough"):
         compose(dataclasses.replace(library, things=(thin,), drawn=()), np.random.default_rng(0), SceneSettings())

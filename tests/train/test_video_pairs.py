@@ -97,7 +97,7 @@ def test_training_on_videos_and_its_end_when_too_many_are_broken(videos, tmp_pat
     pretrain(recipe, tmp_path / "good.csv", tmp_path / "run", progress=False)
     assert (tmp_path / "run" / "checkpoints" / "step_00000003.pt").exists(), "three epochs of one step"
     (tmp_path / "fewer.csv").write_text("\n".join(lines[:-1]))
-    with pytest.raises(CMACError, match="began with other videos than"):
+    with pytest.raises(CMACError, match="began with other data than"):
         pretrain(recipe, tmp_path / "fewer.csv", tmp_path / "run", resume=True, progress=False)
     with pytest.raises(CMACError, match=r"videos could not be read, more than the recipe's broken_share of 0\.05"):
         pretrain(dataclasses.replace(recipe, steps=30), tmp_path / "bad.csv", tmp_path / "bad", progress=False)
