@@ -160,10 +160,12 @@ def _finish(
     from cmac_hub.train.evaluate.report import about
     from cmac_hub.train.runlog import write_json
 
+    # Whatever happens to the file, hours of work have been told.
+    print(table)
     if output := output or options.output:
+        output.parent.mkdir(parents=True, exist_ok=True)
         told = about(options.measure, options.on, options.model, model)
         write_json(output, {**told, "table": table, "result": report})
-    print(table)
     return 0
 
 

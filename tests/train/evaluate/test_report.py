@@ -8,12 +8,15 @@ def test_results_are_joined(model_folder, shared, tmp_path, capsys):
         ("clips", ["retrieve", "--on", "clips"]),
         ("scenes", ["localize", "--scenes", "6", "--split", "validation"]),
     ):
-        out = tmp_path / f"{name}.json"
+        out = tmp_path / name / f"{name}.json"
         assert main([*command, "--model", str(model_folder), "--data", str(shared), "-o", str(out)]) == 0
         found = json.loads(out.read_text())
         assert found["checkpoint"] and found["environment"]["torch"] and "|" in found["table"]
     report = tmp_path / "report.md"
-    assert main(["report", str(tmp_path / "clips.json"), str(tmp_path / "scenes.json"), "-o", str(report)]) == 0
+    assert (
+        main(["report", *(str(tmp_path / name / f"{name}.json") for name in ("clips", "scenes")), "-o", str(report)])
+        == 0
+    )
     text = report.read_text()
     assert text.index("Sound to picture and back, real shots") < text.index("Composed scenes")
     assert "| CMAC: sound to picture |" in text
