@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
@@ -128,7 +129,8 @@ def ablate(
 
     Raises:
         RecipeError: an unknown table, or a recipe that is not valid.
-        CMACError: recordings of `esc50` are missing; there are some to probe with, and scikit-learn is not installed.
+        CMACError: the folder holds runs of another length; recordings of `esc50` are missing; there are some to probe
+            with, and scikit-learn is not installed.
     """
     if table not in TABLES:
         raise RecipeError(f"unknown table {table!r}; accepted are {', '.join(TABLES)}")
@@ -149,7 +151,7 @@ def ablate(
                 continue
             recipe = row_recipe(row, base, {**(overrides or {}), "seed": seed})
             run = folder / f"{row.recipe}_seed{seed}"
-            begun = Checkpoints(run).latest() is not None
+            begun = _same_length(run, recipe)
             model = pretrain(recipe, data, run, resume=begun, progress=progress, world=world)
             if not world.first:
                 continue
@@ -168,6 +170,18 @@ def ablate(
     text = as_table(table, results)
     (folder / f"{table}.md").write_text(text + "\n", encoding="utf-8")
     return text
+
+
+def _same_length(run: Path, recipe: Recipe) -> bool:
+    """Whether the folder holds a run to go on with. Raises CMACError for one of another length: `pretrain` would train
+    it further, and the row would not be what its table says."""
+    if Checkpoints(run).latest() is None:
+        return False
+    began = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+    for key in ("steps", "epochs", "warmup_epochs", "decay_steps"):
+        if began[key] != getattr(recipe, key):
+            raise CMACError(f"{run} has {key} {began[key]}, not {getattr(recipe, key)}; choose another folder")
+    return True
 
 
 def _measured(run: Path, model: CMAC, data: Path | None, esc50: Path | None) -> dict[str, float]:

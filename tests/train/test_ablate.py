@@ -93,6 +93,8 @@ def test_networks_are_measured_once_random_weights_too(tiny_config, tmp_path, mo
         text = ablate("table1", None, tmp_path, base="nano", overrides=changes, esc50=tmp_path, progress=False)
     assert asked == [tmp_path] * 2, "one a network, however often the table is asked for"
     assert "| Scratch | 0.500 | 1 |" in text
+    with pytest.raises(CMACError, match="base_seed0 has steps 1, not 2; choose another folder"):
+        ablate("table1", None, tmp_path, base="nano", overrides=changes | {"steps": 2}, esc50=tmp_path, progress=False)
 
 
 def test_recordings_that_are_not_there_are_told_before_anything_is_trained(tmp_path):
