@@ -33,7 +33,7 @@ class SceneSettings:
     drawn: float = 0.1
     """Probability that the source is one of the package's own drawings."""
     offscreen: float = 0.0
-    """Probability that the sound's source is not in the picture."""
+    """Probability that the sound's source is not in the picture; another thing, which is silent, takes its place."""
     blur: float = 0.0
     """Probability that the whole clip is out of focus."""
     filmed: float = 0.0

@@ -42,6 +42,7 @@ class Scene:
     source_waveform: np.ndarray
     """(n,) float32: the sources' share of `waveform`; the rest is unseen sound and noise."""
     distractors: int
+    """Silent things beside the source, or beside the silent thing in its place."""
 
 
 class Scenes(Dataset[Scene]):
@@ -125,8 +126,13 @@ def _try_compose(
     for part in parts[1:]:
         part *= 10 ** (rng.uniform(-6, 0) / 20)
     actors = []
-    if not cast.offscreen:
-        for thing, part in zip(sources, parts, strict=True):
+    for thing, part in zip(sources, parts, strict=True):
+        if cast.offscreen:
+            # Another thing in its place, which could sound as well: only hearing tells that the source is not there.
+            other = _other_thing(library, rng, sources)
+            unheard = _cut_sound(rng, other, settings.seconds)
+            actors.append(act(rng, pick(rng, other.pictures), unheard, False, settings))
+        else:
             actors.append(act(rng, pick(rng, thing.pictures), part, True, settings))
     for _ in range(cast.distractors):
         other = _other_thing(library, rng, sources)

@@ -88,6 +88,21 @@ def test_a_source_outside_of_the_picture_has_an_empty_mask(library):
         assert np.abs(scene.waveform).max() > 0
 
 
+def test_counting_things_does_not_tell_that_the_source_is_missing():
+    """Things without sound in red, others in green, on black: as many of each with and without the source."""
+    sounds = Library.of_drawings("train", count=1).things[0].sounds
+    able = tuple(Thing(f"thing{i}", (square(0, 250, 0),), sounds) for i in range(3))
+    world = Library(able, (), (square(250, 0, 0),), (np.zeros((128, 128, 3), np.uint8),))
+    settings = SceneSettings(distractors=(0, 1), thing_size=(0.2, 0.21), moving=0.0)
+    areas = []
+    for offscreen in (0.0, 1.0):
+        made = scenes(world, replace(settings, offscreen=offscreen), 150)
+        channels = np.stack([s.frames_THWC[0, ..., :2].astype(int) for s in made])
+        lit = channels.argmax(3), channels.max(3) > 40
+        areas.append([np.mean((lit[0] == colour) & lit[1]) for colour in (0, 1)])
+    assert areas[0] == pytest.approx(areas[1], rel=0.2)
+
+
 def test_two_sources_sound_together(library):
     for scene in scenes(library, replace(SceneSettings(), two_sources=1.0, thing_size=(0.2, 0.3)), 5):
         assert scene.masks_THW.any()

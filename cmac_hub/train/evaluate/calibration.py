@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.localization import look, make_absent, make_scenes
+from cmac_hub.train.evaluate.localization import look, make_absent, make_scenes, source_shares
 from cmac_hub.train.own_library import load_library
-from cmac_hub.train.scenes import Scene
 
 
 def calibrate(model: CMAC, data: Path, count: int = 300) -> dict[str, tuple[float, float]]:
@@ -25,7 +23,7 @@ def calibrate(model: CMAC, data: Path, count: int = 300) -> dict[str, tuple[floa
     scenes = make_scenes(library, model.config, count, 54321)
     graded = look(model, scenes)
     absent = look(model, make_absent(library, model.config, count, 54322))
-    shares_NHW = _shares(graded.guidance_NHW.shape[1:], scenes)
+    shares_NHW = source_shares(graded.guidance_NHW.shape[1:], scenes)
     lows = {
         "guidance": float(np.quantile(absent.guidance_NHW.max((1, 2)), 0.9)),
         "prediction": float(np.quantile(graded.prediction_NHW[shares_NHW < 0.05], 0.9)),
@@ -38,14 +36,3 @@ def calibrate(model: CMAC, data: Path, count: int = 300) -> dict[str, tuple[floa
         low, high = lows[name], float(np.median(inside))
         limits[name] = (round(low, 3), round(max(high, low + 0.02), 3))
     return limits
-
-
-def _shares(cells: tuple[int, ...], scenes: Sequence[Scene]) -> np.ndarray:
-    """(N, H, W): the share of each of H x W cells of the picture that the source covers."""
-    rows, columns = cells
-    found = []
-    for scene in scenes:
-        height, width = scene.masks_THW.shape[1:]
-        whole = scene.masks_THW.mean(0)[: height // rows * rows, : width // columns * columns]
-        found.append(whole.reshape(rows, height // rows, columns, width // columns).mean((1, 3)))
-    return np.stack(found)

@@ -4,8 +4,9 @@
   over cells, where an unseen sound is mixed in: 5 to 25 dB below the source, where loudness tells most, and about as
   loud as it, where loudness tells less.
 - Mask IoU at the best fixed threshold (`localization.py` has the measures of the field).
-- Off-screen: is the peak of the map lower when the source is not in the picture? Average precision and largest F1 of
-  telling the two apart.
+- Off-screen: is the peak of the map lower when another thing stands in the source's place? Average precision and
+  largest F1 of telling the two apart, beside a map that does not hear. And as drawn: how many scenes stay dark then,
+  how many sources are lit.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ import numpy as np
 from cmac_hub.config import CMACConfig
 from cmac_hub.model import CMAC
 from cmac_hub.train.dominance import dominance, mel_power
-from cmac_hub.train.evaluate.localization import Graded, look, make_absent, random_weights, source_mask
+from cmac_hub.train.evaluate.localization import (
+    Graded,
+    look,
+    make_absent,
+    random_weights,
+    source_mask,
+    source_shares,
+)
 from cmac_hub.train.evaluate.metrics import resize_map
 from cmac_hub.train.evaluate.needs import need_scikit_learn
 from cmac_hub.train.library import Library
@@ -91,21 +99,33 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
     report["best_mask_iou"] = {
         "guidance": best_mask_iou(list(seen.guidance_NHW), masks)[0],
         "prediction": best_mask_iou(list(seen.prediction_NHW), masks)[0],
+        "random weights (guidance)": best_mask_iou(list(none.guidance_NHW), masks)[0],
+        "centred disc": best_mask_iou([_nearness_to_the_middle(*masks[0].shape)] * len(masks), masks)[0],
         "whole picture": float(np.mean([mask.mean() for mask in masks])),
     }
     low = model.config.display.guidance[0]
     peaks = {name: maps.guidance_NHW.max((1, 2)) for name, maps in (("there", seen), ("absent", unseen))}
+    deaf = [one.prediction_NHW.max((1, 2)) for one in (seen, unseen)]
+    shares_NHW = source_shares(seen.guidance_NHW.shape[1:], scenes)
+    # A source that covers no cell well has those that it covers best.
+    on_NHW = shares_NHW >= np.minimum(0.3, shares_NHW.max((1, 2), keepdims=True))
     cosine = [(one.visual_ND * one.audio_ND).sum(1) for one in (seen, unseen)]
     # For the curve of precision over recall.
     report["peaks"] = {name: [round(float(v), 5) for v in values] for name, values in peaks.items()}
     report["offscreen"] = {
         "peak of guidance": telling_apart(peaks["there"], peaks["absent"]),
         "cosine of the embeddings": telling_apart(*cosine),
+        "peak of prediction": telling_apart(*deaf),
         "chance": {"average_precision": 0.5, "max_f1": 2 / 3},
         "left_dark": float((peaks["absent"] < low).mean()),
-        "lit": float((peaks["there"] >= low).mean()),
+        "lit": float(((seen.guidance_NHW >= low) & on_NHW).any((1, 2)).mean()),
     }
     return report
+
+
+def _nearness_to_the_middle(height: int, width: int) -> np.ndarray:
+    y, x = np.mgrid[:height, :width] + 0.5
+    return -((y - height / 2) ** 2) - (x - width / 2) ** 2
 
 
 def _frequencies(seen: Graded, untrained: Graded, scenes: Sequence[Scene], config: CMACConfig) -> dict[str, float]:
@@ -143,15 +163,21 @@ def as_table(report: dict[str, Any]) -> str:
         (
             "mask IoU at the best threshold",
             f"guidance {iou['guidance']:.2f}, prediction {iou['prediction']:.2f}",
+            f"random weights {iou['random weights (guidance)']:.2f}, disc in the middle {iou['centred disc']:.2f}, "
             f"whole picture {iou['whole picture']:.2f}",
         ),
         (
             "source in the picture or not, average precision / max F1",
             "peak {average_precision:.2f} / {max_f1:.2f}".format(**off["peak of guidance"])
             + ", cosine {average_precision:.2f} / {max_f1:.2f}".format(**off["cosine of the embeddings"]),
-            "chance 0.50 / 0.67",
+            "prediction, which is deaf, {average_precision:.2f} / {max_f1:.2f}".format(**off["peak of prediction"])
+            + ", chance 0.50 / 0.67",
         ),
-        ("off-screen sounds left dark, as drawn", f"{off['left_dark']:.2f}", f"sources lit {off['lit']:.2f}"),
+        (
+            "off-screen sounds left dark, as drawn",
+            f"{off['left_dark']:.2f}",
+            f"sources lit where they are {off['lit']:.2f}",
+        ),
     ):
         lines.append(f"| {name} | {value} | {others} |")
     return "\n".join(lines)

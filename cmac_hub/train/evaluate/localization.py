@@ -19,7 +19,7 @@ from PIL import Image
 
 from cmac_hub.config import CMACConfig
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.metrics import SIDE, as_json, from_json, rivals, score_maps
+from cmac_hub.train.evaluate.metrics import SIDE, as_json, from_json, points_at, rivals, score_maps
 from cmac_hub.train.evaluate.metrics import as_table as boxes_table
 from cmac_hub.train.library import Library
 from cmac_hub.train.own_library import libraries
@@ -56,12 +56,9 @@ def make_scenes(library: Library, config: CMACConfig, count: int, seed: int) -> 
 
 
 def make_absent(library: Library, config: CMACConfig, count: int, seed: int, **changes: Any) -> list[Scene]:
-    """Scenes of the medium level whose source is not in the picture, with one silent thing that could be lit.
-
-    `changes` go to its `SceneSettings`.
-    """
+    """Scenes of the medium level with another thing in the source's place. `changes` go to its `SceneSettings`."""
     level = replace(MEDIUM, size=config.visual.size, frames=config.visual.frames, drawn=0.0, **changes)
-    return list(Scenes(library, [replace(level, offscreen=1.0, distractors=(1, 1))], count, seed))
+    return list(Scenes(library, [replace(level, offscreen=1.0)], count, seed))
 
 
 @torch.inference_mode()
@@ -96,24 +93,60 @@ def source_mask(scene: Scene) -> np.ndarray:
     return scene.masks_THW.mean(0) >= 0.5
 
 
-def recall_at_1(visual_ND: np.ndarray, audio_ND: np.ndarray) -> float | None:
-    """Picture to sound among `GALLERY` pairs, averaged over galleries and both directions; None for fewer pairs."""
-    hits = []
+def source_shares(cells: tuple[int, ...], scenes: Sequence[Scene]) -> np.ndarray:
+    """(N, H, W): the share of each of H x W cells of the picture that the source covers, over the clip."""
+    rows, columns = cells
+    found = []
+    for scene in scenes:
+        height, width = scene.masks_THW.shape[1:]
+        whole = scene.masks_THW.mean(0)[: height // rows * rows, : width // columns * columns]
+        found.append(whole.reshape(rows, height // rows, columns, width // columns).mean((1, 3)))
+    return np.stack(found)
+
+
+def hits_at_1(visual_ND: np.ndarray, audio_ND: np.ndarray) -> np.ndarray:
+    """(N,): how often the right one of `GALLERY` pairs is nearest, from picture to sound and back: 0, 0.5 or 1; NaN for
+    the pairs that are left over."""
+    hits_N = np.full(len(visual_ND), np.nan)
     for start in range(0, len(visual_ND) - GALLERY + 1, GALLERY):
-        cosine = visual_ND[start : start + GALLERY] @ audio_ND[start : start + GALLERY].T
-        right = np.arange(len(cosine))
-        hits += [(cosine.argmax(1) == right).mean(), (cosine.argmax(0) == right).mean()]
-    return float(np.mean(hits)) if hits else None
+        rows = slice(start, start + GALLERY)
+        cosine, right = visual_ND[rows] @ audio_ND[rows].T, np.arange(GALLERY)
+        hits_N[rows] = ((cosine.argmax(1) == right) + (cosine.argmax(0) == right).astype(float)) / 2
+    return hits_N
 
 
-def grade(graded: Graded, untrained: Graded, scenes: Sequence[Scene]) -> dict[str, Any]:
+def recall_at_1(hits_N: np.ndarray) -> float | None:
+    """The mean of what `hits_at_1` gave; None where no gallery was full."""
+    known_N = hits_N[~np.isnan(hits_N)]
+    return float(known_N.mean()) if len(known_N) else None
+
+
+def error_over_things(right_N: Sequence[bool], things: Sequence[str]) -> float | None:
+    """Standard error of a mean whose scenes come from few things: of the things' means; None for a single thing."""
+    means = [np.mean([r for r, thing in zip(right_N, things, strict=True) if thing == one]) for one in set(things)]
+    return float(np.std(means, ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None
+
+
+def grade(
+    graded: Graded, untrained: Graded, scenes: Sequence[Scene], rows: Sequence[int] | None = None
+) -> dict[str, Any]:
     """One group of scenes.
+
+    Args:
+        graded: what the network says of all scenes.
+        untrained: what random weights say of them.
+        scenes: all of them; the galleries of retrieval are made of all, so that groups can be compared.
+        rows: numbers of those in the group; None takes all.
 
     Returns:
         "scores": name -> the measures of `metrics.BoxScores` on the sources' masks, of both maps, of random weights and
         of the rivals that need no network; "chance": the sources' mean area, which is what a blind guess points at;
-        "retrieval_r1_of_100" with its value of random weights; "scenes": how many there are.
+        "retrieval_r1_of_100" with its value of random weights; "scenes": how many there are, "things" of how many
+        kinds; "error_over_things": standard error of guidance's pointing, from thing to thing.
     """
+    rows = list(range(len(scenes)) if rows is None else rows)
+    hits = [recall_at_1(hits_at_1(one.visual_ND, one.audio_ND)[rows]) for one in (graded, untrained)]
+    graded, untrained, scenes = graded.part(rows), untrained.part(rows), [scenes[i] for i in rows]
     masks = [square(source_mask(scene)) for scene in scenes]
     maps = {
         "guidance": graded.guidance_NHW,
@@ -122,12 +155,16 @@ def grade(graded: Graded, untrained: Graded, scenes: Sequence[Scene]) -> dict[st
         "random weights (prediction)": untrained.prediction_NHW,
     }
     scores = {name: score_maps(list(heats), masks) for name, heats in maps.items()} | rivals(masks)
+    right = [points_at(heat, mask) for heat, mask in zip(graded.guidance_NHW, masks, strict=True)]
+    things = [scene.thing for scene in scenes]
     return {
         "scores": {name: as_json(one) for name, one in scores.items()},
         "chance": float(np.mean([mask.mean() for mask in masks])),
-        "retrieval_r1_of_100": recall_at_1(graded.visual_ND, graded.audio_ND),
-        "retrieval_r1_random_weights": recall_at_1(untrained.visual_ND, untrained.audio_ND),
+        "retrieval_r1_of_100": hits[0],
+        "retrieval_r1_random_weights": hits[1],
         "scenes": len(scenes),
+        "things": len(set(things)),
+        "error_over_things": error_over_things(right, things),
     }
 
 
@@ -186,9 +223,7 @@ def evaluate(
         own = [i for i, scene in enumerate(scenes) if scene.thing not in lent]
         if 0 < len(own) < len(scenes):
             groups[OWN] = own
-        report[which] = {
-            name: grade(ours.part(rows), theirs.part(rows), [scenes[i] for i in rows]) for name, rows in groups.items()
-        }
+        report[which] = {name: grade(ours, theirs, scenes, rows) for name, rows in groups.items()}
     return report
 
 
@@ -210,14 +245,16 @@ THINGS = {"known": "seen in training", "new": "never seen"}
 
 def as_table(report: dict[str, Any]) -> str:
     """Markdown: pointing by the number of silent things, then all measures of the field over all scenes."""
-    head = ["things", "silent things", *POINTING.values(), "chance", "R@1 of 100", "scenes"]
+    head = ["things", "silent things", *POINTING.values(), "chance", "R@1 of 100", "scenes", "of things", "error"]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     told = [which for which in THINGS if which in report]
     for which in told:
         for group, found in report[which].items():
             cells = [f"{found['scores'][name]['pointing']:.2f}" for name in POINTING]
             recall = found["retrieval_r1_of_100"]
-            cells += [f"{found['chance']:.2f}", "-" if recall is None else f"{recall:.2f}", str(found["scenes"])]
+            cells += [f"{found['chance']:.2f}", "-" if recall is None else f"{recall:.2f}"]
+            error = found["error_over_things"]
+            cells += [str(found["scenes"]), str(found["things"]), "-" if error is None else f"{error:.2f}"]
             lines.append(f"| {THINGS[which]} | {group} | " + " | ".join(cells) + " |")
     for which in told:
         scores = {name: from_json(one) for name, one in report[which]["all"]["scores"].items()}

@@ -8,13 +8,16 @@ from cmac_hub.train.evaluate.localization import (
     OWN,
     as_table,
     by_distractors,
+    error_over_things,
     evaluate,
     grade,
+    hits_at_1,
     look,
     make_scenes,
     random_weights,
     recall_at_1,
     source_mask,
+    source_shares,
     square,
 )
 from cmac_hub.train.evaluate.metrics import pointing_accuracy, points_at, rivals, score_maps
@@ -47,9 +50,28 @@ def test_a_perfect_map_points_always_and_a_wrong_one_never(scenes):
 def test_recall_of_the_same_embeddings_is_one_and_of_noise_near_chance():
     vectors = np.random.default_rng(0).normal(size=(200, 16))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert recall_at_1(vectors, vectors) == 1.0
-    assert recall_at_1(vectors, np.roll(vectors, 1, 0)) == 0.0
-    assert recall_at_1(vectors[:50], vectors[:50]) is None
+    assert recall_at_1(hits_at_1(vectors, vectors)) == 1.0
+    assert recall_at_1(hits_at_1(vectors, np.roll(vectors, 1, 0))) == 0.0
+    assert recall_at_1(hits_at_1(vectors[:50], vectors[:50])) is None
+    hits = hits_at_1(vectors[:150], np.r_[vectors[:60], vectors[100:150], vectors[60:100]])
+    assert hits[:60].tolist() == [1.0] * 60 and hits[60:100].max() == 0, "a group's share of galleries of all"
+    assert np.isnan(hits[100:]).all(), "no gallery is left for them"
+
+
+def test_the_error_from_thing_to_thing_equals_a_hand_computed_case():
+    """Means 1, 0.5 and 0: deviation 0.5, over the root of three."""
+    found = error_over_things([True, True, True, False, False], ["dog", "dog", "cat", "cat", "owl"])
+    assert found == pytest.approx(0.5 / 3**0.5)
+    assert error_over_things([True, False], ["dog", "dog"]) is None
+
+
+def test_the_shares_of_cells_equal_a_loop(scenes):
+    for scene, shares in zip(scenes, source_shares((4, 4), scenes), strict=True):
+        step = scene.masks_THW.shape[1] // 4
+        for row in range(4):
+            for column in range(4):
+                cell = scene.masks_THW[:, row * step : (row + 1) * step, column * step : (column + 1) * step]
+                assert shares[row, column] == pytest.approx(cell.mean())
 
 
 def test_an_untrained_network_is_graded_near_chance(tiny, scenes):
