@@ -28,7 +28,9 @@ T = TypeVar("T")
 PICTURE_SIZE = 96
 """Longest side of a kept picture, in pixels."""
 BACKGROUND_SIZE = 128
-"""Short side of a kept photograph, in pixels."""
+"""Short side of a drawn background, in pixels."""
+PHOTOGRAPH_SIZE = 256
+"""Short side of a kept photograph, in pixels: cuts of half of it still have the pixels of a clip."""
 FEWEST = 3
 """Things of which a scene may need one each: two that sound and one that is silent."""
 SAMPLE_RATE = 16000
@@ -230,10 +232,10 @@ def shrink(image: Image.Image) -> np.ndarray:
 
 
 def photograph(path: Path) -> np.ndarray:
-    """(h, w, 3) uint8, its short side at BACKGROUND_SIZE. Raises CMACError for a file that cannot be read."""
+    """(h, w, 3) uint8, its short side at PHOTOGRAPH_SIZE. Raises CMACError for a file that cannot be read."""
     try:
         image = Image.open(path)
-        scale = BACKGROUND_SIZE / min(image.size)
+        scale = PHOTOGRAPH_SIZE / min(image.size)
         size = round(image.width * scale), round(image.height * scale)
         image.draft("RGB", size)
         return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX))

@@ -85,7 +85,8 @@ class Recipe:
     consistency_weight: float = 1.5
     """lambda of Eq. 8; 0 is "CMAC w/o L_ac"."""
     mil_weight: float = 0.0
-    """Of the multiple-instance loss of the best places (`multiple_instance.py`), which the paper does not have."""
+    """Of the multiple-instance loss of the best places (`multiple_instance.py`), which the paper does not have; each
+    process compares its own clips."""
     cross_modal: bool = True
     """False is "Single Modality" of Table 1: two augmentations of one clip, each encoder on its own."""
     within_negatives: bool = True

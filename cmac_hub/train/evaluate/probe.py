@@ -2,7 +2,7 @@
 
     python -m cmac_hub.train probe --on esc50 --data DATA/esc50 -o esc50.json
 
-Floors: chance, mean and deviation of the log-mel, of MFCCs, and the features of random weights, all through the same
+Floors: chance, statistics of the log-mel and of MFCCs, and the features of random weights, all through the same
 classifier. Its regularisation is chosen inside the training folds only. Seed 0 cuts the crops evenly, other seeds move
 each of them; a seed also draws the random weights.
 """
@@ -77,7 +77,7 @@ def log_mel_statistics(config: AudioConfig) -> Describe:
 
 
 def mfcc_statistics(config: AudioConfig) -> Describe:
-    """Mean and deviation of 20 coefficients and of their first differences."""
+    """Mean, deviation, largest and smallest of 20 coefficients and of their first differences."""
     transform = torchaudio.transforms.MFCC(
         config.sample_rate, 20, melkwargs={"n_fft": 1024, "hop_length": 256, "n_mels": 64}
     )
@@ -85,7 +85,7 @@ def mfcc_statistics(config: AudioConfig) -> Describe:
     def describe(crops_BN: Tensor) -> Tensor:
         one_BKS = transform(crops_BN)
         both_BKS = torch.cat([one_BKS[..., 1:], one_BKS.diff(dim=2)], 1)
-        return torch.cat([both_BKS.mean(2), both_BKS.std(2)], 1)
+        return torch.cat([both_BKS.mean(2), both_BKS.std(2), both_BKS.amax(2), both_BKS.amin(2)], 1)
 
     return describe
 

@@ -55,7 +55,7 @@ def test_descriptions_have_one_row_a_crop(tiny):
     with torch.inference_mode():
         assert encoder_features(tiny)(crops).shape == (3, 2 * config.channels)
         assert log_mel_statistics(config)(crops).shape == (3, 128)
-        assert mfcc_statistics(config)(crops).shape == (3, 80)
+        assert mfcc_statistics(config)(crops).shape == (3, 160)
 
 
 def test_the_classifier_finds_what_is_linear_and_not_what_is_noise():
