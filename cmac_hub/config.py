@@ -237,6 +237,7 @@ CMAC_NANO = CMACConfig(
     ),
     attention=AttentionConfig(filter_channels=128, embedding=128, saliency_channels=32),
 )
-"""Small enough for two CPU cores: maps of 8 x 8 positions on a square clip, 8 x 13 on a spectrogram."""
+"""Small enough for two CPU cores: maps of 8 x 8 positions on a square clip, 8 x 13 on a spectrogram. The weights in the
+package ended their training at 96 pixels: 12 x 12."""
 
 ARCHITECTURES: dict[str, CMACConfig] = {config.name: config for config in (CMAC_BASE, CMAC_NANO)}
