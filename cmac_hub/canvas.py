@@ -53,7 +53,7 @@ class Canvas:
         self._which, self._layout, self._hop = which, layout, hop
         self._rate = 1 / config.audio.hop_seconds
         self._strip: drawing.SoundStrip | None = None
-        self._heard: float | None = None
+        self._heard = False
         self.width, self.height = info.width, info.height
         """Pixels of what `draw` gives."""
         if layout == "side-by-side":
@@ -99,11 +99,11 @@ class Canvas:
             bands, length = moment.log_mel_FS.shape
             count = min(length, round(self._hop * self._rate))
             # The first moment also shows what came before its centre.
-            start = 0 if self._heard is None else (length - count) // 2
+            start = (length - count) // 2 if self._heard else 0
             stop = (length - count) // 2 + count
             grey = drawing.spectrogram_image(moment.log_mel_FS)
             heat = drawing.strength(moment.sound_heat_FS[::-1], self._limits, float(moment.sound))
             heat = np.asarray(drawing.enlarge(np.ascontiguousarray(heat), length, bands))
             end = moment.time + (stop - length / 2) / self._rate
             self._strip.append(grey[:, start:stop], heat[:, start:stop], end)
-        self._heard = moment.time
+        self._heard = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -30,8 +29,9 @@ DRAWN = "_attention"
 def is_drawn(path: Path) -> bool:
     """Whether a file is such a video: dog_attention.mp4 beside dog.mp4 or dog.avi."""
     source = path.stem.removesuffix(DRAWN)
-    beside = path.parent.glob(f"{glob.escape(source)}.*") if source != path.stem else ()
-    return any(one.stem == source and one.suffix.lower() in VIDEOS for one in beside)
+    # A few names are looked up instead of the whole folder, which may hold thousands of such videos.
+    names = [source + ending for suffix in VIDEOS for ending in (suffix, suffix.upper())]
+    return source != path.stem and any(path.with_name(name).is_file() for name in names)
 
 
 def find_inputs(
@@ -59,8 +59,9 @@ def find_inputs(
             continue
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
         inside = [p for p in inside if not p.name.startswith(".")]
-        if output is not None and path.resolve() in Path(output).resolve().parents:
-            inside = [p for p in inside if Path(output).resolve() not in p.resolve().parents]
+        if output is not None and path.resolve() in (made := Path(output).resolve()).parents:
+            within = path / made.relative_to(path.resolve())
+            inside = [p for p in inside if within not in p.parents]
         if not drawn:
             inside = [p for p in inside if not is_drawn(p)]
         if not inside:

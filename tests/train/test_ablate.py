@@ -4,6 +4,7 @@ import pytest
 
 from cmac_hub.config import ARCHITECTURES
 from cmac_hub.errors import CMACError
+from cmac_hub.train.__main__ import main
 from cmac_hub.train.ablate import TABLES, ablate, row_recipe
 from cmac_hub.train.recipe import load_recipe
 
@@ -78,6 +79,20 @@ def test_a_stopped_row_is_no_result(tiny_config, tmp_path, monkeypatch):
     with pytest.raises(loop.Stopped, match="stopped and saved at step 0 of 2"):
         ablate("heads", None, tmp_path, base="nano", overrides=changes, progress=False)
     assert not (tmp_path / "heads.md").exists()
+
+
+def test_a_stopped_table_says_how_it_goes_on(tmp_path, monkeypatch, capsys):
+    from cmac_hub.train import ablate as module
+    from cmac_hub.train.pretrain import Stopped
+
+    def stop(*_, **__):
+        raise Stopped("stopped and saved at step 3 of 9 in runs/x")
+
+    monkeypatch.setattr(module, "ablate", stop)
+    assert main(["ablate", "heads", "--base", "nano_drawn", "-o", str(tmp_path), "--device", "cpu"]) == 0
+    assert capsys.readouterr().err == (
+        "cmac_hub.train: stopped and saved at step 3 of 9 in runs/x; the same command goes on\n"
+    )
 
 
 def test_networks_are_measured_once_random_weights_too(tiny_config, tmp_path, monkeypatch):
