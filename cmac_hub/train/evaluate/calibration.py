@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.localization import look, make_absent, make_scenes, source_shares
+from cmac_hub.train.evaluate.localization import look, make_absent, make_scenes, on_source, source_shares
 from cmac_hub.train.own_library import load_library
 
 
@@ -30,9 +30,7 @@ def calibrate(model: CMAC, data: Path, count: int = 300) -> dict[str, tuple[floa
     }
     limits = {}
     for name, heats_NHW in (("guidance", graded.guidance_NHW), ("prediction", graded.prediction_NHW)):
-        inside = [
-            heat[share > 0.3].max(initial=0) or heat.max() for heat, share in zip(heats_NHW, shares_NHW, strict=True)
-        ]
+        inside = [heat[on].max() for heat, on in zip(heats_NHW, on_source(shares_NHW), strict=True)]
         low, high = lows[name], float(np.median(inside))
         limits[name] = (round(low, 3), round(max(high, low + 0.02), 3))
     return limits

@@ -24,6 +24,7 @@ from cmac_hub.train.evaluate.localization import (
     Graded,
     look,
     make_absent,
+    on_source,
     random_weights,
     source_mask,
     source_shares,
@@ -106,9 +107,7 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
     low = model.config.display.guidance[0]
     peaks = {name: maps.guidance_NHW.max((1, 2)) for name, maps in (("there", seen), ("absent", unseen))}
     deaf = [one.prediction_NHW.max((1, 2)) for one in (seen, unseen)]
-    shares_NHW = source_shares(seen.guidance_NHW.shape[1:], scenes)
-    # A source that covers no cell well has those that it covers best.
-    on_NHW = shares_NHW >= np.minimum(0.3, shares_NHW.max((1, 2), keepdims=True))
+    on_NHW = on_source(source_shares(seen.guidance_NHW.shape[1:], scenes))
     cosine = [(one.visual_ND * one.audio_ND).sum(1) for one in (seen, unseen)]
     # For the curve of precision over recall.
     report["peaks"] = {name: [round(float(v), 5) for v in values] for name, values in peaks.items()}

@@ -104,6 +104,11 @@ def source_shares(cells: tuple[int, ...], scenes: Sequence[Scene]) -> np.ndarray
     return np.stack(found)
 
 
+def on_source(shares_NHW: np.ndarray) -> np.ndarray:
+    """(N, H, W) bool: the cells that lie on the source, of `source_shares`; where it covers none well, its best."""
+    return shares_NHW >= np.minimum(0.3, shares_NHW.max((1, 2), keepdims=True))
+
+
 def hits_at_1(visual_ND: np.ndarray, audio_ND: np.ndarray) -> np.ndarray:
     """(N,): how often the right one of `GALLERY` pairs is nearest, from picture to sound and back: 0, 0.5 or 1; NaN for
     the pairs that are left over."""

@@ -14,6 +14,7 @@ from cmac_hub.train.evaluate.localization import (
     hits_at_1,
     look,
     make_scenes,
+    on_source,
     random_weights,
     recall_at_1,
     source_mask,
@@ -72,6 +73,11 @@ def test_the_shares_of_cells_equal_a_loop(scenes):
             for column in range(4):
                 cell = scene.masks_THW[:, row * step : (row + 1) * step, column * step : (column + 1) * step]
                 assert shares[row, column] == pytest.approx(cell.mean())
+
+
+def test_a_source_has_cells_even_where_it_covers_none_well():
+    shares = np.array([[[0.9, 0.3], [0.29, 0.0]], [[0.1, 0.2], [0.2, 0.0]]])
+    assert on_source(shares).tolist() == [[[True, True], [False, False]], [[False, True], [True, False]]]
 
 
 def test_an_untrained_network_is_graded_near_chance(tiny, scenes):
