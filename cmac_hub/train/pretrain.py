@@ -267,7 +267,9 @@ def check_start(run: Path, initial: CMAC | None, resume: bool) -> Start:
     kept = run / "start.json"
     if not resume or not kept.is_file():
         return given
-    began = Start(**json.loads(kept.read_text(encoding="utf-8")))
+    noted = json.loads(kept.read_text(encoding="utf-8"))
+    # Only what is known here: a run of another version of the package may have noted more.
+    began = Start(**{name: noted[name] for name in Start._fields if name in noted})
     # A run with a checkpoint goes on from there; one without has only the weights it is given.
     if given.weights != began.weights and (initial is not None or Checkpoints(run).latest() is None):
         raise CMACError(

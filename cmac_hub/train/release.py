@@ -24,7 +24,7 @@ from cmac_hub.train.evaluate.localization import THINGS, evaluate, hardest
 
 KEPT = "name drawn_clips real_share filmed_share blur background_loudest notes twin_share batch optimizer".split()
 KEPT += "learning_rate temperature bank consistency_weight reduction detach_target mil_weight within_negatives".split()
-KEPT += "size seed".split()
+KEPT += "size mask_share time_warp seed".split()
 """Keys of the recipe that the config's training summary repeats."""
 
 

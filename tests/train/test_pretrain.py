@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import json
 import math
 import os
 import signal
@@ -246,6 +247,15 @@ def test_a_run_that_is_resumed_began_with_the_same_weights(recipe, tmp_path):
         path.unlink()
     with pytest.raises(CMACError, match="not with random ones"):
         train(recipe, tmp_path / "second", resume=True)
+
+
+def test_a_run_whose_start_was_noted_by_another_version_is_resumed(recipe, tmp_path):
+    train(dataclasses.replace(recipe, steps=1), tmp_path)
+    start = tmp_path / "start.json"
+    noted = json.loads(start.read_text(encoding="utf-8"))
+    del noted["data"]
+    start.write_text(json.dumps(noted | {"videos": 7}), encoding="utf-8")
+    assert module.check_start(tmp_path, None, resume=True) == module.Start("", {}, None)
 
 
 def test_a_run_that_is_resumed_began_with_the_same_data(recipe, shared, tmp_path):

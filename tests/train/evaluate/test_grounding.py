@@ -5,6 +5,7 @@ import pytest
 
 from cmac_hub.train.dominance import dominance, mel_power
 from cmac_hub.train.evaluate.grounding import (
+    _nearness_to_the_middle,
     as_table,
     best_mask_iou,
     evaluate_grounding,
@@ -57,6 +58,16 @@ def test_the_best_threshold_cuts_out_the_mask():
     mask[8:16, 8:16] = True
     iou, threshold = best_mask_iou([mask.astype(float) + 0.1] * 2, [mask] * 2)
     assert iou == 1.0 and 0.1 < threshold < 1.2
+
+
+def test_the_disc_in_the_middle_is_round_and_in_the_middle():
+    """A rival that fits a disc perfectly, on a wide picture as well, and a source in the corner not at all."""
+    disc = np.array([[(y - 16) ** 2 + (x - 24) ** 2 < 100 for x in np.arange(48) + 0.5] for y in np.arange(32) + 0.5])
+    heat = _nearness_to_the_middle(32, 48)
+    assert best_mask_iou([heat], [disc])[0] > 0.95
+    corner = np.zeros((32, 48), bool)
+    corner[:6, :6] = True
+    assert best_mask_iou([heat], [corner])[0] < 0.05
 
 
 def test_telling_apart():
