@@ -16,6 +16,9 @@ from cmac_hub.moments import Map, Moment
 Layout = Literal["overlay", "side-by-side", "panel"]
 """The overlay alone; plain on its left; or above the spectrogram with its frequency attention."""
 
+Scale = Literal["absolute", "relative"]
+"""What is lit: only places above the checkpoint's limits, or the highest places of every moment, sure or not."""
+
 STRIP_SECONDS = 4.0
 """Seconds that the strip of sound shows at once."""
 
@@ -46,10 +49,13 @@ class Canvas:
         layout: see `Layout`.
         info: of the video.
         hop: seconds between two moments.
+        scale: see `Scale`.
     """
 
-    def __init__(self, config: CMACConfig, which: Map, layout: Layout, info: MediaInfo, hop: float) -> None:
-        self._limits: tuple[float, float] = getattr(config.display, which)
+    def __init__(
+        self, config: CMACConfig, which: Map, layout: Layout, info: MediaInfo, hop: float, scale: Scale = "absolute"
+    ) -> None:
+        self._limits: tuple[float, float] = drawing.NO_LIMITS if scale == "relative" else getattr(config.display, which)
         self._which, self._layout, self._hop = which, layout, hop
         self._rate = 1 / config.audio.hop_seconds
         self._strip: drawing.SoundStrip | None = None

@@ -26,6 +26,10 @@ HEAT_OPACITY = (np.clip(np.linspace(0, 1, 256) * 1.6, 0, 1) ** 1.2 * 165).astype
 _COLOUR_LUT = [HEAT_COLOURS[:, c].round().astype(int).tolist() for c in range(3)]
 
 
+NO_LIMITS = (-np.inf, -np.inf)
+"""Limits of `strength` that leave each map to itself: from its median to its peak."""
+
+
 def strength(heat: np.ndarray, limits: tuple[float, float], fade: float = 1.0) -> np.ndarray:
     """Raw map values -> uint8 strengths: 0 up to `limits[0]`, 255 from `limits[1]` on, scaled by `fade` in [0, 1].
 

@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from cmac_hub import drawing
-from cmac_hub.canvas import Bracket, Canvas, Layout
+from cmac_hub.canvas import Bracket, Canvas, Layout, Scale
 from cmac_hub.errors import MediaError
 from cmac_hub.media import MediaInfo, VideoWriter, probe, read_frame, read_frames
 from cmac_hub.model import CMAC
@@ -83,6 +83,7 @@ class Visualizer(nn.Module):
         map: Map | None = None,
         window: float | None = None,
         hop: float = HOP,
+        scale: Scale = "absolute",
         overwrite: bool = False,
         progress: bool = False,
     ) -> list[Peak]:
@@ -98,6 +99,8 @@ class Visualizer(nn.Module):
             map: see `heatmaps`.
             window: see `heatmaps`.
             hop: see `heatmaps`.
+            scale: "absolute" lights only what stands out as known sources do (the checkpoint's limits), and may stay
+                dark; "relative" lights the highest places of every moment that has sound, sure or not.
             overwrite: replace an existing output. The input is never replaced.
             progress: show a progress bar on stderr.
 
@@ -107,12 +110,13 @@ class Visualizer(nn.Module):
         Raises:
             MediaError: as for `heatmaps`.
             OutputError: the output may not or cannot be written; nothing half-written stays.
-            ValueError: an unknown layout, otherwise as for `heatmaps`.
+            ValueError: an unknown layout or scale, otherwise as for `heatmaps`.
         """
-        if layout not in get_args(Layout):
-            raise ValueError(f"layout is {layout!r}; accepted are {', '.join(get_args(Layout))}")
+        for name, value, accepted in (("layout", layout, get_args(Layout)), ("scale", scale, get_args(Scale))):
+            if value not in accepted:
+                raise ValueError(f"{name} is {value!r}; accepted are {', '.join(accepted)}")
         info, which = self._check(path, map)
-        canvas = Canvas(self.model.config, which, layout, info, hop)
+        canvas = Canvas(self.model.config, which, layout, info, hop, scale)
         peaks: list[Peak] = []
 
         def moments() -> Iterator[Moment]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
@@ -94,6 +96,20 @@ def test_silence_makes_no_claim(visualizer, half_silent, tmp_path):
         assert np.abs(before.image[40:].astype(int) - after.image[40:]).max() > 60
 
 
+def test_a_relative_scale_lights_what_an_absolute_one_leaves_dark(visualizer, half_silent, tmp_path, monkeypatch):
+    out_of_reach = replace(visualizer.model.config.display, guidance=(1.5, 2.0))
+    monkeypatch.setattr(visualizer.model, "config", replace(visualizer.model.config, display=out_of_reach))
+    changed = {}
+    for scale in ("absolute", "relative"):
+        visualizer.render(half_silent, tmp_path / f"{scale}.mp4", map="guidance", scale=scale)
+        pairs = zip(read_frames(half_silent), read_frames(tmp_path / f"{scale}.mp4"), strict=True)
+        # Far from the caption, see above.
+        changed[scale] = [np.abs(a.image[:32].astype(int) - b.image[:32]).max() for a, b in pairs]
+    assert max(changed["absolute"]) < 40
+    assert min(changed["relative"][:30]) > 60
+    assert max(changed["relative"][85:]) < 40, "silence makes no claim on either scale"
+
+
 def test_the_strip_of_a_slide_show_has_no_holes(visualizer, tmp_path):
     """Two pictures in four seconds, a tone throughout: most moments lie between frames, and all are heard."""
     slides = write_media(tmp_path / "slides.mp4", times=[0.0, 3.9], size=(96, 64), sound=tone(4.0))
@@ -123,6 +139,8 @@ def test_what_cannot_be_drawn(visualizer, clip, silent_picture, sound_only, tmp_
         visualizer.render(clip, out, layout="circle")
     with pytest.raises(ValueError, match="guidance, prediction"):
         visualizer.render(clip, out, map="both")
+    with pytest.raises(ValueError, match="scale is 'log'; accepted are absolute, relative"):
+        visualizer.render(clip, out, scale="log")
     with pytest.raises(OutputError, match="input itself"):
         visualizer.render(clip, clip, overwrite=True)
     assert not list(tmp_path.iterdir())

@@ -38,6 +38,12 @@ def build_parser() -> argparse.ArgumentParser:
     localize.add_argument("-o", "--output", help="a file for one video, else a folder; default: beside the input")
     localize.add_argument("--layout", choices=["overlay", "side-by-side", "panel"], default="overlay")
     localize.add_argument("--map", choices=["guidance", "prediction"], help="default: the model's")
+    localize.add_argument(
+        "--scale",
+        choices=["absolute", "relative"],
+        default="absolute",
+        help="light only what stands out as known sources do, or the likeliest places of every moment, sure or not",
+    )
     localize.add_argument("--json", action="store_true", help="print time, peak, score and sound of each window")
     localize.set_defaults(run=_localize)
 

@@ -68,6 +68,7 @@ def _render(visualizer: Visualizer, source: Path, target: Path, options: argpars
         map=options.map,
         window=options.window,
         hop=options.hop or HOP,
+        scale=options.scale,
         overwrite=options.overwrite,
         progress=sys.stderr.isatty(),
     )
