@@ -29,12 +29,12 @@ def normalize_clips(frames_BTHWC: Tensor, config: VisualConfig) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _mel_filters(config: AudioConfig) -> Tensor:
+def _mel_filters(config: AudioConfig, device: torch.device) -> Tensor:
     """(fft_size / 2 + 1, F): the HTK mel filter bank. Kept for later calls, so never an inference tensor."""
     with torch.inference_mode(False):
         return torchaudio.functional.melscale_fbanks(
             config.fft_size // 2 + 1, config.mel_min_hz, config.mel_max_hz, config.mel_bands, config.sample_rate
-        )
+        ).to(device)
 
 
 def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
@@ -52,7 +52,7 @@ def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
         waveforms_BN, config.fft_size, hop, length, window, center=True, pad_mode="constant", return_complex=True
     )
     power_BFS = torch.view_as_real(spectrum).square().sum(-1)[..., : waveforms_BN.shape[-1] // hop]
-    mel_BFS = torch.matmul(_mel_filters(config).to(power_BFS.device).T, power_BFS)
+    mel_BFS = torch.matmul(_mel_filters(config, power_BFS.device).T, power_BFS)
     return ((torch.log(mel_BFS + config.log_floor) - config.mean) / config.std)[:, None]
 
 
@@ -64,7 +64,7 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
     Raises:
         ValueError: integers, a shape that is neither, a value that is not finite, or a rate that is not positive.
     """
-    samples = torch.as_tensor(np.asarray(waveform))
+    samples = _on_cpu(waveform)
     shape = tuple(samples.shape)
     if not samples.is_floating_point():
         raise ValueError(f"the waveform is {samples.dtype}; give float in [-1, 1], such as int16 divided by 32768")
@@ -84,6 +84,11 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
     return torchaudio.functional.resample(samples, round(sample_rate), config.sample_rate)
 
 
+def _on_cpu(values: ArrayLike | Tensor) -> Tensor:
+    """Arrays and lists as NumPy reads them; tensors from any device, with or without a gradient."""
+    return values.detach().cpu() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+
+
 def check_window(window: float, config: CMACConfig) -> None:
     """Raises ValueError when a window of so many seconds has no spectrogram."""
     if not window >= config.audio.hop_seconds:
@@ -98,7 +103,7 @@ def resize_frames(frames: ArrayLike, config: VisualConfig) -> Tensor:
     Raises:
         ValueError: another shape or dtype.
     """
-    array = torch.as_tensor(np.asarray(frames))
+    array = _on_cpu(frames)
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype != torch.uint8:
         raise ValueError(f"frames are {array.dtype} {tuple(array.shape)}; expected uint8 (T, H, W, 3)")
     width, height = fit_size(array.shape[2], array.shape[1], config.size, config.multiple)

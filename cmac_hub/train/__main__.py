@@ -123,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     retrieve.add_argument("--data", type=Path, required=True, help="videos, or pictures and sounds (README)")
     retrieve.add_argument("--lists", type=Path, help="folder of the official lists of ucf101 and hmdb51")
     retrieve.add_argument("--split", type=int, choices=[1, 2, 3], default=1)
+    retrieve.add_argument("--workers", type=int, default=0, help="processes that decode actions; 0 takes one a core")
     retrieve.add_argument("-o", "--output", type=Path, help="a .json to write")
     retrieve.set_defaults(run=measures.retrieve, measure="retrieve")
 
@@ -135,6 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
     finetune.add_argument("--split", type=int, nargs="+", choices=[1, 2, 3], default=[1], help="official splits")
     finetune.add_argument("--epochs", type=int, default=12)
     finetune.add_argument("--no-jitter", action="store_true", help="without colour jitter, as in the ablations")
+    finetune.add_argument("--workers", type=int, default=0, help="processes that decode; 0 takes one a core")
     finetune.add_argument("-o", "--output", type=Path, required=True, help="folder of runs; goes on where it stopped")
     finetune.set_defaults(run=measures.finetune, measure="finetune")
 

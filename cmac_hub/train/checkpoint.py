@@ -90,8 +90,10 @@ def check_same_run(path: Path, state: dict[str, Any], recipe: dict[str, Any], co
             f"{path} holds architecture {state['config']['name']!r} with other numbers than the recipe's "
             f"{config['name']!r}; choose another output folder"
         )
+    # With a bank all micro-batches of a step meet the same negatives, however many there are.
+    free = FREE | {"accumulate"} if recipe.get("bank") else FREE
     for key, value in recipe.items():
-        if key not in FREE and key in state["recipe"] and state["recipe"][key] != value:
+        if key not in free and key in state["recipe"] and state["recipe"][key] != value:
             raise CheckpointError(
                 f"{path} was trained with {key} = {state['recipe'][key]!r}, now it is {value!r}; "
                 "set it back, or choose another output folder"

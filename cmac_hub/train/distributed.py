@@ -7,17 +7,19 @@ gradient) has to be said by hand anyway, and one loop stays readable without ano
 from __future__ import annotations
 
 import os
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
 
-from cmac_hub.errors import CMACError
+from cmac_hub.errors import CMACError, one_line
 
 PATIENCE = timedelta(hours=4)
 """How long processes wait for the first one, which measures networks on its own; torchrun ends them if it fails."""
@@ -81,6 +83,8 @@ def pick_device(device: str | None = None) -> torch.device:
 def join_world(device: str | None = None) -> Iterator[World]:
     """Joins the processes that torchrun started, if it did, and leaves them at the end.
 
+    Where one of several processes fails on a GPU it says why and exits at once, and torchrun ends the others.
+
     Args:
         device: see `pick_device`.
     """
@@ -98,5 +102,19 @@ def join_world(device: str | None = None) -> Iterator[World]:
         dist.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield World(rank, size, kind)
+    except BaseException as error:
+        if kind.type == "cuda":
+            # The others stand in a collective; leaving NCCL's group would wait for them, and they wait for this one.
+            _exit_at_once(error, rank)
+        raise
     finally:
         dist.destroy_process_group()
+
+
+def _exit_at_once(error: BaseException, rank: int) -> NoReturn:
+    if isinstance(error, CMACError | OSError | KeyboardInterrupt):
+        print(f"cmac_hub.train: process {rank}: {one_line(error)}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+    sys.stderr.flush()
+    os._exit(1)

@@ -30,7 +30,10 @@ class Estimate:
 
 
 def estimate(recipe: Recipe, device: torch.device | str = "cpu") -> Estimate:
-    """Runs two clips through the network of a recipe, forward and back, then as many as fit in a gibibyte."""
+    """Runs two clips through the network of a recipe, forward and back, then as many as fit in a gibibyte.
+
+    On a GPU in a quarter of what is free: a few clips do not fill it.
+    """
     torch.manual_seed(0)
     model = CMAC(recipe.config).to(device)
     set_training(model, recipe)
@@ -44,7 +47,8 @@ def estimate(recipe: Recipe, device: torch.device | str = "cpu") -> Estimate:
         seconds = _step(recipe, model, 2, device)
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     clip_bytes = sum(size for pointer, size in saved.items() if pointer not in own) // 2
-    clips = max(2, min(recipe.batch // recipe.accumulate, 2**30 // clip_bytes))
+    room = torch.cuda.mem_get_info(device)[0] // 4 if torch.device(device).type == "cuda" else 2**30
+    clips = max(2, min(recipe.batch // recipe.accumulate, room // clip_bytes))
     for _ in range(2):
         seconds = _step(recipe, model, clips, device)
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
@@ -90,7 +94,8 @@ def describe(recipe: Recipe, found: Estimate, videos: int | None = None) -> str:
         "steps": f"{steps}, of {recipe.batch} clips{'' if recipe.steps else epoch}",
         "parameters": f"{found.parameters / 1e6:.2f} M",
         "memory": f"about {memory:.1f} GiB: {found.state_bytes / 2**20:.0f} MiB of weights, optimiser and "
-        f"bank, {micro} clips of {found.clip_bytes / 2**20:.0f} MiB",
+        f"bank, {micro} clips of {found.clip_bytes / 2**20:.0f} MiB; "
+        "several processes, or --set accumulate=N, share the clips out",
         "time": f"about {hours:.1f} h for one process on this machine's {found.device}: "
         f"{1 / found.clip_seconds:.1f} clips/s measured on {found.clips} clips, data not counted",
     }

@@ -1,4 +1,4 @@
-"""What may break into a run, and how the run ends then: signals after a whole step, a killed worker with one line."""
+"""What may break into a run, and how the run ends then: signals after a whole step, want of memory with one line."""
 
 from __future__ import annotations
 
@@ -8,18 +8,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import torch
+
 from cmac_hub.errors import CMACError
 
 
 @contextmanager
-def naming_killed_workers() -> Iterator[None]:
-    """A data worker that the system killed ends the run with one line; PyTorch raises wherever the run just is."""
+def naming_want_of_memory() -> Iterator[None]:
+    """A full GPU, or a data worker that the system killed, ends the run with one line that says what to change.
+
+    PyTorch raises for a killed worker wherever the run just is.
+    """
     try:
         yield
+    except torch.OutOfMemoryError as error:
+        raise CMACError(
+            "the GPU's memory is full; share a step out over more micro-batches, --set accumulate=2 or more (--dry-run "
+            "tells how much a clip takes), or over more GPUs"
+        ) from error
     except RuntimeError as error:
         # An error of the worker's own code ("Caught ... in DataLoader worker") keeps its traceback.
         if not str(error).startswith("DataLoader worker (pid"):
             raise
+        if "shared memory" in str(error):
+            raise CMACError(
+                "the shared memory of this machine (/dev/shm) is too small for the data workers; give a "
+                "container more, docker run --shm-size=16g, or take fewer, --set workers=1; then go on with --resume"
+            ) from error
         raise CMACError(
             "a data worker was killed, perhaps for want of memory; go on with --resume from the last checkpoint"
         ) from error

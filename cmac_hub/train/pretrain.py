@@ -29,7 +29,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.augmentation import augment_spectrograms
 from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
 from cmac_hub.train.distributed import World
-from cmac_hub.train.interrupts import catching_signals, naming_killed_workers
+from cmac_hub.train.interrupts import catching_signals, naming_want_of_memory
 from cmac_hub.train.manifest import Manifest
 from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
 from cmac_hub.train.objective import Keys, Negatives, objective
@@ -129,13 +129,14 @@ def pretrain(
             if module is not None:
                 module.load_state_dict(state[name])
         step = int(state["step"])
+        state = None  # it is as large as the run's own
     for network in (model, momentum):
         if network is not None:
             set_training(network, recipe)
     trained = DistributedDataParallel(model) if world.size > 1 else model
 
     total = recipe.total_steps(source.videos)
-    batches = iter(PairStream(source, recipe, step, world.rank, world.size).loader())
+    batches = iter(PairStream(source, recipe, step, world.rank, world.size).loader(pin=world.device.type == "cuda"))
     log = None
     if world.first:
         run.mkdir(parents=True, exist_ok=True)
@@ -146,7 +147,7 @@ def pretrain(
     bar = tqdm(total=total, initial=step, disable=not (progress and world.first), unit="step", smoothing=0.05)
     seen = replaced = 0
 
-    with bar, log or nullcontext(), naming_killed_workers(), catching_signals() as stop:
+    with bar, log or nullcontext(), naming_want_of_memory(), catching_signals() as stop:
         while step < total and not world.any(bool(stop)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step, source.videos)
@@ -240,7 +241,7 @@ def pretrain(
                 log.add(figures, recipe.batch, step_replaced, waited)
                 if step % recipe.log_every == 0 or step == total:
                     row = log.write(step, learning_rate(recipe, step - 1, source.videos))
-                    bar.set_postfix({k: row[k] for k in ("contrastive", "consistency", "accuracy")})
+                    bar.set_postfix({k: row[k] for k in ("contrastive", "consistency", "accuracy", "waiting_share")})
             if world.first and (step % recipe.checkpoint_every == 0 or step == total):
                 checkpoints.save(snapshot(recipe, modules, step, start.before), step)
         if step < total:

@@ -46,5 +46,9 @@ def test_only_what_does_not_matter_may_change():
     check_same_run("x", STATE, {"batch": 4, "steps": 20, "new_key": 1}, {"name": "tiny"})
     with pytest.raises(CheckpointError, match="was trained with batch = 4, now it is 8"):
         check_same_run("x", STATE, {"batch": 8, "steps": 9}, {"name": "tiny"})
+    parts = {"accumulate": 4, "bank": 100}
+    check_same_run("x", {**STATE, "recipe": {"accumulate": 1, "bank": 100}}, parts, {"name": "tiny"})
+    with pytest.raises(CheckpointError, match="accumulate = 1, now it is 4"):
+        check_same_run("x", {**STATE, "recipe": {"accumulate": 1, "bank": 0}}, {**parts, "bank": 0}, {"name": "tiny"})
     with pytest.raises(CheckpointError, match="holds architecture 'tiny'"):
         check_same_run("x", STATE, {"batch": 4}, {"name": "nano"})

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from cmac_hub.errors import CMACError
+from cmac_hub.train import distributed
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.distributed import World, pick_device
 
@@ -64,6 +65,40 @@ def test_a_device_that_is_not_there_is_one_line():
         with pytest.raises(CMACError, match=f"the device '{name}' cannot be used"):
             pick_device(name)
     assert pick_device("cpu").type == "cpu"
+
+
+class Exited(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("error", [CMACError("the disk is full"), ZeroDivisionError("division by zero")])
+def test_a_process_that_fails_among_gpus_says_why_and_does_not_wait_for_the_others(error, monkeypatch, capsys):
+    """Leaving NCCL's group would wait for processes that wait for this one."""
+
+    events = []
+
+    def exit_at_once(code):
+        events.append("exited")
+        raise Exited(code)
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(distributed, "pick_device", lambda _: torch.device("cuda", 1))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: events.append("left"))
+    monkeypatch.setattr(distributed.os, "_exit", exit_at_once)
+    with distributed.join_world() as world:
+        assert (world.rank, world.size) == (1, 2)
+    assert events == ["left"]
+    with pytest.raises(Exited, match="1"), distributed.join_world():
+        raise error
+    assert events[1] == "exited"
+    said = capsys.readouterr().err
+    if isinstance(error, CMACError):
+        assert said == "cmac_hub.train: process 1: the disk is full\n"
+    else:
+        assert "Traceback" in said and "division by zero" in said
 
 
 def test_a_world_of_one_needs_no_network():

@@ -226,12 +226,17 @@ def test_the_multiple_instance_loss_and_another_size_train(recipe, tmp_path):
     assert model.config.visual.size == 48
 
 
-def test_a_killed_worker_is_one_line():
-    with pytest.raises(CMACError, match="a data worker was killed"), module.naming_killed_workers():
+def test_want_of_memory_is_one_line_that_says_what_to_change():
+    with pytest.raises(CMACError, match="--set accumulate=2"), module.naming_want_of_memory():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    with pytest.raises(CMACError, match="--shm-size"), module.naming_want_of_memory():
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's "
+                           "workers are out of shared memory.")  # fmt: skip
+    with pytest.raises(CMACError, match="a data worker was killed"), module.naming_want_of_memory():
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
-    with pytest.raises(RuntimeError, match="Caught"), module.naming_killed_workers():
+    with pytest.raises(RuntimeError, match="Caught"), module.naming_want_of_memory():
         raise RuntimeError("Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback ...")
-    with pytest.raises(RuntimeError, match="mat1"), module.naming_killed_workers():
+    with pytest.raises(RuntimeError, match="mat1"), module.naming_want_of_memory():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 

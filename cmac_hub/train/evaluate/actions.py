@@ -5,14 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from cmac_hub.cli.files import find_inputs
-from cmac_hub.config import VisualConfig
 from cmac_hub.errors import CMACError
-from cmac_hub.media import probe, windows
 
 
 class ActionVideo(NamedTuple):
@@ -93,37 +87,3 @@ def _hmdb51(lists: Path, split: int) -> list[tuple[str, str, str]]:
             if part in ("1", "2"):
                 rows.append(("train" if part == "1" else "test", file.strip(), label))
     return rows
-
-
-def read_clips(path: Path, config: VisualConfig, window: float, moments: np.ndarray, size: int | None = None) -> Tensor:
-    """Clips of one video: (N, T, H, W, 3) uint8.
-
-    Args:
-        path: the video.
-        config: frames and sizes of a clip.
-        window: seconds of a clip.
-        moments: (N,) in [0, 1]: where a clip begins, from the first to the last possible second.
-        size: short side in pixels; None takes the config's.
-
-    Raises:
-        MediaError: the file cannot be read.
-    """
-    info = probe(path)
-    room = max(0.0, (info.duration or window) - window)
-    clips = []
-    for moment in moments:
-        begin = info.start + float(moment) * room
-        cut = windows(
-            path,
-            window=window,
-            hop=window,
-            frames=config.frames,
-            size=size or config.size,
-            multiple=1 if size else config.multiple,
-            sample_rate=8000,
-            start=begin,
-            stop=begin + window,
-            sound=False,
-        )
-        clips.append(torch.from_numpy(next(cut).frames))
-    return torch.stack(clips)

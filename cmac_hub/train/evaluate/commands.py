@@ -118,7 +118,8 @@ def retrieve(options: argparse.Namespace) -> int:
         table = retrieval.as_table(report)
     else:
         split = find_split(options.on, options.data, _lists(options), options.split)
-        report = {"set": options.on, "split": options.split, **retrieval.evaluate_actions(model, split)}
+        found = retrieval.evaluate_actions(model, split, options.workers)
+        report = {"set": options.on, "split": options.split, **found}
         table = retrieval.as_table(report)
     return _finish(options, model, report, table)
 
@@ -136,7 +137,7 @@ def finetune(options: argparse.Namespace) -> int:
     model, reports = load_network(options.model, options.device), {}
     for number, split in splits.items():
         run = options.output / f"split_{number}"
-        reports[number] = run_finetune(model, split, run, settings, weights=options.weights)
+        reports[number] = run_finetune(model, split, run, settings, weights=options.weights, workers=options.workers)
         if gone := reports[number]["missing"]:
             print(f"{len(gone)} videos of split {number} are broken and not counted", file=sys.stderr)
     result = {"set": options.on, "weights": options.weights, "splits": reports}

@@ -194,15 +194,16 @@ def hardest(groups: dict[str, Any]) -> dict[str, Any]:
 
 def random_weights(config: CMACConfig, seed: int = 0, device: torch.device | str = "cpu") -> CMAC:
     """An untrained network whose batch norms have seen noise, in eval mode: what the architecture alone gives."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = CMAC(config).train()
+        model = CMAC(config).train().to(device)
         visual, audio = config.visual, config.audio
         with torch.no_grad():
             for _ in range(20):
                 clips = torch.randn(8, 3, visual.frames, visual.size, visual.size)
-                model(clips, torch.randn(8, 1, audio.mel_bands, 100))
-    return model.eval().to(device)
+                sounds = torch.randn(8, 1, audio.mel_bands, 100)
+                model(clips.to(device), sounds.to(device))
+    return model.eval()
 
 
 def evaluate(

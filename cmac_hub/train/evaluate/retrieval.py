@@ -12,17 +12,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from torch import Tensor
 
-from cmac_hub.errors import CMACError, MediaError
+from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.actions import ActionSplit, read_clips
+from cmac_hub.train.evaluate.actions import ActionSplit
+from cmac_hub.train.evaluate.clips import UniformClips, read_ahead
 from cmac_hub.train.evaluate.localization import look, make_scenes, random_weights
 from cmac_hub.train.evaluate.paper import PAPER_RETRIEVAL
 from cmac_hub.train.own_library import libraries
 from cmac_hub.train.splits import load_splits
 
 RANKS = (1, 5, 10, 20)
+PARTS = ("train", "test")
 CLIPS = 10
 """Clips of a video, uniformly; their features are averaged."""
 
@@ -55,35 +57,45 @@ def _unit(vectors_ND: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def video_features(model: CMAC, path: Path) -> np.ndarray:
-    """(C,): pooled features after the last block, averaged over CLIPS clips. Raises MediaError for a broken file."""
-    frames = read_clips(path, model.config.visual, model.config.window, np.linspace(0, 1, CLIPS))
-    clips, _ = model.prepare(frames, None)
+def video_features(model: CMAC, frames_NTHWC: Tensor) -> np.ndarray:
+    """(C,): pooled features after the last block, averaged over a video's N clips of uint8 RGB."""
+    clips, _ = model.prepare(frames_NTHWC, None)
     return model.visual_encoder(clips).flatten(2).mean((0, 2)).float().cpu().numpy()
 
 
-def evaluate_actions(model: CMAC, split: ActionSplit) -> dict[str, Any]:
-    """Test videos look for their action among the training videos. Broken videos are listed and not counted."""
+def evaluate_actions(model: CMAC, split: ActionSplit, workers: int = 0) -> dict[str, Any]:
+    """Test videos look for their action among the training videos. Broken videos are listed and not counted.
+
+    Args:
+        model: in eval mode.
+        split: of `find_split`.
+        workers: processes that decode; 0 takes one a core.
+    """
     missing: list[str] = []
+    networks = _networks(model)
+    features: dict[str, dict[str, list[np.ndarray]]] = {part: {name: [] for name in networks} for part in PARTS}
+    labels: dict[str, list[str]] = {part: [] for part in PARTS}
+    for part in PARTS:
+        videos = getattr(split, part)
+        clips = UniformClips([one.path for one in videos], model.config.visual, model.config.window, CLIPS)
+        for one, frames in zip(videos, read_ahead(clips, part, workers), strict=True):
+            if frames is None:
+                missing.append(one.path.name)
+                continue
+            labels[part].append(one.label)
+            for name, network in networks.items():
+                features[part][name].append(video_features(network, frames))
+    if not labels["train"] or not labels["test"]:
+        raise CMACError(f"none of the videos could be read, the first is {missing[0]}")
+    said = {part: np.array(labels[part]) for part in PARTS}
     rows: dict[str, Any] = {}
-    for name, network in _networks(model).items():
-        features: dict[str, tuple[list[np.ndarray], list[str]]] = {"train": ([], []), "test": ([], [])}
-        for part in ("train", "test"):
-            for one in tqdm(getattr(split, part), desc=f"{name} {part}", unit="video", disable=None):
-                try:
-                    features[part][0].append(video_features(network, one.path))
-                except MediaError:
-                    missing.append(one.path.name)
-                    continue
-                features[part][1].append(one.label)
-        if not features["train"][0] or not features["test"][0]:
-            raise CMACError(f"none of the videos could be read, the first is {missing[0]}")
-        query, gallery = (np.stack(features[part][0]) for part in ("test", "train"))
-        labels = {part: np.array(features[part][1]) for part in ("test", "train")}
-        rows[name] = recall_of_labels(query, labels["test"], gallery, labels["train"])
-    share = np.array([(labels["train"] == label).mean() for label in labels["test"]])
+    for name in networks:
+        query, gallery = (np.stack(features[part][name]) for part in ("test", "train"))
+        rows[name] = recall_of_labels(query, said["test"], gallery, said["train"])
+    share = np.array([(said["train"] == label).mean() for label in said["test"]])
     rows["chance"] = {f"R@{k}": float((1 - (1 - share) ** k).mean()) for k in RANKS}
-    return {"recall": rows, "queries": len(query), "gallery": len(gallery), "missing": sorted(set(missing))}
+    counts = {"queries": len(said["test"]), "gallery": len(said["train"])}
+    return {"recall": rows, **counts, "missing": sorted(set(missing))}
 
 
 def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) -> dict[str, Any]:
