@@ -32,7 +32,7 @@ def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: 
     figure = Figure(figsize=(12, 3.2 + 4 * info.height / max(1, info.width)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3, height_ratios=[4 * info.height / max(1, info.width), 2.2])
-    figure.suptitle(f"{info.path.name}, {moment.time:.2f} s")
+    figure.suptitle(f"{info.path.name}, {moment.time:.2f} s", parse_math=False)
     maps = moment.attention
     for column, title in enumerate(("video", "guidance", "prediction")):
         top, bottom = axes[0, column], axes[1, column]
@@ -62,12 +62,12 @@ def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: 
 
 
 def _shade(axes: object, heat: Tensor | None, extent: tuple[float, float, float, float], aspect: str) -> None:
-    """Heat over a picture, row 0 on top, from its own lowest to its own highest value, which the corner tells."""
+    """Heat over a picture, row 0 on top, from its own median to its own highest value, which the corner tells."""
     if heat is None:
         return
     values = heat.numpy()
-    low, high = float(values.min()), float(values.max())
-    strength = drawing.strength(values, (low, high))
+    low, high = float(np.median(values)), float(values.max())
+    strength = drawing.strength(values, drawing.NO_LIMITS)
     level = np.asarray(drawing.enlarge(np.ascontiguousarray(strength), 256, 256))
     rgba = np.dstack([drawing.HEAT_COLOURS[level] / 255, drawing.HEAT_OPACITY[level] / 255])
     axes.imshow(rgba, extent=extent, aspect=aspect, origin="upper")  # type: ignore[attr-defined]

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
-from huggingface_hub import constants, errors, hf_hub_download
+from huggingface_hub import errors, hf_hub_download
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from cmac_hub.config import ARCHITECTURES, CMACConfig
 from cmac_hub.encoders import AudioEncoder, VisualEncoder
-from cmac_hub.errors import CheckpointError, OutputError
+from cmac_hub.errors import CheckpointError, OutputError, one_line
 from cmac_hub.model import CMAC
 from cmac_hub.visualizer import Visualizer
 
@@ -131,8 +131,9 @@ def fetch(
             ) from error
         except errors.EntryNotFoundError as error:
             raise CheckpointError(f"{repository} has no {name}; only safetensors are loaded, never pickles") from error
-        except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
-            reason = str(error).splitlines()[0]
+        except Exception as error:
+            # Of the transport below the Hub's client too: proxies, connections that break off.
+            reason = one_line(error)
             raise CheckpointError(f"{name} of {repository} could not be fetched: {reason}") from error
         folder = Path(file).parent
     return folder
@@ -288,8 +289,3 @@ def cached(name: str | os.PathLike[str]) -> bool:
     except CheckpointError:
         return False
     return all((folder / file).is_file() for file in (CONFIG, WEIGHTS))
-
-
-def cache_folder() -> str:
-    """Where the Hub's downloads are kept by default."""
-    return constants.HF_HUB_CACHE

@@ -85,8 +85,11 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
 
 
 def _on_cpu(values: ArrayLike | Tensor) -> Tensor:
-    """Arrays and lists as NumPy reads them; tensors from any device, with or without a gradient."""
-    return values.detach().cpu() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+    """Arrays and lists as NumPy reads them, turned ones too; tensors from any device, with or without a gradient."""
+    if isinstance(values, Tensor):
+        return values.detach().cpu()
+    array = np.asarray(values)
+    return torch.as_tensor(array.copy() if any(stride < 0 for stride in array.strides) else array)
 
 
 def check_window(window: float, config: CMACConfig) -> None:

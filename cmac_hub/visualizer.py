@@ -133,7 +133,8 @@ class Visualizer(nn.Module):
             source=info.path,
             overwrite=overwrite,
         ) as writer:
-            around = Bracket(moments())
+            observed = moments()
+            around = Bracket(observed)
             total = None if info.duration is None or not info.frame_rate else round(info.duration * info.frame_rate)
             frames = tqdm(read_frames(info.path), total=total, disable=not progress, unit="frame", desc=info.path.name)
             # Encoding runs beside drawing, a few frames behind it: twice as fast on two cores.
@@ -141,11 +142,13 @@ class Visualizer(nn.Module):
                 behind: deque[Future[None]] = deque()
                 for frame in frames:
                     drawn = canvas.draw(frame.image, frame.time, *around(frame.time))
-                    behind.append(encoder.submit(writer.write, drawn, frame.time))
+                    behind.append(encoder.submit(writer.write, drawn, frame.time, frame.duration))
                     if len(behind) > FRAMES_BEHIND:
                         behind.popleft().result()
                 for written in behind:
                     written.result()
+                # Sound may go on after the last picture: its windows are told as well.
+                deque(observed, maxlen=0)
         return peaks
 
     def figure(self, path: str | Path, time: float, *, window: float | None = None) -> Figure:
@@ -166,11 +169,12 @@ class Visualizer(nn.Module):
         from cmac_hub.figure import draw_figure
 
         info, _ = self._check(path, "prediction")
-        end = None if info.duration is None else info.start + info.duration
+        span = self.model.config.window if window is None else window
+        # The first window's centre is a moment of any file, however short it is.
+        end = None if info.duration is None else info.start + max(info.duration, span / 2)
         if time < info.start or (end is not None and time > end):
             until = "" if end is None else f" to {end:.2f}"
             raise MediaError(f"{info.path} has no moment {time:.2f} s; it runs from {info.start:.2f}{until} s")
-        span = self.model.config.window if window is None else window
         limits = {"start": time - span / 2, "stop": time + span / 2}
         moments = observe(self.model, info, "prediction", window=span, hop=span, **limits)
         return draw_figure(info, read_frame(info.path, time).image, next(moments), self.model.config)

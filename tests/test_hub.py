@@ -166,6 +166,20 @@ def test_the_hubs_errors_are_one_line(monkeypatch, error, message):
     assert "\n" not in str(caught.value)
 
 
+def test_errors_below_the_hubs_client_are_one_line(monkeypatch):
+    """Of httpx, which are neither OSError nor the client's own."""
+
+    class ReadError(Exception):
+        pass
+
+    def fail(*_, **__):
+        raise ReadError("connection reset\nby peer")
+
+    monkeypatch.setattr(hub, "hf_hub_download", fail)
+    with pytest.raises(CheckpointError, match=r"config\.json of owner/repo could not be fetched: connection reset by"):
+        hub.fetch(hub.parse_source("hf-hub:owner/repo"))
+
+
 def test_the_packaged_checkpoint_is_small_and_complete():
     folder = hub.fetch(parse_source("cmac-nano"))
     assert sum(p.stat().st_size for p in folder.iterdir()) < 12e6

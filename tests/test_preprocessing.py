@@ -124,6 +124,16 @@ def test_what_is_louder_than_full_scale_is_clipped_as_in_a_file():
     assert loud.tolist() == [0.5, 1.0, -1.0]
 
 
+def test_turned_arrays_and_tensors_with_a_gradient_are_read(tiny):
+    """BGR made RGB by a negative stride, sound played backwards, and tensors of whoever trains on them."""
+    rng = np.random.default_rng(0)
+    bgr, sound = rng.integers(0, 256, (8, 32, 32, 3), np.uint8), rng.uniform(-1, 1, 16000).astype(np.float32)
+    turned = tiny.preprocess(bgr[..., ::-1], 8, sound[::-1], 16000)
+    plain = tiny.preprocess(bgr[..., ::-1].copy(), 8, torch.tensor(sound[::-1].copy(), requires_grad=True), 16000)
+    assert all(torch.equal(a, b) for a, b in zip(turned, plain, strict=True))
+    assert not plain[1].requires_grad
+
+
 def test_the_mel_filters_can_be_trained_through_whoever_asked_first():
     preprocessing._mel_filters.cache_clear()
     with torch.inference_mode():

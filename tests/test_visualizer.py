@@ -174,6 +174,23 @@ def test_figure(visualizer, clip, silent_picture, tmp_path):
         visualizer.figure(clip, 9.0)
 
 
+def test_a_figure_has_the_times_of_the_maps(visualizer, tmp_path):
+    """The first window's centre lies after the end of a very short file; a name with $ is no formula."""
+    path = write_media(tmp_path / "win $5_$10.mp4", times=np.arange(6) / 25, sound=tone(0.24))
+    time = next(visualizer.locate(path)).time
+    figure = visualizer.figure(path, time)
+    figure.savefig(tmp_path / "figure.png")
+    assert figure.get_suptitle() == f"win $5_$10.mp4, {time:.2f} s"
+
+
+def test_peaks_go_on_as_long_as_the_sound(visualizer, tmp_path):
+    """Two seconds of picture, five of sound: a drawn video tells of the same windows as maps alone."""
+    path = write_media(tmp_path / "long.mkv", times=np.arange(50) / 25, size=(96, 64), sound=tone(5.0))
+    drawn = visualizer.render(path, tmp_path / "out.mkv")
+    assert [p.time for p in drawn] == [p.time for p in visualizer.locate(path)]
+    assert drawn[-1].time > 4.3
+
+
 def test_short_clips_are_padded_and_say_so(visualizer, tmp_path):
     path = write_media(tmp_path / "short.mp4", times=np.arange(6) / 25, sound=tone(0.24))
     peaks = visualizer.render(path, tmp_path / "out.mp4")

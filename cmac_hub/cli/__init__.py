@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         the exit code: 0 when all went well, 1 when something failed, 2 for a wrong call, 130 when interrupted.
     """
     options = build_parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name may hold bytes that are no text.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         return int(options.run(options))
     except (CMACError, OSError, ValueError, RuntimeError) as error:

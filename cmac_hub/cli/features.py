@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import sys
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def features(options: argparse.Namespace) -> int:
             save_file(
                 result.to_dict(),
                 temporary,
-                metadata={"source": str(one.relative), "model": str(options.model), **settings},
+                metadata={"source": _as_text(one.relative), "model": str(options.model), **settings},
             )
         print(target)
 
@@ -65,6 +66,11 @@ def features(options: argparse.Namespace) -> int:
     bar.close()
     _write_index(folder)
     return code
+
+
+def _as_text(path: Path) -> str:
+    """A path as text, a mark in the place of bytes that are none."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _settings_of(path: Path) -> dict[str, str] | None:
@@ -78,7 +84,10 @@ def _settings_of(path: Path) -> dict[str, str] | None:
 
 def _write_index(folder: Path) -> None:
     """One line for each features file that lies in the folder."""
-    with replacing(folder / "index.csv", True) as temporary, temporary.open("w", newline="") as file:
+    with (
+        replacing(folder / "index.csv", True) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         for path in sorted(folder.rglob("*.safetensors")):

@@ -109,7 +109,8 @@ def replacing(path: Path, overwrite: bool, source: Path | None = None) -> Iterat
             raise OutputError(f"{path} exists already; choose another output or pass --overwrite")
     if not path.parent.is_dir():
         raise OutputError(f"there is no folder {path.parent}; make it first")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    # Not the output's own name, which may be as long as a name can be.
+    temporary = path.with_name(f".cmac-{os.urandom(4).hex()}.part{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -49,7 +49,8 @@ def localize(options: argparse.Namespace) -> int:
             print(target)
         if peaks and peaks[0].padded:
             print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
-        if peaks and not any(peak.sound for peak in peaks) and options.map != "prediction":
+        drawn = options.map or visualizer.model.config.display.default_map
+        if peaks and not any(peak.sound for peak in peaks) and drawn != "prediction":
             print(f"cmac: {one.path} has no audible sound: the picture says so, nothing is lit", file=sys.stderr)
 
     return run_all(inputs, work)

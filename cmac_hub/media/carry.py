@@ -23,6 +23,9 @@ COPIED = {
 }
 """Codecs whose packets are copied as they are, by the suffix of the output."""
 
+MP3_LEAST = 16000
+"""Hertz below which MP4 takes no MP3 (of MPEG 2.5)."""
+
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """Hertz that the AAC encoder takes."""
 
@@ -43,11 +46,12 @@ def carry_sound(
         suffix: of the output, in lower case.
     """
     isolate(source, sound)
-    if codec_name(sound) in COPIED[suffix]:
+    codec, rate = codec_name(sound), sound.codec_context.sample_rate
+    refused = codec == "mp3" and rate < MP3_LEAST and suffix in (".mp4", ".m4v")
+    if codec in COPIED[suffix] and not refused:
         # Matroska has no times below zero: rather than move the whole picture, the coder's run-in is left out.
         earliest = 0.0 if suffix == ".mkv" else float("-inf")
         return _copied(source, sound, info, target.add_stream_from_template(sound), earliest)
-    rate = sound.codec_context.sample_rate
     rate = rate if rate in AAC_RATES else 48000
     layout = "mono" if sound.codec_context.channels == 1 else "stereo"
     encoder = target.add_stream("aac", rate=rate, layout=layout)

@@ -29,6 +29,8 @@ class Frame:
     """Seconds on the container's clock."""
     image: np.ndarray
     """(H, W, 3) uint8 RGB as displayed."""
+    duration: float | None = None
+    """Seconds that it is to be shown, as the file says; None where it does not."""
 
 
 def fit_size(width: int, height: int, size: int, multiple: int = 1) -> tuple[int, int]:
@@ -133,7 +135,8 @@ def _read_frames(info: MediaInfo, start: float | None, stop: float | None) -> It
         empty = False
         if stop is not None and time >= stop:
             return
-        yield Frame(time, scaler(frame))
+        lasting = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else None
+        yield Frame(time, scaler(frame), lasting)
     if empty:
         raise MediaError(f"no frame of {info.path} can be decoded; the picture is broken")
 

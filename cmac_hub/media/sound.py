@@ -81,7 +81,7 @@ def _runs(info: MediaInfo, sample_rate: int, origin: float, layout: str) -> Iter
         stamp = _time(frame)
         time = stamp if stamp is not None else info.start if time is None else time
         run = _Run(frame, time)
-        yield round((time - origin) * sample_rate), run.resampled(frames, sample_rate, layout)
+        yield round((time - origin) * sample_rate), run.resampled(frames, sample_rate, layout, info.path)
         time, frame = run.end, run.next
 
 
@@ -108,7 +108,7 @@ class _Run:
         """The frame that broke the run."""
 
     def resampled(
-        self, frames: Iterator[av.VideoFrame | av.AudioFrame], sample_rate: int, layout: str
+        self, frames: Iterator[av.VideoFrame | av.AudioFrame], sample_rate: int, layout: str, path: Path
     ) -> Iterator[np.ndarray]:
         resampler = av.AudioResampler("fltp", layout, sample_rate, options={"rematrix_maxval": "1.0"})
         kind, start, count = _kind(self._first), self.end, 0
@@ -122,8 +122,17 @@ class _Run:
             count += frame.samples
             self.end = start + count / kind[2]
             frame.pts = None
-            for out in resampler.resample(frame):
-                yield out.to_ndarray()
+            yield from _mixed(resampler, frame, path)
             frame = next(frames, None)
-        for out in resampler.resample(None):
-            yield out.to_ndarray()
+        yield from _mixed(resampler, None, path)
+
+
+def _mixed(resampler: av.AudioResampler, frame: av.AudioFrame | None, path: Path) -> Iterator[np.ndarray]:
+    try:
+        mixed = resampler.resample(frame)
+    except (av.FFmpegError, ValueError) as error:
+        channels = "" if frame is None else f" of {frame.layout.nb_channels} channels"
+        reason = str(error).splitlines()[0]
+        raise MediaError(f"the sound of {path}{channels} cannot be mixed down ({reason}); convert it first") from error
+    for out in mixed:
+        yield out.to_ndarray()

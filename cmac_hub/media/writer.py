@@ -88,7 +88,8 @@ class VideoWriter:
             raise ValueError(f"the size is {width}x{height}; both must be at least 1")
         self._size = width, height
         self._rate = Fraction(frame_rate or 25).limit_denominator(100000)
-        self._temporary = self.path.with_name(f".{self.path.stem[:100]}.{os.urandom(4).hex()}.part{self.path.suffix}")
+        # Not the output's own name, which may be as long as a name can be.
+        self._temporary = self.path.with_name(f".cmac-{os.urandom(4).hex()}.part{self.path.suffix}")
         self._stack = ExitStack()
         self._reformatter = VideoReformatter()
         self._start: float | None = None
@@ -133,12 +134,13 @@ class VideoWriter:
             self._sound = carry_sound(container, sound, info, self._container, self.path.suffix.lower())
             self._advance_sound()
 
-    def write(self, image: np.ndarray, time: float) -> None:
+    def write(self, image: np.ndarray, time: float, duration: float | None = None) -> None:
         """One frame.
 
         Args:
             image: (H, W, 3) uint8 RGB of the writer's size.
             time: seconds on the source's clock, after the frame before.
+            duration: seconds that it is shown if no other frame follows; the default is as long as the one before.
 
         Raises:
             ValueError: an image of another size or type, or a time that does not rise.
@@ -167,6 +169,8 @@ class VideoWriter:
         if self._held is not None:
             self._lasting = stamp - self._held[0]
             self._encode(self._held, self._lasting)
+        if duration is not None:
+            self._lasting = max(1, round(Fraction(duration) / TICK))
         self._held = stamp, frame
         self._mux_sound_until(float(stamp * TICK))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from cmac_hub.cli import main
 
 
 @pytest.fixture
@@ -80,6 +83,23 @@ def test_other_weights_or_another_file_are_not_mixed(cmac, clip, model_folder, t
     video.write_bytes(video.read_bytes() + b"\0" * 8)
     code, _, err = cmac(*call, model=weights)
     assert code == 1 and "another file" in err
+
+
+def test_names_that_are_no_text_and_names_as_long_as_can_be(model_folder, clip, tmp_path, capfdbinary):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in (b"caf\xe9.mp4", "歌".encode() * 75 + b".mp4"):
+        shutil.copy(clip, os.fsencode(folder) + b"/" + name)
+    for command in ("features", "localize"):
+        code = main([command, str(folder), "-o", str(tmp_path / command), "--model", str(model_folder)])
+        out, err = capfdbinary.readouterr()
+        assert code == 0 and out.count(b"\n") == 2, err
+        assert b"caf\xe9" in out
+    assert len(list((tmp_path / "localize").iterdir())) == 2
+    with (tmp_path / "features" / "index.csv").open(encoding="utf-8", errors="surrogateescape") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["path"] for row in rows} == {"caf\ufffd.mp4", "歌" * 75 + ".mp4"}
+    assert all((tmp_path / "features" / row["features"]).is_file() for row in rows)
 
 
 def test_an_output_that_is_a_file(cmac, clip, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import wave
 
 import numpy as np
 import pytest
@@ -104,6 +105,18 @@ def test_any_channels_and_rate(tmp_path, layout, rate):
     assert len(heard) / RATE == pytest.approx(1.5, abs=0.02)
     spectrum = np.abs(np.fft.rfft(heard[:RATE]))
     assert abs(int(spectrum.argmax()) - 440) <= 2
+
+
+def test_channels_that_cannot_be_mixed_down_are_one_line(tmp_path):
+    """A microphone array: nothing says what its 32 channels are."""
+    path = tmp_path / "array.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(32)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(bytes(32 * 2 * RATE))
+    with pytest.raises(MediaError, match=r"the sound of .*array\.wav of 32 channels cannot be mixed down"):
+        read_sound(path, RATE)
 
 
 def test_odd_sizes_and_ten_bits(tmp_path):

@@ -30,7 +30,7 @@ def copy(source, target, **more):
     sizes = {"width": info.width, "height": info.height, "frame_rate": info.frame_rate or 25}
     with VideoWriter(target, source=source, **{**sizes, **more}) as writer:
         for frame in read_frames(source):
-            writer.write(frame.image, frame.time)
+            writer.write(frame.image, frame.time, frame.duration)
 
 
 def test_times_size_and_sound_are_kept(clip, tmp_path):
@@ -51,6 +51,17 @@ def test_variable_rate_keeps_its_times(tmp_path):
     assert times_of(tmp_path / "out.mp4") == pytest.approx(times_of(source), abs=1e-3)
 
 
+def test_the_last_frame_lasts_as_long_as_it_did(tmp_path):
+    """Two slides: the second comes late and ends soon, and would end at 7.8 s if it lasted as long as the first."""
+    for suffix in (".mp4", ".mkv"):
+        slides, out = tmp_path / f"slides{suffix}", tmp_path / f"out{suffix}"
+        with VideoWriter(slides, width=64, height=48, frame_rate=25) as writer:
+            for time in (0.0, 3.9):
+                writer.write(np.zeros((48, 64, 3), np.uint8), time, 0.1)
+        copy(slides, out)
+        assert probe(slides).duration == probe(out).duration == pytest.approx(4.0, abs=2e-3), suffix
+
+
 def test_odd_sizes_and_colours(tmp_path):
     colours = np.array([[220, 40, 40], [40, 200, 60], [50, 60, 210], [128, 128, 128]], np.uint8)
     with VideoWriter(tmp_path / "odd.mp4", width=63, height=47, frame_rate=25) as writer:
@@ -69,6 +80,18 @@ def test_sound_that_the_container_refuses_is_encoded(tmp_path):
     info = probe(tmp_path / "out.mp4")
     assert info.sound_codec == "aac"
     assert info.duration == pytest.approx(2.0, abs=0.06)
+
+
+def test_mp3_of_a_rate_that_mp4_refuses_is_encoded(tmp_path):
+    how = {"times": np.arange(50) / 25, "audio_codec": "libmp3lame"}
+    for rate, codec in ((8000, "aac"), (16000, "mp3float")):
+        source = write_media(tmp_path / f"{rate}.mkv", sound=tone(2.0, rate), sample_rate=rate, **how)
+        assert probe(source).sound_codec.startswith("mp3")
+        copy(source, tmp_path / f"{rate}.mp4")
+        info = probe(tmp_path / f"{rate}.mp4")
+        assert (info.sound_codec or "").startswith(codec[:3])
+        assert info.duration == pytest.approx(2.0, abs=0.2)
+        copy(source, tmp_path / f"{rate}.mov")
 
 
 def test_sound_that_starts_late_stays_late(tmp_path):
