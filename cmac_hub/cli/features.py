@@ -32,7 +32,7 @@ def features(options: argparse.Namespace) -> int:
 
     def work(one: Input) -> None:
         bar.update()
-        target = folder / one.relative.with_name(one.relative.name + ".safetensors")
+        target = folder / (_as_text(one.relative) + ".safetensors")
         if target in seen:
             raise OutputError(f"{target} was written for another input of this call already; rename one of them")
         seen.add(target)
@@ -69,7 +69,7 @@ def features(options: argparse.Namespace) -> int:
 
 
 def _as_text(path: Path) -> str:
-    """A path as text, a mark in the place of bytes that are none."""
+    """A path as text, a mark in the place of bytes that are none: safetensors takes no others."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
@@ -86,7 +86,7 @@ def _write_index(folder: Path) -> None:
     """One line for each features file that lies in the folder."""
     with (
         replacing(folder / "index.csv", True) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()

@@ -94,9 +94,9 @@ def test_names_that_are_no_text_and_names_as_long_as_can_be(model_folder, clip, 
         code = main([command, str(folder), "-o", str(tmp_path / command), "--model", str(model_folder)])
         out, err = capfdbinary.readouterr()
         assert code == 0 and out.count(b"\n") == 2, err
-        assert b"caf\xe9" in out
+        assert (b"caf\xe9" if command == "localize" else "caf\ufffd".encode()) in out
     assert len(list((tmp_path / "localize").iterdir())) == 2
-    with (tmp_path / "features" / "index.csv").open(encoding="utf-8", errors="surrogateescape") as file:
+    with (tmp_path / "features" / "index.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["path"] for row in rows} == {"caf\ufffd.mp4", "歌" * 75 + ".mp4"}
     assert all((tmp_path / "features" / row["features"]).is_file() for row in rows)
