@@ -139,11 +139,6 @@ class CMACConfig:
             if value < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
 
-    @property
-    def spectrogram_frames(self) -> int:
-        """S of one window."""
-        return round(self.window / self.audio.hop_seconds)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries and lists, as in `config.json`."""
         return json.loads(json.dumps(dataclasses.asdict(self)))

@@ -279,13 +279,3 @@ def checkpoint_hash(model: nn.Module) -> str:
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:12]
-
-
-def cached(name: str | os.PathLike[str]) -> bool:
-    """Whether a checkpoint can be loaded without the network."""
-    source = parse_source(name)
-    try:
-        folder = fetch(source, local_files_only=True)
-    except CheckpointError:
-        return False
-    return all((folder / file).is_file() for file in (CONFIG, WEIGHTS))

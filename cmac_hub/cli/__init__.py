@@ -64,12 +64,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     info = commands.add_parser("info", help="tell what a model is")
     info.add_argument("model", nargs="?", default="cmac-nano", metavar="MODEL")
-    info.add_argument("--device", default="cpu", help=argparse.SUPPRESS)
     info.set_defaults(run=_info)
 
     download = commands.add_parser("download", help="fetch a model into the cache")
     download.add_argument("model", metavar="MODEL", help="hf-hub:owner/repo[@revision]")
-    download.add_argument("--device", default="cpu", help=argparse.SUPPRESS)
     download.set_defaults(run=_download)
 
     demo = commands.add_parser("demo", help="draw a sounding scene and find its source")
