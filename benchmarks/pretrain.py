@@ -20,7 +20,8 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.commands import overrides
 from cmac_hub.train.momentum import MomentumNetwork
 from cmac_hub.train.objective import Negatives, objective
-from cmac_hub.train.pretrain import make_optimizer, open_source, set_training
+from cmac_hub.train.optimization import make_optimizer, set_training
+from cmac_hub.train.pretrain import open_source
 from cmac_hub.train.recipe import Recipe, load_recipe
 from cmac_hub.train.stream import Pair, PairStream
 

@@ -9,7 +9,7 @@ import torch
 
 from cmac_hub.model import CMAC
 from cmac_hub.train.objective import objective
-from cmac_hub.train.pretrain import set_training
+from cmac_hub.train.optimization import set_training
 from cmac_hub.train.recipe import Recipe
 
 

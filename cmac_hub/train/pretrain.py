@@ -11,12 +11,10 @@ that is installed.
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +22,6 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from cmac_hub.errors import CMACError
-from cmac_hub.hub import check_keys, checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.augmentation import augment_spectrograms
 from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
@@ -33,23 +30,17 @@ from cmac_hub.train.interrupts import catching_signals, naming_want_of_memory
 from cmac_hub.train.manifest import Manifest
 from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
 from cmac_hub.train.objective import Keys, Negatives, objective
+from cmac_hub.train.optimization import learning_rate, make_optimizer, set_training
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.runlog import FIGURES, RunLog, environment, write_json
 from cmac_hub.train.scene_pairs import ScenePairs
+from cmac_hub.train.start import check_start, start_from
 from cmac_hub.train.stream import PairSource, PairStream, take
 from cmac_hub.train.video_pairs import VideoPairs
 
 
 class Stopped(CMACError):
     """A run that SIGTERM or Ctrl-C ended early, after it saved a checkpoint."""
-
-
-def learning_rate(recipe: Recipe, step: int, videos: int | None = None) -> float:
-    """Linear warm-up, constant, half a cosine down over the last `decay_steps` (0: all after the warm-up)."""
-    total, rising = recipe.total_steps(videos), recipe.rising_steps(videos)
-    rise = min(1.0, (step + 1) / max(1, rising))
-    left = min(1.0, (total - step) / max(1, recipe.decay_steps or total - rising))
-    return recipe.learning_rate * rise * (1 - math.cos(math.pi * left)) / 2
 
 
 def open_source(recipe: Recipe, data: Path | None, *, progress: bool = True) -> PairSource:
@@ -249,66 +240,6 @@ def pretrain(
                 checkpoints.save(snapshot(recipe, modules, step, start.before), step)
             raise Stopped(f"stopped and saved at step {step} of {total} in {run}")
     return model.eval()
-
-
-class Start(NamedTuple):
-    """The weights that a run began with, and on which data, as `start.json` keeps them."""
-
-    weights: str
-    """Their hash; empty for random ones."""
-    before: dict[str, Any]
-    """How they were made."""
-    data: str | None = None
-    """The hash of the pairs' source; None where nobody noted it."""
-
-
-def check_start(run: Path, initial: CMAC | None, resume: bool) -> Start:
-    """What the run begins with, or began with. Raises CMACError when a resumed run began with other weights."""
-    given = Start("", {}) if initial is None else Start(checkpoint_hash(initial), initial.config.training)
-    kept = run / "start.json"
-    if not resume or not kept.is_file():
-        return given
-    noted = json.loads(kept.read_text(encoding="utf-8"))
-    # Only what is known here: a run of another version of the package may have noted more.
-    began = Start(**{name: noted[name] for name in Start._fields if name in noted})
-    # A run with a checkpoint goes on from there; one without has only the weights it is given.
-    if given.weights != began.weights and (initial is not None or Checkpoints(run).latest() is None):
-        raise CMACError(
-            f"{run} began with {f'the weights {began.weights}' if began.weights else 'random weights'}, not with "
-            f"{given.weights or 'random ones'}; give the same --from again, or another folder"
-        )
-    return began
-
-
-def start_from(model: CMAC, initial: CMAC) -> None:
-    """Copies trained weights. Raises CheckpointError where the architectures differ; sizes of clips and scales may."""
-    expected, found = (
-        {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} for network in (model, initial)
-    )
-    names = f"{initial.config.name!r} do not fit the recipe's architecture {model.config.name!r}"
-    check_keys(expected, found, f"the weights of {names}")
-    model.load_state_dict(initial.state_dict())
-
-
-def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """SGD as in the paper, or AdamW; weight decay on matrices and filters alone."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9)
-    # A shorter second moment forgets the scale of gradients on the first plateau, and the run never leaves it.
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.999))
-
-
-def set_training(network: nn.Module, recipe: Recipe) -> None:
-    """Training mode, batch norms in eval mode if the recipe freezes them."""
-    network.train()
-    for module in network.modules():
-        if recipe.frozen_batch_norm and isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
 
 
 def snapshot(recipe: Recipe, modules: dict[str, Any], step: int, before: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 import csv
 import dataclasses
-import json
 import math
 import os
 import signal
@@ -18,7 +17,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train import pretrain as module
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.checkpoint import read_checkpoint
-from cmac_hub.train.pretrain import learning_rate, pretrain
+from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import Recipe, load_recipe
 
 
@@ -33,15 +32,6 @@ def recipe(tiny_config, monkeypatch):
 
 def train(recipe, run, **how):
     return pretrain(recipe, None, run, progress=False, **how)
-
-
-def test_the_learning_rate_rises_stays_and_falls():
-    recipe = Recipe(steps=100, warmup_steps=10, decay_steps=20, learning_rate=2.0)
-    rates = [learning_rate(recipe, step) for step in range(101)]
-    assert rates[0] == pytest.approx(0.2) and rates[9:81] == pytest.approx([2.0] * 72)
-    assert rates[90] == pytest.approx(1 - math.cos(math.pi / 2)) and rates[100] == 0
-    cosine = dataclasses.replace(recipe, decay_steps=0)
-    assert learning_rate(cosine, 55) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("changes", [{}, {"bank": 0}, {"accumulate": 2}, {"within_positives": True}])
@@ -252,15 +242,6 @@ def test_a_run_that_is_resumed_began_with_the_same_weights(recipe, tmp_path):
         path.unlink()
     with pytest.raises(CMACError, match="not with random ones"):
         train(recipe, tmp_path / "second", resume=True)
-
-
-def test_a_run_whose_start_was_noted_by_another_version_is_resumed(recipe, tmp_path):
-    train(dataclasses.replace(recipe, steps=1), tmp_path)
-    start = tmp_path / "start.json"
-    noted = json.loads(start.read_text(encoding="utf-8"))
-    del noted["data"]
-    start.write_text(json.dumps(noted | {"videos": 7}), encoding="utf-8")
-    assert module.check_start(tmp_path, None, resume=True) == module.Start("", {}, None)
 
 
 def test_a_run_that_is_resumed_began_with_the_same_data(recipe, shared, tmp_path):

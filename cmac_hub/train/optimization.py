@@ -1,0 +1,39 @@
+"""How the weights of a run change: the learning rate over its steps, the optimiser, which norms learn."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from cmac_hub.train.recipe import Recipe
+
+
+def learning_rate(recipe: Recipe, step: int, videos: int | None = None) -> float:
+    """Linear warm-up, constant, half a cosine down over the last `decay_steps` (0: all after the warm-up)."""
+    total, rising = recipe.total_steps(videos), recipe.rising_steps(videos)
+    rise = min(1.0, (step + 1) / max(1, rising))
+    left = min(1.0, (total - step) / max(1, recipe.decay_steps or total - rising))
+    return recipe.learning_rate * rise * (1 - math.cos(math.pi * left)) / 2
+
+
+def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD as in the paper, or AdamW; weight decay on matrices and filters alone."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9)
+    # A shorter second moment forgets the scale of gradients on the first plateau, and the run never leaves it.
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.999))
+
+
+def set_training(network: nn.Module, recipe: Recipe) -> None:
+    """Training mode, batch norms in eval mode if the recipe freezes them."""
+    network.train()
+    for module in network.modules():
+        if recipe.frozen_batch_norm and isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
