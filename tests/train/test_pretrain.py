@@ -1,3 +1,4 @@
+import copy
 import csv
 import dataclasses
 import math
@@ -16,7 +17,9 @@ from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
 from cmac_hub.train import pretrain as module
 from cmac_hub.train.__main__ import main
+from cmac_hub.train.augmentation import augment_spectrograms
 from cmac_hub.train.checkpoint import read_checkpoint
+from cmac_hub.train.objective import Keys, Negatives, objective
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import Recipe, load_recipe
 
@@ -94,6 +97,77 @@ def test_micro_batches_with_a_bank_give_the_gradient_of_the_whole(recipe, tmp_pa
     parts = train(dataclasses.replace(recipe, accumulate=2), tmp_path / "parts")
     for (name, one), two in zip(whole.state_dict().items(), parts.state_dict().values(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_every_option_of_the_objective_reaches_it(recipe, tmp_path, monkeypatch):
+    options = {
+        "contrastive_weight": 0.5, "consistency_weight": 0.7, "mil_weight": 0.3, "temperature": 0.2,
+        "cross_modal": False, "within_negatives": False, "within_positives": True,
+        "detach_target": False, "reduction": "sum",
+    }  # fmt: skip
+    told = {}
+
+    def spy(*arguments, **how):
+        told.update(how)
+        return objective(*arguments, **how)
+
+    monkeypatch.setattr(module, "objective", spy)
+    train(dataclasses.replace(recipe, steps=1, **options), tmp_path)
+    assert {name: told.get(name) for name in options} == options
+
+
+def test_a_run_is_the_loop_written_by_hand(recipe, tmp_path, monkeypatch):
+    """SGD with momentum, the rate of each step, keys of a copy that follows slowly, a list of the latest 20 keys."""
+    # Large steps, so that three of them show every term in the weights.
+    recipe = dataclasses.replace(
+        recipe, steps=3, log_every=1, optimizer="sgd", learning_rate=0.02, weight_decay=0.1, momentum=0.5,
+        frozen_batch_norm=True, bf16=False,
+    )  # fmt: skip
+    told = []
+
+    def spy(spectrograms, **how):
+        told.append(how)
+        return augment_spectrograms(spectrograms, **how)
+
+    monkeypatch.setattr(module, "augment_spectrograms", spy)
+    trained = train(recipe, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert len({how["seed"] for how in told}) == len(rows) == 3
+    assert all((how["time_warp"], how["mask_share"]) == (recipe.time_warp, recipe.mask_share) for how in told)
+
+    torch.manual_seed(recipe.seed)
+    model = CMAC(recipe.config).eval()
+    follower = copy.deepcopy(model)
+    speeds = [torch.zeros_like(p) for p in model.parameters()]
+    bank = [(torch.zeros(8), torch.zeros(8), torch.tensor(-1))] * 20
+    source = module.open_source(recipe, None)
+    # Two steps of warm-up, then half a cosine over the last two.
+    for step, rate in enumerate([0.01, 0.02, 0.01]):
+        pairs = [source.pair(8 * step + row) for row in range(8)]
+        videos = torch.tensor([pair.video for pair in pairs])
+        clips, spectrograms = model.prepare(*(torch.stack([pair[i] for pair in pairs]) for i in range(2)))
+        spectrograms = augment_spectrograms(spectrograms, **told[step])
+        with torch.no_grad():
+            for slow, fast in zip(follower.parameters(), model.parameters(), strict=True):
+                slow.copy_(0.5 * slow + 0.5 * fast)
+            keys = Keys(follower.visual_stream(clips).embedding, follower.audio_stream(spectrograms).embedding)
+        negatives = Negatives(*(torch.stack(column) for column in zip(*bank, strict=True)))
+        losses = objective(model(clips, spectrograms), videos, keys=keys, negatives=negatives)
+        model.zero_grad()
+        losses.total.backward()
+        with torch.no_grad():
+            for p, speed in zip(model.parameters(), speeds, strict=True):
+                speed.copy_(0.9 * speed + p.grad + (0.1 * p if p.ndim > 1 else 0))
+                p -= rate * speed
+        bank = [*bank, *zip(*keys, videos, strict=True)][-20:]
+        for name, value in zip(("loss", "contrastive", "consistency", "accuracy"), losses, strict=True):
+            assert float(rows[step][name]) == pytest.approx(value.item(), abs=1e-4), (step, name)
+
+    torch.testing.assert_close(trained.state_dict(), model.state_dict(), atol=1e-5, rtol=1e-4)
+    kept = read_checkpoint(tmp_path)["bank"]
+    order = kept["video_K"].argsort()
+    for name, column in zip(("visual_KD", "audio_KD", "video_K"), zip(*bank, strict=True), strict=True):
+        torch.testing.assert_close(kept[name][order], torch.stack(column), atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_a_run_folder_tells_how_it_was_made(recipe, tmp_path):

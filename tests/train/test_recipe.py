@@ -42,6 +42,11 @@ def test_files_extend_recipes_and_overrides_win(tmp_path):
     assert recipe.architecture == "cmac-nano"
 
 
+def test_the_attention_of_a_recipe_reaches_the_config():
+    attention = Recipe(normalization="softmax", scales=3, shared_head=False).config.attention
+    assert (attention.normalization, attention.scales, attention.shared_head) == ("softmax", 3, False)
+
+
 def test_steps_and_epochs():
     recipe = Recipe(epochs=3, batch=10, warmup_epochs=1)
     assert recipe.total_steps(videos=100) == 30 and recipe.rising_steps(videos=100) == 10
