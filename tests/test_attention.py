@@ -59,14 +59,15 @@ def test_correlation_is_equation_4(shape, normalization):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("scales", [1, 2, 3])
-def test_the_pyramid_is_the_mean_over_halved_maps(shape, scales):
+@pytest.mark.parametrize("normalization", ["cosine", "softmax", "none"])
+def test_the_pyramid_is_the_mean_over_halved_maps(shape, scales, normalization):
     torch.manual_seed(2)
     kernels, values = torch.randn(2, 5, dtype=torch.float64), torch.randn(2, 5, *shape, dtype=torch.float64)
-    got = attention.correlate_pyramid(kernels, values, scales)
+    got = attention.correlate_pyramid(kernels, values, scales, normalization)
     for n in range(2):
         level, total = values[n], torch.zeros(shape, dtype=torch.float64)
         for _ in range(scales):
-            response = slow_response(kernels[n], level, "cosine")
+            response = slow_response(kernels[n], level, normalization)
             mode = {2: "bilinear", 3: "trilinear"}[len(shape)]
             total += torch.nn.functional.interpolate(response[None, None], shape, mode=mode)[0, 0]
             level = slow_halve(level)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmac_hub.attention import correlate_pyramid
 from cmac_hub.config import CMAC_BASE, CMAC_NANO
 from cmac_hub.model import CMAC
 
@@ -95,3 +96,12 @@ def test_half_precision(tiny_config, batch):
     model = CMAC(tiny_config).eval().bfloat16()
     maps = model.attend(batch[0].bfloat16(), batch[1].bfloat16())
     assert all(torch.isfinite(m).all() and m.dtype == torch.float32 for m in maps)
+
+
+def test_guidance_is_computed_in_full_precision_under_autocast(tiny, batch):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        visual, audio, maps = tiny(*batch)
+    assert visual.transformed.dtype == audio.transformed.dtype == torch.bfloat16, "autocast reached the streams"
+    for got, guide, guided in ((maps.visual_guidance, audio, visual), (maps.audio_guidance, visual, audio)):
+        assert got.dtype == torch.float32
+        torch.testing.assert_close(got, correlate_pyramid(guide.filter.float(), guided.transformed.float()))

@@ -67,8 +67,9 @@ def make_output(count, dimensions=4):
         empty = torch.zeros(count, 1)
         return Stream(empty, empty, empty, unit(count, dimensions, seed=seed), empty)
 
-    maps = [torch.rand(count, 2, 3, 3, dtype=torch.float64) for _ in range(2)]
-    maps += [torch.rand(count, 4, 5, dtype=torch.float64) for _ in range(2)]
+    generator = torch.Generator().manual_seed(2)
+    maps = [torch.rand(count, *shape, dtype=torch.float64, generator=generator)
+            for shape in ((2, 3, 3), (2, 3, 3), (4, 5), (4, 5))]  # fmt: skip
     return Output(stream(0), stream(1), Attention(*maps))
 
 
@@ -96,28 +97,52 @@ def slow_objective(out, videos, keys, negatives, tau, cross_modal, within_negati
     return total
 
 
+def slow_accuracy(out, videos, keys, negatives, cross_modal):
+    """Share of the pictures that are nearer to their sound, or to the video's other picture, than to all negatives."""
+    right = 0
+    for n, query in enumerate(out.visual.embedding):
+        partner = n + 1 if n % 2 == 0 else n - 1
+        key = keys.audio[n] if cross_modal else keys.visual[partner]
+        rows = negatives.audio if cross_modal else negatives.visual
+        rivals = [sim(query, rows[m], 1) for m in range(len(rows)) if negatives.video[m] not in (-1, videos[n])]
+        right += sim(query, key, 1) > max(rivals)
+    return right / len(videos)
+
+
+@pytest.mark.parametrize("detach_target", [True, False])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("where", ["batch", "bank"])
 @pytest.mark.parametrize("within_positives", [True, False])
 @pytest.mark.parametrize("within_negatives", [True, False])
 @pytest.mark.parametrize("cross_modal", [True, False])
-def test_equation_8_and_its_alternatives(cross_modal, within_negatives, within_positives, where):
-    out, videos = make_output(4), torch.tensor([7, 7, 8, 8])
+def test_equation_8_and_its_alternatives(
+    cross_modal, within_negatives, within_positives, where, reduction, detach_target
+):
+    out, videos = make_output(8), torch.tensor([7, 7, 8, 8, 9, 9, 10, 10])
     keys = negatives = None
     if where == "bank":
-        keys = Keys(unit(4, 4, seed=5), unit(4, 4, seed=6))
+        keys = Keys(unit(8, 4, seed=5), unit(8, 4, seed=6))
         negatives = Negatives(unit(6, 4, seed=7), unit(6, 4, seed=8), torch.tensor([1, 7, -1, 8, 2, -1]))
     how = {
         "cross_modal": cross_modal,
         "within_negatives": within_negatives,
         "within_positives": within_positives,
     }
-    losses = objective(out, videos, keys=keys, negatives=negatives, temperature=0.1, consistency_weight=1.5, **how)
+    guidance_v, prediction_v, guidance_a, prediction_a = (one.requires_grad_() for one in out.attention)
+    losses = objective(
+        out, videos, keys=keys, negatives=negatives, temperature=0.1, consistency_weight=1.5,
+        reduction=reduction, detach_target=detach_target, **how,
+    )  # fmt: skip
     own = Keys(out.visual.embedding, out.audio.embedding)
-    expected = slow_objective(out, videos, keys or own, negatives or Negatives(*own, videos), 0.1, **how)
-    consistency = float(attention_consistency(out.attention[0], out.attention[1].float()))
-    consistency += float(attention_consistency(out.attention[2], out.attention[3].float()))
+    keys, negatives = keys or own, negatives or Negatives(*own, videos)
+    expected = slow_objective(out, videos, keys, negatives, 0.1, **how)
+    consistency = attention_consistency(guidance_v, prediction_v.float(), reduction=reduction).item()
+    consistency += attention_consistency(guidance_a, prediction_a.float(), reduction=reduction).item()
     assert float(losses.contrastive) == pytest.approx(expected, rel=1e-6)
-    assert float(losses.total) == pytest.approx(expected + 1.5 * consistency, rel=1e-5)
+    assert losses.total.item() == pytest.approx(expected + 1.5 * consistency, rel=1e-5)
+    assert float(losses.accuracy) == slow_accuracy(out, videos, keys, negatives, cross_modal)
+    losses.total.backward()
+    assert (guidance_v.grad is None) == (guidance_a.grad is None) == detach_target
 
 
 def test_each_half_can_be_left_out():
