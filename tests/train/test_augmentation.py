@@ -1,6 +1,10 @@
+import itertools
+import math
+
 import numpy as np
 import pytest
 import torch
+from making import tone
 from torchvision.transforms.v2 import functional as vision
 
 from cmac_hub.train.augmentation import (
@@ -32,6 +36,26 @@ def test_crops_keep_between_the_whole_short_side_and_four_fifths_of_it():
     assert max(spans) - min(spans) > 20
 
 
+@pytest.mark.parametrize(
+    "change",
+    [ClipAugmentation(32), lambda frames, rng: flip_and_gain(torch.from_numpy(frames), torch.zeros(9), rng)[0]],
+    ids=["crop", "second view"],
+)
+def test_some_clips_are_mirrored_and_some_are_not(change):
+    ramp = np.broadcast_to(np.arange(40, dtype=np.uint8)[None, None, :, None], (1, 40, 40, 3)).copy()
+    rises = set()
+    for seed in range(12):
+        row = change(ramp, np.random.default_rng(seed))[0, 16, :, 0]
+        rises.add(bool(row[0] < row[-1]))
+    assert rises == {True, False}
+
+
+def test_jitter_changes_the_colours_of_the_same_crop():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 40, 64, 3), np.uint8)
+    plain, jittered = (ClipAugmentation(32, jitter)(frames, np.random.default_rng(7)) for jitter in (False, True))
+    assert not torch.equal(plain, jittered)
+
+
 def test_augmentation_depends_on_the_seed_alone():
     spectrograms = torch.randn(3, 1, 20, 50)
     how = {"time_warp": 5, "mask_share": 0.2}
@@ -49,7 +73,8 @@ def test_masks_cover_at_most_their_share():
     masked = augment_spectrograms(ones, seed=0, time_warp=0, mask_share=0.25)[:, 0]
     for one in masked:
         assert (one == 0).all(1).sum() <= 10 and (one == 0).all(0).sum() <= 25
-    assert (masked == 0).any()
+    assert (masked == 0).all(2).any(), "a band is masked at all moments"
+    assert (masked == 0).all(1).any(), "a moment is masked in all bands"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -74,6 +99,18 @@ def test_a_second_look_keeps_shape_and_range():
     seen, heard = flip_and_gain(frames, torch.rand(100) * 2 - 1, np.random.default_rng(0))
     assert seen.shape == frames.shape and seen.dtype == torch.uint8
     assert heard.shape == (100,) and heard.abs().max() <= 1
+
+
+def test_of_two_looks_now_the_first_is_louder_and_now_the_second():
+    frames, waveform = torch.zeros(1, 32, 32, 3, dtype=torch.uint8), torch.from_numpy(tone(0.1))
+    levels = [
+        20 * math.log10(flip_and_gain(frames, waveform, np.random.default_rng(seed))[1].norm() / waveform.norm())
+        for seed in range(20)
+    ]
+    differences = [second - first for first, second in itertools.pairwise(levels)]
+    # The faint noise alone makes far less than a decibel.
+    assert min(differences) < -2 and max(differences) > 2
+    assert min(levels) >= -6.1 and max(levels) <= 0.1, "never so loud that it must be cut off"
 
 
 @pytest.mark.parametrize(
