@@ -1,0 +1,32 @@
+"""Frames in their layout: where and when heat lies on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cmac_hub.canvas import Canvas
+from cmac_hub.media import probe
+from cmac_hub.moments import Moment
+from cmac_hub.outputs import Attention
+
+
+def moment(time, row, column):
+    """One hot cell among 4 x 6."""
+    heat = np.zeros((4, 6), np.float32)
+    heat[row, column] = 1.0
+    return Moment(time, heat, None, None, 0.1, False, Attention(None, None, None, None))
+
+
+@pytest.mark.parametrize("layout", ["overlay", "side-by-side"])
+@pytest.mark.parametrize(("time", "lit"), [(1.0, [(0, 1)]), (1.5, [(0, 1), (3, 4)]), (2.0, [(3, 4)])])
+def test_heat_lies_on_the_hot_cells_of_the_moments_around_a_time(tiny_config, clip, layout, time, lit):
+    grey = np.full((64, 96, 3), 90, np.uint8)
+    canvas = Canvas(tiny_config, "guidance", layout, probe(clip), hop=1.0, scale="relative")
+    drawn = canvas.draw(grey, time, moment(1.0, 0, 1), moment(2.0, 3, 4))
+    assert drawn.shape == (canvas.height, canvas.width, 3)
+    plain, drawn = drawn[:, :-96], drawn[:, -96:]
+    assert (plain == 90).all()
+    change = np.abs(drawn.astype(int) - 90).sum(2)
+    # The middle of each cell: heat is smooth, so edges belong to two.
+    assert sorted(map(tuple, np.argwhere(change[8::16, 8::16] > 60).tolist())) == lit
