@@ -39,6 +39,30 @@ def test_log_mel_of_a_tone_peaks_at_its_band():
     assert band == pytest.approx(65 * mel(1000) / mel(8000) - 1, abs=1)
 
 
+@pytest.mark.parametrize("config", [CMAC_NANO.audio, CMAC_BASE.audio], ids=["nano", "base"])
+def test_log_mel_is_the_sum_over_each_triangle_of_the_power_of_each_frame(config):
+    """Frames centred on every hop, a periodic Hann window, triangles even on the HTK mel scale."""
+    rate, size = config.sample_rate, config.fft_size
+    hop, length = round(config.hop_seconds * rate), round(config.window_seconds * rate)
+    noise = np.random.default_rng(0).normal(0, 0.1, rate // 5).astype(np.float32)
+    padded = np.concatenate([np.zeros(length // 2), noise, np.zeros(length)])
+    hann = [math.sin(math.pi * n / length) ** 2 for n in range(length)]
+    lowest, highest = (2595 * math.log10(1 + hertz / 700) for hertz in (config.mel_min_hz, config.mel_max_hz))
+    step = (highest - lowest) / (config.mel_bands + 1)
+    corners = [700 * (10 ** ((lowest + k * step) / 2595) - 1) for k in range(config.mel_bands + 2)]
+    got = log_mel(torch.from_numpy(noise)[None], config)[0, 0].numpy()
+    assert got.shape == (config.mel_bands, len(noise) // hop)
+    for s in range(got.shape[1]):
+        power = np.abs(np.fft.rfft(padded[s * hop : s * hop + length] * hann, size)) ** 2
+        for band, (left, middle, right) in enumerate(zip(corners, corners[1:], corners[2:], strict=False)):
+            total = 0.0
+            for k in range(math.ceil(left * size / rate), math.floor(right * size / rate) + 1):
+                hertz = k * rate / size
+                total += power[k] * min((hertz - left) / (middle - left), (right - hertz) / (right - middle))
+            expected = (math.log(total + config.log_floor) - config.mean) / config.std
+            assert got[band, s] == pytest.approx(expected, abs=1e-3)
+
+
 def test_log_mel_of_silence_is_the_floor():
     got = log_mel(torch.zeros(1, 16000), AUDIO)
     assert got.max() - got.min() < 1e-6
@@ -62,6 +86,14 @@ def test_resampling_keeps_the_length(rate, channels, seconds):
     assert abs(len(got) - sound.shape[1] / rate * 16000) <= 2
 
 
+@pytest.mark.parametrize("rate", [16000, 44100])
+@pytest.mark.parametrize(("left", "right"), [(0.6, 0.0), (0.0, 0.6), (0.9, 0.9)])
+def test_resampling_keeps_a_tone_and_the_mean_level_of_both_sides(rate, left, right):
+    got = resample(np.stack([tone(1.0, rate, level=left), tone(1.0, rate, level=right)]), rate, AUDIO).numpy()
+    # Away from the ends, where the tone begins and stops at once.
+    assert got[1000:-1000] == pytest.approx(tone(1.0, level=(left + right) / 2)[1000:-1000], abs=0.01)
+
+
 def test_frames_are_resized_to_the_short_side():
     frames = np.zeros((2, 90, 160, 3), np.uint8)
     assert resize_frames(frames, VISUAL).shape == (2, 64, 112, 3)
@@ -74,12 +106,13 @@ def test_arrays_give_the_windows_a_file_gives(clip):
     from cmac_hub.media import read_frames, read_sound, windows
 
     frames = np.stack([f.image for f in read_frames(clip)])
-    times, cut, *_ = cut_windows(frames, 25.0, read_sound(clip, 16000)[:48000], 16000, CMAC_NANO, 1.0, 1.0)
+    times, cut, sounds, _ = cut_windows(frames, 25.0, read_sound(clip, 16000)[:48000], 16000, CMAC_NANO, 1.0, 1.0)
     got = list(windows(clip, frames=8, size=64, multiple=8, sample_rate=16000))[: len(times)]
     assert times == pytest.approx([w.time for w in got], abs=0.03)
     for i, one in enumerate(got):
         assert cut[i].shape == one.frames.shape
         assert np.abs(cut[i].numpy().mean((1, 2, 3)) - one.frames.mean((1, 2, 3))).max() < 5
+        assert sounds[i].numpy() == pytest.approx(one.waveform, abs=1e-3)
 
 
 @settings(max_examples=40, deadline=None)

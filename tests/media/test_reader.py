@@ -107,6 +107,14 @@ def test_any_channels_and_rate(tmp_path, layout, rate):
     assert abs(int(spectrum.argmax()) - 440) <= 2
 
 
+@pytest.mark.parametrize(("left", "right"), [(0.6, 0.0), (0.0, 0.6), (0.9, 0.9)])
+def test_stereo_is_heard_as_the_mean_of_both_sides(tmp_path, left, right):
+    sound = np.stack([tone(1.0, level=left), tone(1.0, level=right)])
+    path = write_media(tmp_path / "stereo.mkv", sound=sound, layout="stereo", audio_codec="flac")
+    for heard in (read_sound(path, RATE), cut(path)[0].waveform):
+        assert np.abs(heard).max() == pytest.approx((left + right) / 2, abs=0.005)
+
+
 def test_channels_that_cannot_be_mixed_down_are_one_line(tmp_path):
     """A microphone array: nothing says what its 32 channels are."""
     path = tmp_path / "array.wav"
@@ -117,6 +125,28 @@ def test_channels_that_cannot_be_mixed_down_are_one_line(tmp_path):
         file.writeframes(bytes(32 * 2 * RATE))
     with pytest.raises(MediaError, match=r"the sound of .*array\.wav of 32 channels cannot be mixed down"):
         read_sound(path, RATE)
+
+
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)], ids=["90", "180", "270"])
+def test_a_turned_picture_is_shown_as_its_matrix_says(tmp_path, matrix):
+    """ISO 14496-12: a pixel (p, q), counted to the right and down, is shown at (a p + c q + x, b p + d q + y)."""
+    images = np.zeros((25, 32, 64, 3), np.uint8)
+    images[:, :12, 40:] = 255
+    path = write_media(tmp_path / "turned.mp4", times=np.arange(25) / 25, size=(64, 32), images=images)
+
+    def box(a, b, c, d):
+        # x and y only move the picture back into view.
+        return np.array([a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
+
+    before, found, after = path.read_bytes().partition(b"tkhd")
+    path.write_bytes(before + found + after.replace(box(1, 0, 0, 1), box(*matrix), 1))
+    a, b, c, d = matrix
+    p, q = 1, -1  # The upper right corner, counted from the middle.
+    for image in (next(read_frames(path)).image, cut(path)[0].frames[0]):
+        height, width = image.shape[:2]
+        assert (width, height) == ((64, 32) if a else (32, 64))
+        y, x = np.argwhere(image.mean(2) > 128).mean(0)
+        assert (np.sign(x - width / 2), np.sign(y - height / 2)) == (a * p + c * q, b * p + d * q)
 
 
 def test_odd_sizes_and_ten_bits(tmp_path):
