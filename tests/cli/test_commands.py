@@ -1,4 +1,4 @@
-"""`cmac figure`, `info`, `demo` and the way in: `python -m cmac_hub`."""
+"""`cmac figure`, `info`, `download`, `demo` and the way in: `python -m cmac_hub`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
 from cmac_hub import __version__
 from cmac_hub.demo import make_scene
+from cmac_hub.errors import CMACError
 from cmac_hub.media import probe, read_frames, read_sound
 
 
@@ -33,6 +35,11 @@ def test_info(cmac, model_folder):
     assert "16000 Hz" in out
 
 
+def test_download_tells_where_the_model_lies(cmac, model_folder):
+    code, out, err = cmac("download", model_folder, model=None)
+    assert (code, out.strip(), err) == (0, str(model_folder), "")
+
+
 def test_demo(cmac, tmp_path):
     code, out, _ = cmac("demo", "-o", tmp_path / "demo")
     assert code == 0
@@ -52,6 +59,18 @@ def test_demo(cmac, tmp_path):
     assert probe(tmp_path / "demo" / "demo_attention.mp4").has_sound
     assert "visual" in load_file(tmp_path / "demo" / "demo_features.safetensors")
     assert cmac("demo", "-o", tmp_path / "demo")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("seed", "says"), [([], "scene 4"), (["--seed", 7], "scene 7"), (["--seed", 1000], "scenes 0 to 999")]
+)
+def test_the_demo_draws_the_scene_of_its_seed(cmac, tmp_path, monkeypatch, seed, says):
+    def refusing(seed):
+        raise CMACError(f"scene {seed}")
+
+    monkeypatch.setattr("cmac_hub.cli.demo.make_scene", refusing)
+    code, _, err = cmac("demo", "-o", tmp_path, *seed)
+    assert code == 1 and says in err
 
 
 def test_module_and_version():

@@ -14,6 +14,7 @@ from making import tone, write_media
 
 from cmac_hub.cli.files import find_inputs
 from cmac_hub.media import probe, read_frames
+from cmac_hub.visualizer import Visualizer
 
 
 def one_error(err: str) -> str:
@@ -33,6 +34,30 @@ def test_default_output_lies_beside_the_input(cmac, clip, tmp_path):
     shutil.copy(clip, tmp_path / "dog.mp4")
     assert cmac("localize", tmp_path / "dog.mp4")[0] == 0
     assert (tmp_path / "dog_attention.mp4").exists()
+
+
+def test_layout_and_scale_reach_the_drawing(cmac, clip, tmp_path, monkeypatch):
+    render, scales = Visualizer.render, []
+
+    def spy(*arguments, **how):
+        scales.append(how.get("scale"))
+        return render(*arguments, **how)
+
+    monkeypatch.setattr(Visualizer, "render", spy)
+    out = tmp_path / "out.mp4"
+    assert cmac("localize", clip, "-o", out, "--layout", "side-by-side", "--scale", "relative")[0] == 0
+    assert (probe(out).width, probe(out).height) == (2 * 96, 64)
+    assert scales == ["relative"]
+
+
+def test_an_interrupt_is_one_line_and_exit_code_130(cmac, clip, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cmac_hub.cli.localize.find_inputs", interrupted)
+    code, out, err = cmac("localize", clip)
+    assert (code, out) == (130, "")
+    assert "interrupted" in one_error(err)
 
 
 def test_json_lines(cmac, clip, tmp_path):

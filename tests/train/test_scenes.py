@@ -103,9 +103,20 @@ def test_counting_things_does_not_tell_that_the_source_is_missing():
     assert areas[0] == pytest.approx(areas[1], rel=0.2)
 
 
-def test_two_sources_sound_together(library):
-    for scene in scenes(library, replace(SceneSettings(), two_sources=1.0, thing_size=(0.2, 0.3)), 5):
-        assert scene.masks_THW.any()
+def test_two_sources_sound_together_and_both_are_in_the_mask(library):
+    """A red and a green square on black both sound, so the mask covers all that is lit."""
+    things = tuple(Thing(name, (square(*colour),), library.things[0].sounds) for name, colour in COLOURS.items())
+    world = Library(things, (), (), (np.zeros((128, 128, 3), np.uint8),))
+    seen = 0
+    for scene in scenes(world, SceneSettings(two_sources=1.0, thing_size=(0.2, 0.3), background_sound=0.0), 10):
+        picture = scene.frames_THWC.astype(int)
+        if np.ptp(picture, 3).max() < 50:
+            continue
+        for channel in (0, 1):
+            shown = picture[..., channel] - picture[..., 1 - channel] > 0.3 * picture.max()
+            assert shown.any() and (shown & scene.masks_THW).sum() / shown.sum() > 0.9
+        seen += 1
+    assert seen >= 5
 
 
 def test_place_tells_nothing_a_constant_map_is_at_its_area(library):
