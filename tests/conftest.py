@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from making import tone, write_media
 
 from cmac_hub.cli import main
 from cmac_hub.config import CMAC_NANO, CMACConfig
+
+# No test may depend on how busy the machine is.
+settings.register_profile("cmac_hub", deadline=None)
+settings.load_profile("cmac_hub")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

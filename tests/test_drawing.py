@@ -67,7 +67,7 @@ def test_the_strip_shows_a_column_at_its_time_and_forgets_the_past():
     assert row[300] == 255, "the cursor"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     hop=st.floats(0.013, 2.5),
     count=st.integers(1, 20),

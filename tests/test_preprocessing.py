@@ -77,7 +77,7 @@ def test_no_mel_band_is_empty(config):
     assert got.mean(3).min() > math.log(config.log_floor) + 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from([8000, 16000, 22050, 44100, 48000]), st.integers(1, 3), st.floats(0.05, 2.0))
 def test_resampling_keeps_the_length(rate, channels, seconds):
     sound = np.zeros((channels, max(1, round(seconds * rate))), np.float32)
@@ -115,7 +115,7 @@ def test_arrays_give_the_windows_a_file_gives(clip):
         assert sounds[i].numpy() == pytest.approx(one.waveform, abs=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 120),
     st.sampled_from([5.0, 24.0, 29.97]),

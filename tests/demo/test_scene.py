@@ -16,7 +16,7 @@ def test_the_same_seed_gives_the_same_scene():
     assert not np.array_equal(one.frame(7), make_scene(4, seconds=1.0).frame(7))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 999))
 def test_two_different_things_stay_in_the_picture_and_apart(seed):
     scene = make_scene(seed, seconds=1.0, width=160, height=90)

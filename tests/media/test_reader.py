@@ -46,7 +46,7 @@ def test_windows_cover_the_file(clip):
     assert (np.diff(levels) > 0).all()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(window=st.sampled_from([0.2, 0.5, 1.0, 2.0, 5.0]), hop=st.sampled_from([0.1, 0.25, 0.7, 1.0, 4.0]))
 def test_the_grid_of_windows(clip, window, hop):
     info = probe(clip)

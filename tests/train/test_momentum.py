@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
@@ -13,7 +13,6 @@ def keys(count, start=0):
     return Keys(rows, -rows)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 9), st.lists(st.integers(1, 12), max_size=8))
 def test_the_bank_is_the_tail_of_all_that_was_pushed(size, batches):
     bank, seen = MemoryBank(size, 2), []

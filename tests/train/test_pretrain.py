@@ -206,7 +206,7 @@ def test_a_killed_run_goes_on(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def until_checkpoint(process, after):
-        for _ in range(600):
+        for _ in range(3000):
             found = sorted((tmp_path / "run" / "checkpoints").glob("step_*.pt"))
             if found and int(found[-1].stem[5:]) > after:
                 return int(found[-1].stem[5:])
