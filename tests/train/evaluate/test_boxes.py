@@ -4,9 +4,11 @@ from importlib import resources
 
 import numpy as np
 import pytest
+import torch
 from making import tone, write_media
 
 from cmac_hub.errors import CMACError
+from cmac_hub.media import windows
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.evaluate.boxes import (
     BoxedClip,
@@ -53,6 +55,16 @@ def test_the_map_is_of_the_window_around_the_time(tiny, clip):
     np.testing.assert_array_equal(middle, see(tiny, BoxedClip(clip, 1.5, ()))["guidance"])
     assert not np.array_equal(middle, see(tiny, BoxedClip(clip, 0.7, ()))["guidance"])
     assert score_maps([middle], [np.ones((224, 224), bool)]).pointing == 1.0
+
+
+def test_both_maps_of_a_video_are_what_the_network_gives_for_its_window(tiny, clip):
+    visual = tiny.config.visual
+    sizes = {"frames": visual.frames, "size": visual.size, "multiple": visual.multiple, "sample_rate": 16000}
+    window = next(windows(clip, **sizes, start=1.0, stop=2.0))
+    batch = torch.from_numpy(window.frames)[None], torch.from_numpy(window.waveform)[None]
+    maps, found = tiny.attend(*tiny.prepare(*batch)), see(tiny, BoxedClip(clip, 1.5, ()))
+    np.testing.assert_allclose(found["guidance"], maps.visual_guidance[0].mean(0), atol=1e-6)
+    np.testing.assert_allclose(found["prediction"], maps.visual_prediction[0].mean(0), atol=1e-6)
 
 
 def test_official_layouts(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from cmac_hub.train.dominance import dominance, mel_power
 from cmac_hub.train.evaluate.grounding import (
+    _frequencies,
     _nearness_to_the_middle,
     as_table,
     best_mask_iou,
@@ -12,6 +13,7 @@ from cmac_hub.train.evaluate.grounding import (
     frequency_precision,
     telling_apart,
 )
+from cmac_hub.train.evaluate.localization import Graded, make_scenes
 from cmac_hub.train.library import Library
 from cmac_hub.train.scene_settings import EASY
 from cmac_hub.train.scenes import compose
@@ -51,6 +53,20 @@ def test_average_precision_equals_a_hand_computed_case():
     truth = np.array([[True, False], [True, False]])
     heat = np.array([[0.9, 0.8], [0.7, 0.1]])
     assert frequency_precision([heat], [truth]) == pytest.approx((1 + 2 / 3) / 2)
+
+
+MAPS = ["guidance", "prediction", "random weights (guidance)", "random weights (prediction)"]
+
+
+@pytest.mark.parametrize("right", MAPS)
+def test_the_one_audio_map_that_is_right_is_told_as_right(tiny_config, library, right):
+    """Random weights' prediction is not told, and its being right helps none of the others."""
+    scenes = make_scenes(library, tiny_config, 6, seed=0)
+    truths = np.stack([dominance(scene, tiny_config.audio) for scene in scenes]).astype(float)
+    heats, empty = [truths if name == right else 1 - truths for name in MAPS], np.zeros((len(scenes), 1))
+    ours, theirs = (Graded(empty, empty, empty, empty, *pair) for pair in (heats[:2], heats[2:]))
+    found = _frequencies(ours, theirs, scenes, tiny_config)
+    assert {name for name in MAPS if found.get(name, 0) > 0.99} == {right} & found.keys()
 
 
 def test_the_best_threshold_cuts_out_the_mask():

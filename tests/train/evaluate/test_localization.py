@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cmac_hub.train.evaluate.localization import (
     OWN,
+    Graded,
     as_table,
     by_distractors,
     error_over_things,
@@ -59,6 +61,15 @@ def test_recall_of_the_same_embeddings_is_one_and_of_noise_near_chance():
     assert np.isnan(hits[100:]).all(), "no gallery is left for them"
 
 
+def test_hits_count_both_ways_the_same():
+    """Every picture is nearest to its own sound, and the sounds are all nearest to the first picture."""
+    visual, audio = 0.5 * np.eye(100), np.eye(100)
+    visual[0] = 0.9
+    visual[0, 0] = 1
+    expected = [1.0] + [0.5] * 99
+    assert hits_at_1(visual, audio).tolist() == hits_at_1(audio, visual).tolist() == expected
+
+
 def test_the_error_from_thing_to_thing_equals_a_hand_computed_case():
     """Means 1, 0.5 and 0: deviation 0.5, over the root of three."""
     found = error_over_things([True, True, True, False, False], ["dog", "dog", "cat", "cat", "owl"])
@@ -87,6 +98,35 @@ def test_an_untrained_network_is_graded_near_chance(tiny, scenes):
         assert 0 <= report["scores"][name]["pointing"] <= 0.6
     assert report["scores"]["whole image"]["pointing"] is None, "NaN is no JSON"
     json.dumps(report, allow_nan=False)
+
+
+def test_what_is_seen_of_scenes_is_what_the_network_gives_for_them(tiny, scenes):
+    frames, sounds = (np.stack([getattr(scene, name) for scene in scenes]) for name in ("frames_THWC", "waveform"))
+    clips, spectrograms = tiny.prepare(torch.from_numpy(frames), torch.from_numpy(sounds))
+    maps, found = tiny.attend(clips, spectrograms), look(tiny, scenes)
+    with torch.inference_mode():
+        seen, heard = tiny.visual_stream(clips).embedding, tiny.audio_stream(spectrograms).embedding
+    for got, expected in (
+        (found.guidance_NHW, maps.visual_guidance.mean(1)),
+        (found.prediction_NHW, maps.visual_prediction.mean(1)),
+        (found.visual_ND, seen),
+        (found.audio_ND, heard),
+        (found.audio_guidance_NFS, maps.audio_guidance),
+        (found.audio_prediction_NFS, maps.audio_prediction),
+    ):
+        np.testing.assert_allclose(got, expected.numpy(), atol=1e-5)
+
+
+MAPS = ["guidance", "prediction", "random weights (guidance)", "random weights (prediction)"]
+
+
+@pytest.mark.parametrize("right", MAPS)
+def test_the_one_map_that_is_right_is_told_as_right(scenes, right):
+    masks = np.stack([source_mask(scene).astype(float) for scene in scenes])
+    heats, empty = [masks if name == right else -masks for name in MAPS], np.zeros((len(scenes), 1))
+    ours, theirs = (Graded(*pair, empty, empty, empty, empty) for pair in (heats[:2], heats[2:]))
+    scores = grade(ours, theirs, scenes)["scores"]
+    assert {name: scores[name]["pointing"] for name in MAPS} == {name: float(name == right) for name in MAPS}
 
 
 def test_scenes_are_graded_by_the_number_of_silent_things(scenes):
