@@ -10,9 +10,11 @@ import pytest
 import torch
 from hypothesis import settings
 from making import tone, write_media
+from PIL import Image
 
 from cmac_hub.cli import main
 from cmac_hub.config import CMAC_NANO, CMACConfig
+from cmac_hub.demo import KINDS, draw_background, draw_thing
 
 # No test may depend on how busy the machine is.
 settings.register_profile("cmac_hub", deadline=None)
@@ -72,6 +74,23 @@ def model_folder(tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "tiny"
     tiny.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Your own pictures and sounds, of three things with files of every split."""
+    root, rng = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
+    for kind in KINDS[:3]:
+        (root / "things" / kind).mkdir(parents=True)
+        for i in range(12):
+            Image.fromarray(draw_thing(kind, rng, 48)).save(root / "things" / kind / f"{kind}{i}.png")
+            write_media(root / "things" / kind / f"{kind}{i}.m4a", sound=tone(1.0, hertz=300 + 50 * i))
+    for name in ("silent", "backgrounds"):
+        (root / name).mkdir()
+    Image.fromarray(draw_thing(KINDS[3], rng, 48)).save(root / "silent" / "one.png")
+    for i in range(12):
+        Image.fromarray(draw_background(rng, 160, 128)).save(root / "backgrounds" / f"{i}.jpg")
+    return root
 
 
 @pytest.fixture

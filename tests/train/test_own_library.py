@@ -1,9 +1,6 @@
-import numpy as np
 import pytest
-from making import tone, write_media
-from PIL import Image
 
-from cmac_hub.demo import KINDS, draw_background, draw_thing
+from cmac_hub.demo import KINDS
 from cmac_hub.errors import CMACError
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.library import NoThings
@@ -14,24 +11,8 @@ from cmac_hub.train.scene_pairs import ScenePairs
 ENDINGS = (("picture", "png"), ("sound", "m4a"))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    root, rng = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
-    for kind in KINDS[:3]:
-        (root / "things" / kind).mkdir(parents=True)
-        for i in range(12):
-            Image.fromarray(draw_thing(kind, rng, 48)).save(root / "things" / kind / f"{kind}{i}.png")
-            write_media(root / "things" / kind / f"{kind}{i}.m4a", sound=tone(1.0, hertz=300 + 50 * i))
-    for name in ("silent", "backgrounds"):
-        (root / name).mkdir()
-    Image.fromarray(draw_thing(KINDS[3], rng, 48)).save(root / "silent" / "one.png")
-    for i in range(12):
-        Image.fromarray(draw_background(rng, 160, 128)).save(root / "backgrounds" / f"{i}.jpg")
-    return root
-
-
-def test_splits_share_no_file(folder):
-    found = {split: load_library(folder, split, progress=False) for split in ("train", "validation", "test")}
+def test_splits_share_no_file(own_folder):
+    found = {split: load_library(own_folder, split, progress=False) for split in ("train", "validation", "test")}
     for thing in range(3):
         pictures = [{p.tobytes() for p in found[split].things[thing].pictures} for split in found]
         assert not pictures[0] & pictures[2]
@@ -53,13 +34,25 @@ def test_a_name_decides_the_split_in_the_promised_shares():
     assert splits.count("test") / 2000 == pytest.approx(0.2, abs=0.03)
 
 
-def test_scenes_are_composed_from_it(folder, tmp_path):
-    command = ["scenes", "--data", str(folder), "--split", "train", "--count", "2", "--seconds", "1", "--size", "64"]
+def test_scenes_are_composed_from_it(own_folder, tmp_path):
+    command = [
+        "scenes",
+        "--data",
+        str(own_folder),
+        "--split",
+        "train",
+        "--count",
+        "2",
+        "--seconds",
+        "1",
+        "--size",
+        "64",
+    ]
     assert main([*command, "-o", str(tmp_path)]) == 0
     assert (tmp_path / "scene_00001.mp4").exists()
 
 
-def test_what_is_missing_or_broken_is_named(folder, tmp_path):
+def test_what_is_missing_or_broken_is_named(own_folder, tmp_path):
     (tmp_path / "things" / "dog").mkdir(parents=True)
     with pytest.raises(CMACError, match="gives 0 known things and 0 photographs"):
         load_library(tmp_path, "train", progress=False)
@@ -69,18 +62,18 @@ def test_what_is_missing_or_broken_is_named(folder, tmp_path):
     (tmp_path / "things" / "dog" / sounds[0]).write_text("no sound")
     with pytest.raises(CMACError, match="is no picture that can be read"):
         load_library(tmp_path, "train", progress=False)
-    rows = [f"{kind},dog,{folder}/things/{KINDS[0]}/{KINDS[0]}0.{end},train" for kind, end in ENDINGS]
-    (tmp_path / "cut.jpg").write_bytes((folder / "backgrounds" / "0.jpg").read_bytes()[:600])
+    rows = [f"{kind},dog,{own_folder}/things/{KINDS[0]}/{KINDS[0]}0.{end},train" for kind, end in ENDINGS]
+    (tmp_path / "cut.jpg").write_bytes((own_folder / "backgrounds" / "0.jpg").read_bytes()[:600])
     (tmp_path / "library.csv").write_text("\n".join(["kind,thing,file,split", *rows, "background,,cut.jpg,train"]))
     with pytest.raises(CMACError, match=r"cut\.jpg is no photograph that can be read"):
         load_library(tmp_path, "train", progress=False)
 
 
-def test_too_few_things_are_told(folder, tmp_path, capsys):
+def test_too_few_things_are_told(own_folder, tmp_path, capsys):
     """Two known things and one that is never seen: nothing to train on, and nothing to grade apart."""
-    rows = ["kind,thing,file,split", f"background,,{folder}/backgrounds/0.jpg,train"]
+    rows = ["kind,thing,file,split", f"background,,{own_folder}/backgrounds/0.jpg,train"]
     for kind, split in zip(KINDS[:3], ("train", "train", "test"), strict=True):
-        rows += [f"{what},{kind},{folder}/things/{kind}/{kind}0.{end},{split}" for what, end in ENDINGS]
+        rows += [f"{what},{kind},{own_folder}/things/{kind}/{kind}0.{end},{split}" for what, end in ENDINGS]
     (tmp_path / "library.csv").write_text("\n".join(rows))
     with pytest.raises(CMACError, match=r"too few things to mix .*; give at least 3"):
         ScenePairs(load_recipe("nano"), tmp_path)
@@ -89,12 +82,12 @@ def test_too_few_things_are_told(folder, tmp_path, capsys):
     assert f"never seen are {KINDS[2]} alone" in capsys.readouterr().err
 
 
-def test_a_csv_names_files_that_lie_elsewhere(folder, tmp_path):
+def test_a_csv_names_files_that_lie_elsewhere(own_folder, tmp_path):
     rows = ["kind,thing,file,split"]
     for kind in KINDS[:2]:
         for ending, what in (("png", "picture"), ("m4a", "sound")):
-            rows += [f"{what},{kind},{folder}/things/{kind}/{kind}0.{ending},train"]
-    rows += [f"silent,,{folder}/silent/one.png,", f"background,,{folder}/backgrounds/0.jpg,train"]
+            rows += [f"{what},{kind},{own_folder}/things/{kind}/{kind}0.{ending},train"]
+    rows += [f"silent,,{own_folder}/silent/one.png,", f"background,,{own_folder}/backgrounds/0.jpg,train"]
     (tmp_path / "library.csv").write_text("\n".join(rows) + "\n")
     found = load_library(tmp_path, "train", progress=False)
     assert [thing.name for thing in found.things] == sorted(KINDS[:2]) and len(found.backgrounds) == 1
@@ -103,15 +96,18 @@ def test_a_csv_names_files_that_lie_elsewhere(folder, tmp_path):
     for text, message in (
         ("path,thing\n", "has no column kind, file"),
         ("kind,thing,file\npicture,dog,gone.png\n", "line 2: kind 'picture'"),
-        (f"kind,thing,file\npicture,,{folder}/silent/one.png\n", "thing ''"),
-        (f"kind,thing,file\nvideo,dog,{folder}/silent/one.png\n", "accepted are picture, sound, silent, background"),
+        (f"kind,thing,file\npicture,,{own_folder}/silent/one.png\n", "thing ''"),
+        (
+            f"kind,thing,file\nvideo,dog,{own_folder}/silent/one.png\n",
+            "accepted are picture, sound, silent, background",
+        ),
     ):
         (tmp_path / "library.csv").write_text(text)
         with pytest.raises(CMACError, match=message):
             load_library(tmp_path, "train", progress=False)
 
 
-def test_things_never_seen_may_be_missing(folder):
-    assert [which for which, _ in libraries(folder, "validation")] == ["known"]
+def test_things_never_seen_may_be_missing(own_folder):
+    assert [which for which, _ in libraries(own_folder, "validation")] == ["known"]
     with pytest.raises(NoThings, match="gives 0 new things"):
-        load_library(folder, "validation", "new", progress=False)
+        load_library(own_folder, "validation", "new", progress=False)

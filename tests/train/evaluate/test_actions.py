@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 import torch
-from making import tone, write_media
 
 from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash, load_model
 from cmac_hub.train.__main__ import main
+from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
+from cmac_hub.train.evaluate import finetune as module
 from cmac_hub.train.evaluate.actions import find_split
 from cmac_hub.train.evaluate.clips import read_clips
-from cmac_hub.train.evaluate.finetune import FinetuneSettings, finetune, start_from
+from cmac_hub.train.evaluate.finetune import FinetuneSettings, _batches, finetune, start_from
 from cmac_hub.train.evaluate.retrieval import (
     as_table,
     evaluate_actions,
@@ -20,29 +21,6 @@ from cmac_hub.train.evaluate.retrieval import (
     recall_of_pairs,
     video_features,
 )
-
-
-@pytest.fixture(scope="module")
-def ucf(tmp_path_factory):
-    """Bright videos brighten, dark ones darken; UCF101's names and lists."""
-    folder = tmp_path_factory.mktemp("ucf")
-    (folder / "lists").mkdir()
-    lists: dict[str, list[str]] = {"train": [], "test": []}
-    for number, label in enumerate(("Rise", "Fall")):
-        (folder / "UCF-101" / label).mkdir(parents=True)
-        for group in range(1, 5):
-            name = f"v_{label}_g{group:02d}_c01.avi"
-            level = np.linspace(20, 220, 40) if label == "Rise" else np.linspace(220, 20, 40)
-            images = np.repeat(level.astype(np.uint8)[:, None, None, None], 48, 1).repeat(64, 2).repeat(3, 3)
-            sound = tone(1.6) if group == 1 else None
-            # The container is told by its content, so the official name may hold any.
-            made = write_media(folder / "made.mp4", times=np.arange(40) / 25, images=images, sound=sound)
-            made.rename(folder / "UCF-101" / label / name)
-            line = f"{label}/{name} {number + 1}" if group > 1 else f"{label}/{name}"
-            lists["train" if group > 1 else "test"].append(line)
-    for part, lines in lists.items():
-        (folder / "lists" / f"{part}list01.txt").write_text("\n".join(lines) + "\n")
-    return folder
 
 
 def test_official_lists(ucf, tmp_path):
@@ -66,6 +44,19 @@ def test_recall_equals_a_slow_loop():
             nearest = sorted(range(30), key=lambda i: -cosine[i])[:k]
             hits += any(others[i] == label for i in nearest)
         assert found[f"R@{k}"] == pytest.approx(hits / 6)
+
+
+def test_recall_of_pairs_equals_a_slow_loop_both_ways():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(40, 4)), rng.normal(size=(40, 4))
+    for query, gallery in ((one, other), (other, one)):
+        found = recall_of_pairs(query, gallery)
+        for k in (1, 5, 10, 20):
+            hits = 0
+            for number, vector in enumerate(query):
+                cosine = [float(vector @ g / np.linalg.norm(vector) / np.linalg.norm(g)) for g in gallery]
+                hits += number in sorted(range(40), key=lambda i: -cosine[i])[:k]
+            assert found[f"R@{k}"] == pytest.approx(hits / 40)
 
 
 def test_pairs_and_ties():
@@ -102,6 +93,38 @@ def test_finetuning_learns_resumes_and_reports(tiny, ucf, tmp_path):
     with pytest.raises(CMACError, match="other settings, weights or videos"):
         finetune(other, split, tmp_path / "whole", settings)
     assert (tmp_path / "whole" / "report.json").exists()
+
+
+def test_finetuning_changes_all_weights_and_after_a_break_ends_as_without_one(tiny, ucf, tmp_path, monkeypatch):
+    split = find_split("ucf101", ucf / "UCF-101", ucf / "lists")
+    settings, save = FinetuneSettings(epochs=2, batch=4, clips=1), Checkpoints.save
+    finetune(tiny, split, tmp_path / "whole", settings, workers=1)
+
+    def save_and_break_off(*given):
+        save(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Checkpoints, "save", save_and_break_off)
+        finetune(tiny, split, tmp_path / "parts", settings, workers=1)
+    assert read_checkpoint(tmp_path / "parts")["step"] == 1
+    finetune(tiny, split, tmp_path / "parts", settings, workers=1)
+    whole, parts = (read_checkpoint(tmp_path / run)["model"] for run in ("whole", "parts"))
+    for name, value in whole.items():
+        assert torch.equal(value, parts[name]), name
+    for name, value in tiny.visual_encoder.named_parameters():
+        assert not torch.equal(whole[f"encoder.{name}"], value), name
+
+
+def test_a_clip_is_taught_the_label_of_its_video(tiny, ucf, monkeypatch):
+    videos, labels = find_split("ucf101", ucf / "UCF-101", ucf / "lists").train, ["Fall", "Rise"]
+    # In place of a clip stands the number of its video.
+    monkeypatch.setattr(module, "read_ahead", lambda clips, *_: map(torch.tensor, clips.turns))
+    batches = _batches(videos, labels, tiny, FinetuneSettings(batch=4, clips=2), 0, set(), 1)
+    taught = [
+        (int(one), labels[target]) for clips, targets in batches for one, target in zip(clips, targets, strict=True)
+    ]
+    assert sorted(taught) == sorted(2 * [(number, video.label) for number, video in enumerate(videos)])
 
 
 def test_several_splits_and_their_mean(ucf, model_folder, tmp_path, capsys):

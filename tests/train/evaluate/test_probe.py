@@ -3,14 +3,15 @@ import csv
 import numpy as np
 import pytest
 import torch
-from making import tone, write_media
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.train.__main__ import main
+from cmac_hub.train.evaluate import probe
 from cmac_hub.train.evaluate.probe import (
+    STRENGTHS,
     as_table,
     classify,
     cut_crops,
@@ -28,18 +29,6 @@ def write_csv(path, header, rows):
         writer.writerow(header)
         writer.writerows(rows)
     return path
-
-
-@pytest.fixture(scope="module")
-def sounds(tmp_path_factory):
-    """Two classes, low and high tones, in three folds."""
-    folder = tmp_path_factory.mktemp("sounds")
-    rows = []
-    for i in range(12):
-        label, hertz = ("low", 200 + 10 * i) if i % 2 else ("high", 2000 + 50 * i)
-        write_media(folder / f"{i}.m4a", sound=tone(1.2, hertz=hertz))
-        rows.append([f"{i}.m4a", label, i // 4 + 1])
-    return write_csv(folder / "sounds.csv", ["file", "label", "fold"], rows)
 
 
 def test_crops_are_even_and_a_short_sound_is_repeated():
@@ -85,6 +74,28 @@ def test_the_classifier_is_scikit_learns_with_crops_scores_averaged():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cmac_hub.train.evaluate.probe.STRENGTHS", (0.1,))
         assert classify(features, labels, folds, "3").tolist() == expected
+
+
+@pytest.mark.parametrize("best", STRENGTHS)
+@pytest.mark.parametrize("others", [{"1", "2"}, {"1"}])
+def test_the_regularisation_is_chosen_without_the_tested_fold(best, others, monkeypatch):
+    labels, folds = np.tile(["a", "b"], 30), np.repeat(sorted({*others, "3"}), 60 // (len(others) + 1))
+    calls = []
+
+    def fit(_, labels, train, test, strength):
+        """Right at the best strength alone, and on the tested fold at another, which must not matter."""
+        calls.append((train, test, strength))
+        right = strength == (best if "3" not in folds[test] else min(set(STRENGTHS) - {best}))
+        return labels[test] if right else np.full(len(test), "none")
+
+    monkeypatch.setattr(probe, "_fit", fit)
+    classify(np.random.default_rng(0).normal(size=(60, 2, 3)), labels, folds, "3")
+    *tried, (train, test, strength) = calls
+    assert [one for *_, one in tried] == list(STRENGTHS) and strength == best
+    for fitted, held, _ in tried:
+        assert sorted([*fitted, *held]) == np.flatnonzero(folds != "3").tolist() and len(fitted) and len(held)
+    assert train.tolist() == np.flatnonzero(folds != "3").tolist()
+    assert test.tolist() == np.flatnonzero(folds == "3").tolist()
 
 
 def test_seeds_move_crops_and_give_a_spread(tiny, sounds):

@@ -3,23 +3,21 @@ import json
 from cmac_hub.train.__main__ import main
 
 
-def test_results_are_joined(model_folder, shared, tmp_path, capsys):
+def test_results_are_joined(model_folder, shots, own_folder, tmp_path):
     for name, command in (
-        ("clips", ["retrieve", "--on", "clips"]),
-        ("scenes", ["localize", "--scenes", "6", "--split", "validation"]),
+        ("clips", ["retrieve", "--on", "clips", "--data", str(shots)]),
+        ("scenes", ["localize", "--scenes", "4", "--split", "validation", "--data", str(own_folder)]),
     ):
         out = tmp_path / name / f"{name}.json"
-        assert main([*command, "--model", str(model_folder), "--data", str(shared), "-o", str(out)]) == 0
+        assert main([*command, "--model", str(model_folder), "-o", str(out)]) == 0
         found = json.loads(out.read_text())
         assert found["checkpoint"] and found["environment"]["torch"] and "|" in found["table"]
     report = tmp_path / "report.md"
-    assert (
-        main(["report", *(str(tmp_path / name / f"{name}.json") for name in ("clips", "scenes")), "-o", str(report)])
-        == 0
-    )
+    written = [str(tmp_path / name / f"{name}.json") for name in ("clips", "scenes")]
+    assert main(["report", *written, "-o", str(report)]) == 0
     text = report.read_text()
     assert text.index("Sound to picture and back, real shots") < text.index("Composed scenes")
-    assert "| CMAC: sound to picture |" in text
+    assert "| 2 queries among 2 |" in text and "| CMAC: sound to picture |" in text
 
 
 def test_what_is_no_result_is_one_line(tmp_path, capsys):
