@@ -318,11 +318,10 @@ def test_a_run_that_is_resumed_began_with_the_same_weights(recipe, tmp_path):
         train(recipe, tmp_path / "second", resume=True)
 
 
-def test_a_run_that_is_resumed_began_with_the_same_data(recipe, shared, tmp_path):
-    recipe = dataclasses.replace(recipe, real_share=0.0)
+def test_a_run_that_is_resumed_began_with_the_same_data(recipe, own_folder, tmp_path):
     train(recipe, tmp_path / "run")
     with pytest.raises(CMACError, match=r"began with other data than .*; give the same --data"):
-        pretrain(recipe, shared, tmp_path / "run", resume=True, progress=False)
+        pretrain(recipe, own_folder, tmp_path / "run", resume=True, progress=False)
 
 
 def test_a_chain_of_runs_tells_all_its_clips(recipe, tmp_path):

@@ -44,8 +44,8 @@ def test_two_views_are_two_seconds_or_two_looks_of_one_scene():
     assert cosine > 0.9, "the same second"
 
 
-def test_drawings_come_first_then_photographs(shared, monkeypatch):
-    source = ScenePairs(dataclasses.replace(RECIPE, drawn_clips=20, real_share=0.0), shared, progress=False)
+def test_drawings_come_first_then_photographs(monkeypatch):
+    source = ScenePairs(dataclasses.replace(RECIPE, drawn_clips=20), None)
     drawn = []
     original = source._compose
     monkeypatch.setattr(source, "_compose", lambda level, *rest: (drawn.append(level.drawn), original(level, *rest))[1])
@@ -72,9 +72,9 @@ def test_real_shots_hold_as_much_sound_as_picture(shared):
     assert all(len(shot.waveform) == len(shot.frames_THWC) * 1000 for shot in shots)
 
 
-def test_twins_share_picture_and_recording_but_no_second(shared, monkeypatch):
-    recipe = dataclasses.replace(RECIPE, drawn_clips=0, easy_clips=1, real_share=0.0, twin_share=1.0)
-    source = ScenePairs(recipe, shared, progress=False)
+def test_twins_share_picture_and_recording_but_no_second(monkeypatch):
+    recipe = dataclasses.replace(RECIPE, drawn_clips=0, easy_clips=1, twin_share=1.0)
+    source = ScenePairs(recipe, None)
     assert source._source(7) == source._source(7) and len(source._source(7).pictures) == 1
     composed = []
     monkeypatch.setattr(
