@@ -201,16 +201,20 @@ def _measured(run: Path, model: CMAC, data: Path | None, esc50: Path | None) -> 
 
 def as_table(table: str, results: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over seeds. The paper's columns are another experiment: top-1 after finetuning."""
+    rows = TABLES[table]
     columns = [name for name in SUMMARY if any(name in one for one in results)] or list(LOGGED)
-    lines = ["| | " + " | ".join(columns) + " | seeds | the paper: UCF101 | the paper: HMDB51 |"]
-    lines.append("| --- " * (len(columns) + 4) + "|")
-    for row in TABLES[table]:
+    papers = {"UCF101": [row.ucf101 for row in rows], "HMDB51": [row.hmdb51 for row in rows]}
+    papers = {name: values for name, values in papers.items() if any(values)}
+    lines = ["| | " + " | ".join([*columns, "seeds", *(f"the paper: {name}" for name in papers)]) + " |"]
+    lines.append("| --- " * (len(columns) + 2 + len(papers)) + "|")
+    for number, row in enumerate(rows):
         own = [one for one in results if one["row"] == row.title]
         cells = []
         for name in columns:
             values = [one[name] for one in own if name in one]
             spread = f" +- {statistics.stdev(values):.3f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.3f}{spread}" if values else "-")
-        paper = ["" if value is None else f"{value:.1f}" for value in (row.ucf101, row.hmdb51)]
+        told = [values[number] for values in papers.values()]
+        paper = ["-" if value is None else f"{value:.1f}" for value in told]
         lines.append(f"| {row.title} | " + " | ".join([*cells, str(len(own)), *paper]) + " |")
     return "\n".join(lines)

@@ -59,6 +59,8 @@ def test_the_papers_figures_stand_apart():
 
     text = as_table("table1", [])
     assert text.splitlines()[0].endswith("| the paper: UCF101 | the paper: HMDB51 |")
+    assert as_table("lambda", []).splitlines()[0].endswith("| seeds | the paper: UCF101 |")
+    assert as_table("heads", []).splitlines()[0].endswith("| seeds |")
     measured = [{"row": "Scratch", "seed": 0, "pointing, known": 0.125}]
     scratch = as_table("table1", measured).splitlines()
     assert scratch[0].startswith("| | pointing, known | seeds |")
