@@ -126,7 +126,7 @@ def warp_time(spectrograms_BCFS: Tensor, most: int) -> Tensor:
 
 
 def flip_and_gain(frames_THWC: Tensor, waveform_N: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A second view of a composed clip: mirrored or not, padded and cut again, softer by up to 6 dB, with faint noise."""
+    """A second view of a composed clip: mirrored or not, padded and cut anew, up to 6 dB softer, with faint noise."""
     pad = frames_THWC.shape[1] // 8
     padded = F.pad(frames_THWC.permute(0, 3, 1, 2).float(), (pad,) * 4, mode="reflect")
     top, left = (int(rng.integers(2 * pad + 1)) for _ in range(2))
