@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from cmac_hub.errors import CMACError, MediaError, OutputError, one_line
 from cmac_hub.media.suffixes import SOUNDS, VIDEOS
+from cmac_hub.media.writer import hidden_name
 
 
 class Input(NamedTuple):
@@ -109,8 +110,7 @@ def replacing(path: Path, overwrite: bool, source: Path | None = None) -> Iterat
             raise OutputError(f"{path} exists already; choose another output or pass --overwrite")
     if not path.parent.is_dir():
         raise OutputError(f"there is no folder {path.parent}; make it first")
-    # Not the output's own name, which may be as long as a name can be.
-    temporary = path.with_name(f".cmac-{os.urandom(4).hex()}.part{path.suffix}")
+    temporary = hidden_name(path)
     try:
         yield temporary
         os.replace(temporary, path)

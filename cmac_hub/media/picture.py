@@ -136,9 +136,10 @@ def _read_frames(info: MediaInfo, start: float | None, stop: float | None) -> It
         if stop is not None and time >= stop:
             return
         lasting = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else None
-        left = info.start + info.duration - time if info.duration is not None else 0
-        # What a broken file says may be absurd: no picture outlasts its file.
-        yield Frame(time, scaler(frame), min(lasting, left) if lasting and left > 0 else lasting)
+        if lasting and info.duration and (left := info.start + info.duration - time) > 0:
+            # What a broken file says may be absurd: no picture outlasts its file.
+            lasting = min(lasting, left)
+        yield Frame(time, scaler(frame), lasting)
     if empty:
         raise MediaError(f"no frame of {info.path} can be decoded; the picture is broken")
 

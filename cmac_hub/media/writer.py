@@ -30,6 +30,11 @@ DISK_ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """Failures of the disk, never of the sound."""
 
 
+def hidden_name(path: Path) -> Path:
+    """Where a file grows until it is complete: beside it, not under its name, which may be as long as any can."""
+    return path.with_name(f".cmac-{os.urandom(4).hex()}.part{path.suffix}")
+
+
 def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
     """Whether a video may be written there.
 
@@ -88,8 +93,7 @@ class VideoWriter:
             raise ValueError(f"the size is {width}x{height}; both must be at least 1")
         self._size = width, height
         self._rate = Fraction(frame_rate or 25).limit_denominator(100000)
-        # Not the output's own name, which may be as long as a name can be.
-        self._temporary = self.path.with_name(f".cmac-{os.urandom(4).hex()}.part{self.path.suffix}")
+        self._temporary = hidden_name(self.path)
         self._stack = ExitStack()
         self._reformatter = VideoReformatter()
         self._start: float | None = None

@@ -13,6 +13,12 @@ import torch
 from cmac_hub.errors import CMACError
 
 
+def is_killed_worker(error: RuntimeError) -> bool:
+    """Whether PyTorch says that a data worker is gone; an error of the worker's own code ("Caught ... in DataLoader
+    worker") is none."""
+    return str(error).startswith("DataLoader worker (pid")
+
+
 @contextmanager
 def naming_want_of_memory() -> Iterator[None]:
     """A full GPU, or a data worker that the system killed, ends the run with one line that says what to change.
@@ -27,8 +33,7 @@ def naming_want_of_memory() -> Iterator[None]:
             "tells how much a clip takes), or over more GPUs"
         ) from error
     except RuntimeError as error:
-        # An error of the worker's own code ("Caught ... in DataLoader worker") keeps its traceback.
-        if not str(error).startswith("DataLoader worker (pid"):
+        if not is_killed_worker(error):
             raise
         if "shared memory" in str(error):
             raise CMACError(

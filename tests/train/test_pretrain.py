@@ -12,7 +12,6 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from cmac_hub.config import ARCHITECTURES
 from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
 from cmac_hub.train import pretrain as module
@@ -21,16 +20,7 @@ from cmac_hub.train.augmentation import augment_spectrograms
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.objective import Keys, Negatives, objective
 from cmac_hub.train.pretrain import pretrain
-from cmac_hub.train.recipe import Recipe, load_recipe
-
-
-@pytest.fixture
-def recipe(tiny_config, monkeypatch):
-    monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
-    return Recipe(
-        architecture="tiny", batch=8, steps=6, warmup_steps=2, decay_steps=2, workers=0, checkpoint_every=3,
-        bank=20, momentum=0.9, optimizer="adamw", learning_rate=1e-3, log_every=2,
-    )  # fmt: skip
+from cmac_hub.train.recipe import load_recipe
 
 
 def train(recipe, run, **how):
@@ -246,91 +236,6 @@ def test_dry_run_counts_the_videos_of_a_manifest(tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["pretrain"], "say -o runs/NAME"),
-        (["pretrain", "--set", "steps", "-o", "x"], "expected KEY=VALUE"),
-        (["pretrain", "--set", "scenes=hardest", "-o", "/nowhere/run"], "accepted are easy, mixed"),
-        (["pretrain", "--recipe", "nanno", "--dry-run"], "did you mean 'nano'"),
-        (["pretrain", "--data", "/nowhere/manifest.csv", "-o", "/nowhere/run"], "there is no manifest"),
-        (["localize", "--data", "/nowhere"], "has no folder 'scenes' or 'things'"),
-        (["release", "/nowhere/checkpoint.pt", "-o", "x"], "there is no checkpoint"),
-        (["ablate", "table9", "-o", "/nowhere/x"], "accepted are table1"),
-        (["index", "/nowhere", "-o", "x.csv"], "there is no folder or file"),
-    ],
-)
-def test_a_wrong_call_is_one_line(arguments, message, capsys):
-    assert main(arguments) == 1
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
-
-
-def test_signals_are_the_callers_again_after_a_run(recipe, tmp_path):
-    before = signal.getsignal(signal.SIGINT)
-    train(dataclasses.replace(recipe, steps=1), tmp_path)
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_a_run_begins_with_given_weights_of_its_architecture(recipe, tiny_config, tmp_path):
-    still = dataclasses.replace(recipe, learning_rate=0.0, steps=1, frozen_batch_norm=True)
-    first = train(recipe, tmp_path / "first")
-    first.config = dataclasses.replace(first.config, training={"clips": 5})
-    second = train(still, tmp_path / "second", initial=first)
-    assert read_checkpoint(tmp_path / "second")["before"] == {"clips": 5}
-    for name, value in first.state_dict().items():
-        torch.testing.assert_close(second.state_dict()[name], value)
-    wide = dataclasses.replace(tiny_config, audio=dataclasses.replace(tiny_config.audio, width=8))
-    with pytest.raises(CMACError, match="do not fit the recipe's architecture 'tiny'"):
-        train(recipe, tmp_path / "third", initial=CMAC(wide))
-
-
 def test_the_multiple_instance_loss_and_another_size_train(recipe, tmp_path):
     model = train(dataclasses.replace(recipe, mil_weight=1.0, size=48, bank=0, steps=2), tmp_path / "run")
     assert model.config.visual.size == 48
-
-
-def test_want_of_memory_is_one_line_that_says_what_to_change():
-    with pytest.raises(CMACError, match="--set accumulate=2"), module.naming_want_of_memory():
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-    with pytest.raises(CMACError, match="--shm-size"), module.naming_want_of_memory():
-        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's "
-                           "workers are out of shared memory.")  # fmt: skip
-    with pytest.raises(CMACError, match="a data worker was killed"), module.naming_want_of_memory():
-        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
-    with pytest.raises(RuntimeError, match="Caught"), module.naming_want_of_memory():
-        raise RuntimeError("Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback ...")
-    with pytest.raises(RuntimeError, match="mat1"), module.naming_want_of_memory():
-        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
-
-
-def test_a_run_that_is_resumed_began_with_the_same_weights(recipe, tmp_path):
-    first = train(recipe, tmp_path / "first")
-    changed = dataclasses.replace(recipe, steps=3)
-    train(changed, tmp_path / "second", initial=first)
-    other = CMAC(recipe.config)
-    with pytest.raises(CMACError, match="give the same --from again"):
-        train(recipe, tmp_path / "second", initial=other, resume=True)
-    train(recipe, tmp_path / "second", resume=True)
-    for path in (tmp_path / "second" / "checkpoints").iterdir():
-        path.unlink()
-    with pytest.raises(CMACError, match="not with random ones"):
-        train(recipe, tmp_path / "second", resume=True)
-
-
-def test_a_run_that_is_resumed_began_with_the_same_data(recipe, own_folder, tmp_path):
-    train(recipe, tmp_path / "run")
-    with pytest.raises(CMACError, match=r"began with other data than .*; give the same --data"):
-        pretrain(recipe, own_folder, tmp_path / "run", resume=True, progress=False)
-
-
-def test_a_chain_of_runs_tells_all_its_clips(recipe, tmp_path):
-    from cmac_hub.train.release import load_checkpoint
-
-    train(recipe, tmp_path / "first")
-    model, _ = load_checkpoint(tmp_path / "first" / "checkpoints" / "step_00000006.pt")
-    assert model.config.training["clips"] == 6 * 8
-    train(dataclasses.replace(recipe, steps=3), tmp_path / "second", initial=model)
-    last = tmp_path / "second" / "checkpoints" / "step_00000003.pt"
-    training = load_checkpoint(last)[0].config.training
-    assert training["clips"] == 9 * 8 and training["before"]["steps"] == 6

@@ -1,7 +1,20 @@
+import dataclasses
 import json
 
+import pytest
+import torch
+
+from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
+from cmac_hub.model import CMAC
+from cmac_hub.train.checkpoint import read_checkpoint
+from cmac_hub.train.pretrain import pretrain
+from cmac_hub.train.release import load_checkpoint
 from cmac_hub.train.start import Start, check_start
+
+
+def train(recipe, run, **how):
+    return pretrain(recipe, None, run, progress=False, **how)
 
 
 def test_a_start_noted_by_another_version_is_read(tmp_path, tiny):
@@ -12,3 +25,46 @@ def test_a_start_noted_by_another_version_is_read(tmp_path, tiny):
 def test_a_new_run_begins_with_what_it_is_given(tmp_path, tiny):
     assert check_start(tmp_path, None, resume=False) == Start("", {}, None)
     assert check_start(tmp_path, tiny, resume=False).weights == checkpoint_hash(tiny)
+
+
+def test_a_run_begins_with_given_weights_of_its_architecture(recipe, tiny_config, tmp_path):
+    still = dataclasses.replace(recipe, learning_rate=0.0, steps=1, frozen_batch_norm=True)
+    first = train(recipe, tmp_path / "first")
+    first.config = dataclasses.replace(first.config, training={"clips": 5})
+    second = train(still, tmp_path / "second", initial=first)
+    assert read_checkpoint(tmp_path / "second")["before"] == {"clips": 5}
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], value)
+    wide = dataclasses.replace(tiny_config, audio=dataclasses.replace(tiny_config.audio, width=8))
+    with pytest.raises(CMACError, match="do not fit the recipe's architecture 'tiny'"):
+        train(recipe, tmp_path / "third", initial=CMAC(wide))
+
+
+def test_a_run_that_is_resumed_began_with_the_same_weights(recipe, tmp_path):
+    first = train(recipe, tmp_path / "first")
+    changed = dataclasses.replace(recipe, steps=3)
+    train(changed, tmp_path / "second", initial=first)
+    other = CMAC(recipe.config)
+    with pytest.raises(CMACError, match="give the same --from again"):
+        train(recipe, tmp_path / "second", initial=other, resume=True)
+    train(recipe, tmp_path / "second", resume=True)
+    for path in (tmp_path / "second" / "checkpoints").iterdir():
+        path.unlink()
+    with pytest.raises(CMACError, match="not with random ones"):
+        train(recipe, tmp_path / "second", resume=True)
+
+
+def test_a_run_that_is_resumed_began_with_the_same_data(recipe, own_folder, tmp_path):
+    train(recipe, tmp_path / "run")
+    with pytest.raises(CMACError, match=r"began with other data than .*; give the same --data"):
+        pretrain(recipe, own_folder, tmp_path / "run", resume=True, progress=False)
+
+
+def test_a_chain_of_runs_tells_all_its_clips(recipe, tmp_path):
+    train(recipe, tmp_path / "first")
+    model, _ = load_checkpoint(tmp_path / "first" / "checkpoints" / "step_00000006.pt")
+    assert model.config.training["clips"] == 6 * 8
+    train(dataclasses.replace(recipe, steps=3), tmp_path / "second", initial=model)
+    last = tmp_path / "second" / "checkpoints" / "step_00000003.pt"
+    training = load_checkpoint(last)[0].config.training
+    assert training["clips"] == 9 * 8 and training["before"]["steps"] == 6

@@ -1,4 +1,4 @@
-"""Action videos in the official splits of UCF101 and HMDB51, and clips of them."""
+"""Action videos in the official splits of UCF101 and HMDB51."""
 
 from __future__ import annotations
 

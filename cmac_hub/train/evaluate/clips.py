@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from cmac_hub.config import VisualConfig
-from cmac_hub.errors import MediaError
+from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.media import probe, windows
 from cmac_hub.train.augmentation import ZOOM, ClipAugmentation
+from cmac_hub.train.interrupts import is_killed_worker
 
 
 def read_clips(path: Path, config: VisualConfig, window: float, moments: np.ndarray, size: int | None = None) -> Tensor:
@@ -107,11 +108,21 @@ def read_ahead(clips: UniformClips | RandomClips, description: str, workers: int
         clips: what to read.
         description: of the bar.
         workers: processes that decode; 0 takes one a core.
+
+    Raises:
+        CMACError: the system killed one of them.
     """
     loader = DataLoader(
         clips, batch_size=None, num_workers=min(workers or os.cpu_count() or 1, len(clips)), worker_init_fn=_one_thread
     )
-    yield from tqdm(loader, desc=description, disable=None)
+    try:
+        yield from tqdm(loader, desc=description, disable=None)
+    except RuntimeError as error:
+        if not is_killed_worker(error):
+            raise
+        raise CMACError(
+            "a process that decodes videos was killed, perhaps for want of memory; take fewer, --workers 1"
+        ) from error
 
 
 def _one_thread(_: int) -> None:

@@ -1,8 +1,12 @@
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
 from making import write_media
 
+from cmac_hub.errors import CMACError
 from cmac_hub.train.evaluate.clips import RandomClips, UniformClips, read_ahead, read_clips
 
 
@@ -34,3 +38,9 @@ def test_clips_are_the_same_whoever_decodes_them_and_a_broken_file_is_none(paths
             assert (one is None and two is None) or torch.equal(one, two)
     first, *_, last = alone
     assert first.shape == last.shape == (8, 32, 32, 3) and not torch.equal(first, last), "two draws of one video"
+
+
+def test_a_killed_process_that_decodes_is_one_line(paths, tiny_config, monkeypatch):
+    monkeypatch.setattr(UniformClips, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(CMACError, match="was killed, perhaps for want of memory; take fewer, --workers 1"):
+        list(read_ahead(UniformClips(paths, tiny_config.visual, 1.0, 2), "test", 1))
