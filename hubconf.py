@@ -1,11 +1,8 @@
 """Entries for torch.hub: `torch.hub.load("OWNER/cmac-hub", "cmac", trust_repo=True, skip_validation=True)`."""
 
-from cmac_hub.hub import load_cmac as _load_cmac
-from cmac_hub.hub import load_model as _load_model
-
+# What each entry needs is imported inside of it, so that torch.hub can first name what is missing.
 dependencies = [
     "torch",
-    "torchvision",
     "torchaudio",
     "huggingface_hub",
     "safetensors",
@@ -21,8 +18,8 @@ def cmac(name="cmac-nano", **arguments):
     """The CMAC network with trained weights, in eval mode: features, attention maps, similarity.
 
     Args:
-        name: "cmac-nano" (inside the repository, no download), "hf-hub:owner/repo[@revision]", or a folder.
-        arguments: revision, device, dtype, cache_dir, token, local_files_only; see `cmac_hub.hub.load_model`.
+        name: "cmac-nano" (inside the repository, no download), "owner/repo" on the Hub, or a folder.
+        arguments: revision, device, dtype, cache_dir, token, local_files_only; see `cmac_hub.hub.load`.
 
     Returns:
         a `cmac_hub.CMAC`.
@@ -31,7 +28,9 @@ def cmac(name="cmac-nano", **arguments):
         model = torch.hub.load("OWNER/cmac-hub", "cmac", trust_repo=True, skip_validation=True)
         features = model.extract_features("dog.mp4")
     """
-    return _load_model(name, **arguments)
+    from cmac_hub.model import CMAC
+
+    return CMAC.from_pretrained(name, **arguments)
 
 
 def cmac_parts(name="cmac-nano", **arguments):
@@ -44,4 +43,6 @@ def cmac_parts(name="cmac-nano", **arguments):
     Returns:
         a named tuple; `visualizer.render("dog.mp4", "dog_attention.mp4")` draws the attention over a video.
     """
-    return _load_cmac(name, **arguments)
+    from cmac_hub.pretrained import load_cmac
+
+    return load_cmac(name, **arguments)

@@ -21,6 +21,7 @@ from cmac_hub.train.commands import overrides
 from cmac_hub.train.momentum import MomentumNetwork
 from cmac_hub.train.objective import Negatives, objective
 from cmac_hub.train.optimization import make_optimizer, set_training
+from cmac_hub.train.precision import autocast
 from cmac_hub.train.pretrain import open_source
 from cmac_hub.train.recipe import Recipe, load_recipe
 from cmac_hub.train.stream import Pair, PairStream
@@ -106,20 +107,13 @@ class Step:
         """Forward, objective, backward, update."""
         clips, spectrograms = self.model.prepare(batch.frames, batch.waveform)
         keys = None
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.recipe.bf16):
+        with autocast(self.recipe, self.device):
             output = self.network(clips, spectrograms)
             if self.momentum is not None:
                 self.momentum.update(self.model)
                 keys = self.momentum(clips, spectrograms)
         video = torch.arange(len(batch.frames), device=self.device)
-        losses = objective(
-            output,
-            video,
-            keys=keys,
-            negatives=self.negatives,
-            temperature=self.recipe.temperature,
-            mil_weight=self.recipe.mil_weight,
-        )
+        losses = objective(output, video, self.recipe.objective, keys=keys, negatives=self.negatives)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.optimizer.step()

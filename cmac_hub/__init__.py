@@ -5,48 +5,52 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cmac_hub.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from cmac_hub.config import CMACConfig
-    from cmac_hub.encoders import AudioEncoder, VisualEncoder
-    from cmac_hub.errors import CheckpointError, CMACError, MediaError, OutputError
+    from cmac_hub.errors import CheckpointError, CMACError, MediaError, MissingPartError, OutputError
     from cmac_hub.features import Features
-    from cmac_hub.hub import Pretrained, load_cmac
     from cmac_hub.model import CMAC
     from cmac_hub.outputs import Attention
+    from cmac_hub.pretrained import Pretrained, load_cmac
+    from cmac_hub.registry import AudioConfig, VisualConfig, register_encoder
     from cmac_hub.visualizer import Visualizer
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Attention": "outputs",
-    "AudioEncoder": "encoders",
+    "AudioConfig": "registry",
     "CMAC": "model",
     "CMACConfig": "config",
     "CMACError": "errors",
     "CheckpointError": "errors",
     "Features": "features",
     "MediaError": "errors",
+    "MissingPartError": "errors",
     "OutputError": "errors",
-    "Pretrained": "hub",
-    "VisualEncoder": "encoders",
+    "Pretrained": "pretrained",
+    "VisualConfig": "registry",
     "Visualizer": "visualizer",
-    "load_cmac": "hub",
+    "load_cmac": "pretrained",
+    "register_encoder": "registry",
 }
 
 __all__ = [
     "CMAC",
     "Attention",
-    "AudioEncoder",
+    "AudioConfig",
     "CMACConfig",
     "CMACError",
     "CheckpointError",
     "Features",
     "MediaError",
+    "MissingPartError",
     "OutputError",
     "Pretrained",
-    "VisualEncoder",
+    "VisualConfig",
     "Visualizer",
     "load_cmac",
+    "register_encoder",
 ]
 
 

@@ -1,12 +1,15 @@
-"""What joins sight and sound: filters, pyramid correlation filtering (Eq. 3, 4, Fig. 3) and saliency heads (Eq. 5).
+"""What joins the two halves: filters, pyramid correlation filtering (Eq. 3, 4, Fig. 3) and saliency heads (Eq. 5).
 
 The filter of one modality is correlated with every position of the other. Eq. 4 compares the two directly, so both must
-live in one space: the model's shared projection head aligns them through the contrastive loss (`model.py`).
+live in one space: the network's shared projection head aligns them through the contrastive loss (`network.py`).
 
-Maps are (B, C, ...) with any number of position axes: (T, H, W) for sight, (F, S) for sound.
+Maps are (B, C, ...) with any number of position axes: (T, H, W) of clips, (F, S) of spectrograms.
 """
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,19 +17,46 @@ from torch import Tensor, nn
 
 from cmac_hub.config import Normalization
 
+Axes = Literal[2, 3]
+"""Position axes of a map: 3 of clips, 2 of spectrograms."""
 
-class VisualTransform(nn.Sequential):
-    """g_v of Eq. 3: a 1x1x1 convolution and batch norm."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(nn.Conv3d(inputs, outputs, 1, bias=False), nn.BatchNorm3d(outputs))
+CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
-class AudioTransform(nn.Sequential):
-    """g_a of Eq. 3: a 1x1 convolution and batch norm."""
+class Transform(nn.Sequential):
+    """g of Eq. 3: a 1x1(x1) convolution and batch norm."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+    def __init__(self, axes: Axes, inputs: int, outputs: int) -> None:
+        super().__init__(CONV[axes](inputs, outputs, 1, bias=False), NORM[axes](outputs))
+
+
+class Saliency(nn.Module):
+    """h of Eq. 5 and its sigmoid: 3x3(x3) convolution, batch norm, ReLU, 1x1(x1) convolution.
+
+    Computed in fp32: the bf16 weight gradient of a 3x3x3 convolution on two frames is wrong on CPU
+    (PyTorch 2.13, 2.14).
+    """
+
+    def __init__(self, axes: Axes, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(
+            CONV[axes](inputs, hidden, 3, padding=1, bias=False), NORM[axes](hidden), nn.ReLU(inplace=True)
+        )
+        self.output = CONV[axes](hidden, 1, 1)
+
+    def forward(self, map_BC: Tensor) -> Tensor:
+        """(B, C, ...) -> (B, ...) in [0, 1], fp32 unless the module itself was cast."""
+        with without_autocast(map_BC.device):
+            saliency: Tensor = self.output(self.hidden(map_BC.to(self.output.weight.dtype)))
+            return saliency.squeeze(1).sigmoid()
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Full precision where autocast is on; elsewhere nothing, so that devices without autocast (meta) work as well."""
+    kind = device.type
+    on = torch.amp.autocast_mode.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if on else nullcontext()
 
 
 def make_filter(map_BC: Tensor) -> Tensor:
@@ -58,20 +88,13 @@ def correlate(filter_BC: Tensor, map_BC: Tensor, normalization: Normalization = 
     return response_BP.unflatten(1, positions)
 
 
-def halve(map_BC: Tensor) -> Tensor:
-    """Averages neighbours pairwise along every position axis longer than 1; an odd last one stays alone."""
-    positions = map_BC.shape[2:]
-    kernel = [2 if n > 1 else 1 for n in positions]
-    pool = F.avg_pool3d if len(positions) == 3 else F.avg_pool2d
-    return pool(map_BC, kernel, kernel, ceil_mode=True, count_include_pad=False)
-
-
 def correlate_pyramid(
     filter_BC: Tensor, map_BC: Tensor, scales: int = 2, normalization: Normalization = "cosine"
 ) -> Tensor:
     """Pyramid correlation filtering (Fig. 3): Eq. 4 at `scales` resolutions, each half the one before, averaged.
 
-    The transforms g are linear at each position, so halving g(v) is the same as g of the halved v.
+    The map is halved after its transform g: both are linear at each position but for the batch norm's statistics in
+    training, so this is the paper's "g of the halved map" without computing g again.
 
     Args:
         filter_BC: (B, C).
@@ -80,50 +103,50 @@ def correlate_pyramid(
         normalization: see `correlate`.
 
     Returns:
-        (B, T, H, W) or (B, F, S): the mean over scales, each interpolated linearly to the size of the first.
+        (B, T, H, W) or (B, F, S): the mean over scales, each interpolated linearly to the positions of the first.
     """
     positions = map_BC.shape[2:]
-    mode = "trilinear" if len(positions) == 3 else "bilinear"
     total = correlate(filter_BC, map_BC, normalization)
-    level = map_BC
+    level, centers = map_BC, [torch.arange(n, device=map_BC.device) + 0.5 for n in positions]
     for _ in range(scales - 1):
         level = halve(level)
+        centers = [halve(c[None, None])[0, 0] if len(c) > 1 else c for c in centers]
         response = correlate(filter_BC, level, normalization)
-        total = total + F.interpolate(response[:, None], positions, mode=mode, align_corners=False)[:, 0]
+        for axis, (center, n) in enumerate(zip(centers, positions, strict=True), 1):
+            if len(center) < n:
+                response = interpolate(response, axis, center, n)
+        total = total + response
     return total / scales
 
 
-class VisualSaliency(nn.Module):
-    """h_v of Eq. 5 and its sigmoid: 3x3x3 convolution, batch norm, ReLU, 1x1x1 convolution.
+def halve(map_BC: Tensor) -> Tensor:
+    """Averages neighbors pairwise along every position axis longer than 1; an odd last one stays alone.
 
-    Computed in fp32: the bf16 weight gradient of a 3x3x3 convolution on two frames is wrong on CPU
-    (PyTorch 2.13, 2.14).
+    (B, C, ...) with one to three position axes -> the same, half as long.
     """
-
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.hidden = nn.Sequential(
-            nn.Conv3d(inputs, hidden, 3, padding=1, bias=False), nn.BatchNorm3d(hidden), nn.ReLU(inplace=True)
-        )
-        self.output = nn.Conv3d(hidden, 1, 1)
-
-    def forward(self, map_BCTHW: Tensor) -> Tensor:
-        """(B, C, T, H, W) -> (B, T, H, W) in [0, 1], fp32 unless the module itself was cast."""
-        with torch.autocast(map_BCTHW.device.type, enabled=False):
-            return self.output(self.hidden(map_BCTHW.to(self.output.weight.dtype))).squeeze(1).sigmoid()
+    positions = map_BC.shape[2:]
+    kernel = [2 if n > 1 else 1 for n in positions]
+    pool = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[len(positions)]
+    return pool(map_BC, kernel, kernel, ceil_mode=True, count_include_pad=False)
 
 
-class AudioSaliency(nn.Module):
-    """h_a of Eq. 5 and its sigmoid: 3x3 convolution, batch norm, ReLU, 1x1 convolution, in fp32 like its sibling."""
+def interpolate(values: Tensor, axis: int, centers_M: Tensor, n: int) -> Tensor:
+    """Linear interpolation along one axis, from M cells to n cells of length 1.
 
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.hidden = nn.Sequential(
-            nn.Conv2d(inputs, hidden, 3, padding=1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU(inplace=True)
-        )
-        self.output = nn.Conv2d(hidden, 1, 1)
+    PyTorch's own takes all cells for equally long, which the last one of an odd number is not.
 
-    def forward(self, map_BCFS: Tensor) -> Tensor:
-        """(B, C, F, S) -> (B, F, S) in [0, 1], fp32 unless the module itself was cast."""
-        with torch.autocast(map_BCFS.device.type, enabled=False):
-            return self.output(self.hidden(map_BCFS.to(self.output.weight.dtype))).squeeze(1).sigmoid()
+    Args:
+        values: M along `axis`.
+        axis: which one.
+        centers_M: where the M values lie, rising, in cells: cell j of the n reaches from j to j + 1.
+        n: cells of the result; beyond the first and the last center the values stay constant.
+    """
+    if len(centers_M) == 1:
+        return values.expand(*values.shape[:axis], n, *values.shape[axis + 1 :])
+    asked_N = (torch.arange(n, device=values.device) + 0.5).clamp(centers_M[0], centers_M[-1])
+    upper_N = torch.searchsorted(centers_M, asked_N).clamp(1, len(centers_M) - 1)
+    low_N, high_N = centers_M[upper_N - 1], centers_M[upper_N]
+    shape = [1] * values.ndim
+    shape[axis] = n
+    share = ((asked_N - low_N) / (high_N - low_N)).to(values.dtype).view(shape)
+    return torch.lerp(values.index_select(axis, upper_N - 1), values.index_select(axis, upper_N), share)

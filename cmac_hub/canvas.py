@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from cmac_hub import drawing
-from cmac_hub.config import CMACConfig
+from cmac_hub.config import CMACConfig, Layout, Map, Scale
+from cmac_hub.geometry import over_frame
 from cmac_hub.media import MediaInfo
-from cmac_hub.moments import Map, Moment
-
-Layout = Literal["overlay", "side-by-side", "panel"]
-"""The overlay alone; plain on its left; or above the spectrogram with its frequency attention."""
-
-Scale = Literal["absolute", "relative"]
-"""What is lit: only places above the checkpoint's limits, or the highest places of every moment, sure or not."""
+from cmac_hub.moments import Moment
 
 STRIP_SECONDS = 4.0
 """Seconds that the strip of sound shows at once."""
@@ -45,30 +39,32 @@ class Canvas:
 
     Args:
         config: of the network: how maps are drawn, and the pace of the spectrogram.
-        which: the map that is drawn.
-        layout: see `Layout`.
+        which: the map that is drawn, of both modalities.
+        layout: see `cmac_hub.config.Layout`.
         info: of the video.
         hop: seconds between two moments.
-        scale: see `Scale`.
+        scale: see `cmac_hub.config.Scale`.
     """
 
     def __init__(
         self, config: CMACConfig, which: Map, layout: Layout, info: MediaInfo, hop: float, scale: Scale = "absolute"
     ) -> None:
-        self._limits: tuple[float, float] = drawing.NO_LIMITS if scale == "relative" else getattr(config.display, which)
+        relative = scale == "relative"
+        self._visual_limits = drawing.NO_LIMITS if relative else config.display.limits("visual", which)
+        self._audio_limits = drawing.NO_LIMITS if relative else config.display.limits("audio", which)
         self._which, self._layout, self._hop = which, layout, hop
-        self._rate = 1 / config.audio.hop_seconds
-        self._strip: drawing.SoundStrip | None = None
-        self._heard = False
+        self._rate = 1 / config.require_audio().hop_seconds
+        self._strip: drawing.SpectrogramStrip | None = None
+        self._begun = False
         self.width, self.height = info.width, info.height
         """Pixels of what `draw` gives."""
         if layout == "side-by-side":
             self.width *= 2
         elif layout == "panel":
-            # An even height keeps a video of even size encodable with the usual colour resolution.
+            # An even height keeps a video of even size encodable with the usual color resolution.
             strip_height = max(2, info.height // 8 * 2)
             self.height += strip_height
-            self._strip = drawing.SoundStrip(info.width, strip_height, STRIP_SECONDS, self._rate, 2 + hop)
+            self._strip = drawing.SpectrogramStrip(info.width, strip_height, STRIP_SECONDS, self._rate, 2 + hop)
 
     def draw(self, image_HWC: np.ndarray, time: float, before: Moment, after: Moment) -> np.ndarray:
         """One frame.
@@ -84,10 +80,11 @@ class Canvas:
         """
         share = 0.0 if after.time <= before.time else (time - before.time) / (after.time - before.time)
         share = min(1.0, max(0.0, share))
-        heat_HW = (1 - share) * before.heat_HW + share * after.heat_HW
-        fade = (1 - share) * before.sound + share * after.sound if self._which == "guidance" else 1.0
-        lit = drawing.overlay(Image.fromarray(image_HWC), drawing.strength(heat_HW, self._limits, fade))
-        if self._which == "guidance" and not (before.sound or after.sound):
+        map_HW = (1 - share) * before.visual_map_HW + share * after.visual_map_HW
+        fade = (1 - share) * before.audible + share * after.audible if self._which == "guidance" else 1.0
+        strength_HW = drawing.strength(map_HW, self._visual_limits, fade)
+        lit = drawing.overlay(Image.fromarray(image_HWC), strength_HW, before.shift)
+        if self._which == "guidance" and not (before.audible or after.audible):
             lit = drawing.caption(lit, "no sound")
         if self._layout == "side-by-side":
             return np.concatenate([image_HWC, np.asarray(lit)], 1)
@@ -95,21 +92,22 @@ class Canvas:
             return np.asarray(lit)
         return np.concatenate([np.asarray(lit), np.asarray(self._strip.draw(time))], 0)
 
-    def listen(self, moment: Moment) -> None:
-        """Adds the columns around the moment's centre to the strip of sound, if there is one.
+    def add_sound(self, moment: Moment) -> None:
+        """Adds the columns around the moment's center to the strip of sound, if there is one.
 
         Args:
             moment: each that is observed, in order; a video of few frames passes over most of them.
         """
-        if self._strip is not None and moment.log_mel_FS is not None and moment.sound_heat_FS is not None:
+        if self._strip is not None and moment.log_mel_FS is not None and moment.audio_map_FS is not None:
             bands, length = moment.log_mel_FS.shape
             count = min(length, round(self._hop * self._rate))
-            # The first moment also shows what came before its centre.
-            start = (length - count) // 2 if self._heard else 0
+            # The first moment also shows what came before its center.
+            start = (length - count) // 2 if self._begun else 0
             stop = (length - count) // 2 + count
-            grey = drawing.spectrogram_image(moment.log_mel_FS)
-            heat = drawing.strength(moment.sound_heat_FS[::-1], self._limits, float(moment.sound))
-            heat = np.asarray(drawing.enlarge(np.ascontiguousarray(heat), length, bands))
+            gray = drawing.spectrogram_image(moment.log_mel_FS)
+            # In silence there is nothing to attend to, whichever map is drawn.
+            heat = drawing.strength(moment.audio_map_FS[::-1], self._audio_limits, float(moment.audible))
+            heat = over_frame(heat, length, bands)
             end = moment.time + (stop - length / 2) / self._rate
-            self._strip.append(grey[:, start:stop], heat[:, start:stop], end)
-        self._heard = True
+            self._strip.append(gray[:, start:stop], heat[:, start:stop], end)
+        self._begun = True

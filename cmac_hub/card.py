@@ -7,13 +7,13 @@ CARD = """\
 
 # A CMAC network
 
-Where in a video a sound comes from, and features of picture and sound, after
+Where in a video a sound comes from, and features of both streams, after
 [Cross-Modal Attention Consistency](https://arxiv.org/abs/2106.06939).
 
 ```python
 from cmac_hub import load_cmac
 
-load_cmac("hf-hub:{{ repo_id | default('OWNER/REPOSITORY', true) }}").visualizer.render("dog.mp4", "dog_attention.mp4")
+load_cmac("{{ repo_id | default('OWNER/REPOSITORY', true) }}").visualizer.render("dog.mp4", "dog_attention.mp4")
 ```
 
 Say here what it was trained on, how well it does, what it is not good for, and (above, as `license`) under which terms

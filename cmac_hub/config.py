@@ -3,87 +3,46 @@
 Dimension letters, used as suffixes of tensor names throughout the package:
 
     B batch, C channels, T frames, H W height and width, F mel bands, S spectrogram frames, D embedding, K bank size
+
+`config_file.py` says how files of older formats stay readable.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from cmac_hub.errors import CheckpointError
+from cmac_hub.config_file import MODALITIES, build, from_version_1
+from cmac_hub.errors import ArgumentError, CheckpointError, MissingPartError
+from cmac_hub.files import replacing
+from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind, since
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Normalization = Literal["cosine", "softmax", "none"]
 
+Map = Literal["guidance", "prediction"]
+"""Where one modality responds to the other (Eq. 4), or what its encoder attends to by itself (Eq. 5)."""
 
-@dataclass(frozen=True)
-class VisualConfig:
-    """The visual half: what a clip is, and the R(2+1)D that reads it (paper, section 4.1)."""
+Layout = Literal["overlay", "side-by-side", "panel"]
+"""The overlay alone; plain on its left; or above the spectrogram with its frequency attention."""
 
-    frames: int = 32
-    """T, frames of one window, nearest to T even instants of it."""
-    size: int = 128
-    """Short side in pixels; the long side keeps the aspect ratio, rounded to `multiple`."""
-    multiple: int = 16
-    """Both sides are a multiple of this many pixels."""
-    mean: tuple[float, float, float] = (0.43216, 0.394666, 0.37645)
-    std: tuple[float, float, float] = (0.22803, 0.22145, 0.216989)
-    """Of RGB in [0, 1]; the defaults are Kinetics-400's."""
-    depth: Literal[10, 18] = 18
-    width: int = 64
-    """Channels of the stem and the first stage; they double at each of the three following stages."""
-    stem_time_stride: int = 1
-    stage_strides: tuple[int, int, int, int] = (1, 2, 2, 2)
-    """Spatial strides of the four stages; the stem adds a factor of 2."""
-    stage_time_strides: tuple[int, int, int, int] = (1, 2, 2, 2)
-    middle_multiple: int = 1
-    """The channels between the spatial and the temporal convolution are rounded up to a multiple of this
-    (1: torchvision's numbers; 16 is nearly twice as fast to train in bf16 on a CPU)."""
-
-    @property
-    def channels(self) -> int:
-        """C of the feature map."""
-        return self.width * 8
-
-
-@dataclass(frozen=True)
-class AudioConfig:
-    """The audio half: what a spectrogram is, and the ResNet-9 that reads it (paper, section 4.1)."""
-
-    sample_rate: int = 24000
-    """Hertz, mono."""
-    window_seconds: float = 0.02
-    hop_seconds: float = 0.01
-    fft_size: int = 2048
-    """Samples of the zero-padded window; shorter ones leave empty bands at 257."""
-    mel_bands: int = 257
-    mel_min_hz: float = 0.0
-    mel_max_hz: float = 12000.0
-    log_floor: float = 1e-6
-    """Added to the mel power before the natural logarithm."""
-    mean: float = -6.0
-    std: float = 4.0
-    """Of the log-mel values, in nats."""
-    width: int = 64
-    """Channels of the stem and the first stage; they double at each of the three following stages."""
-    stage_strides: tuple[int, int, int, int] = (1, 2, 2, 2)
-    """Strides of the four stages; the stem adds a factor of 2."""
-    stem_pool: bool = False
-    """A 3x3 max pool of stride 2 after the stem, as in image ResNets (total stride 32)."""
-
-    @property
-    def channels(self) -> int:
-        """C of the feature map."""
-        return self.width * 8
+Scale = Literal["absolute", "relative"]
+"""What is lit: only places above the checkpoint's limits, or the highest places of every moment, sure or not."""
 
 
 @dataclass(frozen=True)
 class AttentionConfig:
-    """What joins the halves: filters, pyramid, saliency heads, projection (paper, section 3.2)."""
+    """What joins the halves: filters, pyramid, saliency heads, projection (paper, section 3.2).
+
+    Raises:
+        ValueError: an unknown normalization, or fewer than one scale.
+    """
 
     filter_channels: int = 512
     """Channels of g_v, g_a and so of the filters kappa (Eq. 3)."""
@@ -98,31 +57,73 @@ class AttentionConfig:
     shared_head: bool = True
     """One projection for both modalities, so that their filter spaces agree."""
 
+    def __post_init__(self) -> None:
+        check_choice("normalization", self.normalization, get_args(Normalization))
+        if self.scales < 1:
+            raise ValueError(f"scales is {self.scales}; it must be at least 1")
+
 
 @dataclass(frozen=True)
 class DisplayConfig:
     """How maps are drawn, measured on validation scenes: values up to the first number stay dark, from the second on
-    they are drawn at full strength."""
+    they are drawn at full strength.
 
-    guidance: tuple[float, float] = (0.5, 0.9)
-    prediction: tuple[float, float] = (0.5, 0.9)
-    default_map: Literal["guidance", "prediction"] = "guidance"
-    """What is drawn when nobody says which: the map that pointed better where silent things compete with the source."""
+    Raises:
+        ValueError: an unknown map.
+    """
+
+    visual_guidance: tuple[float, float] = (0.5, 0.9)
+    visual_prediction: tuple[float, float] = (0.5, 0.9)
+    audio_guidance: tuple[float, float] = since(2, (0.5, 0.9))
+    audio_prediction: tuple[float, float] = since(2, (0.5, 0.9))
+    default_map: Map = "guidance"
+    """What is drawn when no map is asked for: the map that pointed better where distractors compete with the source."""
+
+    def __post_init__(self) -> None:
+        check_choice("default_map", self.default_map, get_args(Map))
+
+    def limits(self, modality: Literal["visual", "audio"], which: Map) -> tuple[float, float]:
+        """The two numbers of one map."""
+        found: tuple[float, float] = getattr(self, f"{modality}_{which}")
+        return found
+
+
+def _register_our_encoders() -> None:
+    """Imported late: they need PyTorch, and reading the choices of a command line does not."""
+    import cmac_hub.encoders  # noqa: F401
+
+
+def _paper_visual() -> VisualConfig:
+    from cmac_hub.encoders import R2Plus1DConfig
+
+    return R2Plus1DConfig()
+
+
+def _paper_audio() -> AudioConfig:
+    from cmac_hub.encoders import ResNet9Config
+
+    return ResNet9Config()
 
 
 @dataclass(frozen=True)
 class CMACConfig:
-    """One checkpoint's numbers. `to_json` and `from_json` are inverse to each other.
+    """One checkpoint's numbers. `to_dict` and `from_dict` are inverse to each other.
 
     The defaults are `cmac-base`, the paper's network. `training` and `license` describe weights, not the network.
+
+    Raises:
+        ValueError: neither encoder, an encoder of an unknown kind, or attention with one encoder alone.
     """
 
     name: str = "cmac-base"
     window: float = 1.0
-    """Seconds of picture and sound that the network sees at once."""
-    visual: VisualConfig = field(default_factory=VisualConfig)
-    audio: AudioConfig = field(default_factory=AudioConfig)
-    attention: AttentionConfig = field(default_factory=AttentionConfig)
+    """Seconds of both streams that the network is shown at once."""
+    visual: VisualConfig | None = field(default_factory=_paper_visual)
+    """None is a network without pictures."""
+    audio: AudioConfig | None = field(default_factory=_paper_audio)
+    """None is a network without sound."""
+    attention: AttentionConfig | None = field(default_factory=AttentionConfig)
+    """None is a network that gives features of its streams, and neither maps nor embeddings."""
     display: DisplayConfig = field(default_factory=DisplayConfig)
     license: str = "apache-2.0"
     training: dict[str, Any] = field(default_factory=dict)
@@ -130,39 +131,70 @@ class CMACConfig:
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        if self.attention.normalization not in get_args(Normalization):
-            accepted = ", ".join(get_args(Normalization))
-            raise ValueError(f"normalization is {self.attention.normalization!r}; accepted are {accepted}")
-        if self.visual.depth not in (10, 18):
-            raise ValueError(f"visual depth is {self.visual.depth}; accepted are 10 and 18")
-        for name, value in (("scales", self.attention.scales), ("frames", self.visual.frames)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1")
+        if self.visual is None and self.audio is None:
+            raise ValueError("the network has neither a visual nor an audio encoder; give at least one of them")
+        if self.attention is not None and (self.visual is None or self.audio is None):
+            missing = "audio" if self.audio is None else "visual"
+            raise ValueError(f"attention needs both encoders, and there is no {missing} one; set attention to null")
+        _register_our_encoders()
+        for modality, half in (("visual", self.visual), ("audio", self.audio)):
+            if half is not None:
+                encoder_kind(half.kind, MODALITIES[modality])
+
+    def require_visual(self) -> VisualConfig:
+        """The visual half. Raises MissingPartError when the network has none."""
+        if self.visual is None:
+            raise MissingPartError(f"the network {self.name!r} has no visual encoder")
+        return self.visual
+
+    def require_audio(self) -> AudioConfig:
+        """The audio half. Raises MissingPartError when the network has none."""
+        if self.audio is None:
+            raise MissingPartError(f"the network {self.name!r} has no audio encoder")
+        return self.audio
+
+    def require_attention(self) -> AttentionConfig:
+        """What joins the halves. Raises MissingPartError when the network has none."""
+        if self.attention is None:
+            raise MissingPartError(f"the network {self.name!r} has no attention")
+        return self.attention
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries and lists, as in `config.json`."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CMACConfig:
-        """The inverse of `to_dict`.
+        """The inverse of `to_dict`; reads all older formats too.
 
         Raises:
-            CheckpointError: the format is newer than this package, or a key is missing, unknown or of a wrong kind.
+            CheckpointError: the format is newer than this package; a key is missing, unknown or of a wrong kind; or the
+                numbers do not go together.
         """
         version = values.get("format_version")
-        if not isinstance(version, int):
+        if type(version) is not int:
             raise CheckpointError("the config has no integer 'format_version': it is no CMAC config")
         if version > FORMAT_VERSION:
             raise CheckpointError(
                 f"the config has format version {version}, this package reads up to {FORMAT_VERSION}; "
                 "upgrade it: pip install -U cmac-hub"
             )
-        return _build(cls, values, "")
+        if version < 2:
+            values = from_version_1(values)
+        _register_our_encoders()
+        config: CMACConfig = build(cls, {**values, "format_version": FORMAT_VERSION}, "", version)
+        return config
 
     def save(self, path: str | Path) -> None:
-        """Writes `config.json` text to `path`."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        """Writes `config.json` text to `path`, whole or not at all."""
+        with replacing(Path(path)) as temporary:
+            text = json.dumps(self.to_dict(), indent=2)
+            # A list of numbers reads better on one line.
+            text = re.sub(
+                r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()).replace("[ ", "[").replace(" ]", "]"), text
+            )
+            temporary.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> CMACConfig:
@@ -176,63 +208,28 @@ class CMACConfig:
         return cls.from_dict(values)
 
 
-def _build(kind: type, values: Any, where: str) -> Any:
-    """One frozen dataclass from a dictionary, strictly: no key missing, none unknown, each of its kind."""
-    if not isinstance(values, dict):
-        raise CheckpointError(f"config key '{where}' holds a {type(values).__name__}, not an object")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    if unknown := sorted(values.keys() - fields.keys()):
-        raise CheckpointError(f"unknown config keys in '{where or 'config'}': {', '.join(unknown)}")
-    if missing := sorted(fields.keys() - values.keys()):
-        raise CheckpointError(f"missing config keys in '{where or 'config'}': {', '.join(missing)}")
-    default = kind()
-    built = {}
-    for name, value in values.items():
-        path = f"{where}.{name}" if where else name
-        like = getattr(default, name)
-        if dataclasses.is_dataclass(like):
-            built[name] = _build(type(like), value, path)
-            continue
-        if isinstance(like, tuple) and isinstance(value, list) and len(value) == len(like):
-            value = tuple(value)
-        if isinstance(like, float) and type(value) is int:
-            value = float(value)
-        if type(value) is not type(like):
-            raise CheckpointError(f"config key '{path}' is {value!r}; expected a {type(like).__name__}")
-        built[name] = value
-    try:
-        return kind(**built)
-    except ValueError as error:
-        raise CheckpointError(f"the config is not valid: {error}") from error
+def architectures() -> list[str]:
+    """Names of the architectures in the package (`architectures/NAME.json`)."""
+    folder = Path(str(resources.files("cmac_hub") / "architectures"))
+    return sorted(path.stem for path in folder.glob("*.json"))
 
 
-CMAC_BASE = CMACConfig()
-"""The paper's network: R(2+1)D-18 on 32 frames of 128 x 128, ResNet-9 on 257 mel bands."""
+def architecture(name: str) -> CMACConfig:
+    """An architecture of the package by name, or one of your own by the path of its .json.
 
-CMAC_NANO = CMACConfig(
-    name="cmac-nano",
-    visual=VisualConfig(
-        frames=8,
-        size=64,
-        multiple=8,
-        depth=10,
-        width=16,
-        stem_time_stride=2,
-        stage_strides=(2, 2, 1, 1),
-        stage_time_strides=(1, 2, 1, 1),
-        middle_multiple=16,
-    ),
-    audio=AudioConfig(
-        sample_rate=16000,
-        fft_size=1024,
-        mel_bands=64,
-        mel_max_hz=8000.0,
-        width=16,
-        stage_strides=(1, 2, 2, 1),
-    ),
-    attention=AttentionConfig(filter_channels=128, embedding=128, saliency_channels=32),
-)
-"""Small enough for two CPU cores: maps of 8 x 8 positions on a square clip, 8 x 13 on a spectrogram. The weights in the
-package ended their training at 96 pixels: 12 x 12."""
+    Raises:
+        CheckpointError: there is no such architecture; or the file cannot be read, see `CMACConfig.load`.
+    """
+    if name.endswith(".json"):
+        return CMACConfig.load(name)
+    if name not in architectures():
+        raise CheckpointError(
+            f"unknown architecture {name!r}; accepted are {', '.join(architectures())}, or a path to a .json"
+        )
+    return CMACConfig.load(Path(str(resources.files("cmac_hub") / "architectures" / f"{name}.json")))
 
-ARCHITECTURES: dict[str, CMACConfig] = {config.name: config for config in (CMAC_BASE, CMAC_NANO)}
+
+def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
+    """Raises ValueError for a value that is none of those accepted."""
+    if value not in accepted:
+        raise ArgumentError(f"{name} is {value!r}; accepted are {', '.join(map(str, accepted))}")

@@ -7,6 +7,8 @@ from collections import deque
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from cmac_hub.geometry import CENTERED, Shift, over_frame
+
 # Turbo, from cold to hot, sampled at nine places: enough for a table of 256 by linear interpolation.
 _TURBO = np.array(
     [
@@ -15,7 +17,7 @@ _TURBO = np.array(
     ]
 )  # fmt: skip
 
-HEAT_COLOURS = np.stack(
+HEAT_COLORS = np.stack(
     [np.interp(np.linspace(0.15, 0.9, 256), np.linspace(0, 1, 9), _TURBO[:, c]) for c in range(3)], 1
 )
 """(256, 3) RGB of a strength from 0 to 255."""
@@ -23,7 +25,7 @@ HEAT_COLOURS = np.stack(
 HEAT_OPACITY = (np.clip(np.linspace(0, 1, 256) * 1.6, 0, 1) ** 1.2 * 165).astype(np.uint8)
 """(256,) opacity of a strength from 0 to 255: nothing shows nothing."""
 
-_COLOUR_LUT = [HEAT_COLOURS[:, c].round().astype(int).tolist() for c in range(3)]
+_COLOR_LUT = [HEAT_COLORS[:, c].round().astype(int).tolist() for c in range(3)]
 
 
 NO_LIMITS = (-np.inf, -np.inf)
@@ -40,18 +42,13 @@ def strength(heat: np.ndarray, limits: tuple[float, float], fade: float = 1.0) -
     return (np.clip((heat - low) / max(1e-6, high - low), 0, 1) * (255 * fade)).astype(np.uint8)
 
 
-def enlarge(values_HW: np.ndarray, width: int, height: int) -> Image.Image:
-    """A small uint8 or fp32 map over a whole frame, smoothly."""
-    return Image.fromarray(values_HW).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def overlay(frame: Image.Image, strength_HW: np.ndarray) -> Image.Image:
-    """An RGB frame with the heat of a small (h, w) uint8 map over all of it."""
+def overlay(frame: Image.Image, strength_HW: np.ndarray, shift: Shift = CENTERED) -> Image.Image:
+    """An RGB frame with the heat of a small (h, w) uint8 map over all of it; `shift` is that of `cmac_hub.geometry`."""
     if not strength_HW.any():
         return frame
-    level = enlarge(strength_HW, *frame.size)
-    colour = Image.merge("RGB", [level.point(table) for table in _COLOUR_LUT])
-    return Image.composite(colour, frame, level.point(HEAT_OPACITY.tolist()))
+    level = Image.fromarray(over_frame(strength_HW, *frame.size, shift))
+    color = Image.merge("RGB", [level.point(table) for table in _COLOR_LUT])
+    return Image.composite(color, frame, level.point(HEAT_OPACITY.tolist()))
 
 
 def caption(frame: Image.Image, text: str) -> Image.Image:
@@ -68,12 +65,12 @@ def caption(frame: Image.Image, text: str) -> Image.Image:
 
 
 def spectrogram_image(log_mel_FS: np.ndarray) -> np.ndarray:
-    """A normalised log-mel -> (F, S) uint8 grey, low frequencies at the bottom."""
+    """A normalized log-mel -> (F, S) uint8 gray, low frequencies at the bottom."""
     return (np.clip((log_mel_FS[::-1] + 2) / 4.5, 0, 1) * 255).astype(np.uint8)
 
 
-class SoundStrip:
-    """The last seconds of sound as a strip: a grey spectrogram, the frequency attention as heat, a cursor at now.
+class SpectrogramStrip:
+    """The last seconds of sound as a strip: a gray spectrogram, the frequency attention as heat, a cursor at now.
 
     Args:
         width: pixels.
@@ -85,39 +82,39 @@ class SoundStrip:
 
     def __init__(self, width: int, height: int, seconds: float, rate: float, ahead: float = 2.0) -> None:
         self.width, self.height, self.seconds, self.rate, self.ahead = width, height, seconds, rate, ahead
-        self._grey: deque[np.ndarray] = deque()
+        self._gray: deque[np.ndarray] = deque()
         self._heat: deque[np.ndarray] = deque()
         self._end = 0
         """Number of the column after the last one; column 0 begins at time 0."""
 
-    def append(self, grey_FS: np.ndarray, heat_FS: np.ndarray, end: float) -> None:
-        """Adds columns (F, s) uint8, grey and strength, that end at the time `end` in seconds: after a gap of black if
+    def append(self, gray_FS: np.ndarray, heat_FS: np.ndarray, end: float) -> None:
+        """Adds columns (F, s) uint8, gray and strength, that end at the time `end` in seconds: after a gap of black if
         the last ones ended earlier, without their beginning if it is there already."""
         keep = round((self.seconds + self.ahead) * self.rate)
         last = round(end * self.rate)
-        if self._grey:
-            gap = last - grey_FS.shape[1] - self._end
-            nothing = np.zeros((len(grey_FS), min(keep, max(0, gap))), np.uint8)
-            grey_FS, heat_FS = (np.hstack([nothing, part[:, max(0, -gap) :]]) for part in (grey_FS, heat_FS))
-        self._grey.extend(grey_FS.T)
+        if self._gray:
+            gap = last - gray_FS.shape[1] - self._end
+            nothing = np.zeros((len(gray_FS), min(keep, max(0, gap))), np.uint8)
+            gray_FS, heat_FS = (np.hstack([nothing, part[:, max(0, -gap) :]]) for part in (gray_FS, heat_FS))
+        self._gray.extend(gray_FS.T)
         self._heat.extend(heat_FS.T)
         self._end = last
-        while len(self._grey) > keep:
-            self._grey.popleft()
+        while len(self._gray) > keep:
+            self._gray.popleft()
             self._heat.popleft()
 
     def draw(self, now: float) -> Image.Image:
         """The strip at a moment: RGB of (width, height), the cursor three quarters along."""
         columns = round(self.seconds * self.rate)
-        first = round((now - 0.75 * self.seconds) * self.rate) - self._end + len(self._grey)
-        picked = range(max(0, first), min(len(self._grey), first + columns))
-        bands = len(self._grey[0]) if self._grey else 1
-        grey, heat = np.zeros((bands, columns), np.uint8), np.zeros((bands, columns), np.uint8)
+        first = round((now - 0.75 * self.seconds) * self.rate) - self._end + len(self._gray)
+        picked = range(max(0, first), min(len(self._gray), first + columns))
+        bands = len(self._gray[0]) if self._gray else 1
+        gray, heat = np.zeros((bands, columns), np.uint8), np.zeros((bands, columns), np.uint8)
         if picked:
             at = slice(picked.start - first, picked.stop - first)
-            grey[:, at] = np.stack([self._grey[i] for i in picked], 1)
+            gray[:, at] = np.stack([self._gray[i] for i in picked], 1)
             heat[:, at] = np.stack([self._heat[i] for i in picked], 1)
-        strip = Image.fromarray(grey).resize((self.width, self.height), Image.Resampling.BILINEAR).convert("RGB")
+        strip = Image.fromarray(gray).resize((self.width, self.height), Image.Resampling.BILINEAR).convert("RGB")
         strip = overlay(strip, heat)
         x = round(0.75 * self.width)
         ImageDraw.Draw(strip).line((x, 0, x, self.height), fill=(255, 255, 255), width=max(1, self.width // 300))

@@ -13,6 +13,10 @@ class CMACError(Exception):
     """Base of every error this package raises on purpose; the command line prints it without a traceback."""
 
 
+class ArgumentError(CMACError, ValueError):
+    """An argument of a public function that is none of what is accepted."""
+
+
 class MediaError(CMACError, ValueError):
     """A file that cannot be opened, decoded, or has no stream of the kind that was asked for."""
 
@@ -23,3 +27,7 @@ class OutputError(CMACError, OSError):
 
 class CheckpointError(CMACError, ValueError):
     """A checkpoint that is unknown, unsafe, incomplete, misshapen, or from a newer format."""
+
+
+class MissingPartError(CMACError, ValueError):
+    """A network that lacks what was asked of it: an encoder, or the attention."""

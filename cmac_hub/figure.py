@@ -1,8 +1,6 @@
-"""One moment as in the paper's Fig. 5: what was seen and heard, and the four attention maps on it."""
+"""One moment as in the paper's Fig. 5: its frame and its spectrogram, and the four attention maps on them."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,19 +9,18 @@ from torch import Tensor
 
 from cmac_hub import drawing
 from cmac_hub.config import CMACConfig
+from cmac_hub.geometry import CENTERED, Shift, over_frame
 from cmac_hub.media import MediaInfo
-
-if TYPE_CHECKING:
-    from cmac_hub.moments import Moment
+from cmac_hub.moments import Moment
 
 
 def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: CMACConfig) -> Figure:
-    """Two rows (sight, sound) of three pictures (as it is, guidance, prediction).
+    """Two rows (visual, audio) of three pictures (as it is, guidance, prediction).
 
     Args:
         info: of the file the moment is from.
         image_HWC: the displayed frame, uint8 RGB.
-        moment: what the network made of the window around it.
+        moment: what the network makes of the window around it.
         config: of the network.
 
     Returns:
@@ -41,19 +38,19 @@ def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: 
         top.set_axis_off()
         if column:
             heat = (maps.visual_guidance, maps.visual_prediction)[column - 1]
-            _shade(top, None if heat is None else heat.mean(0), (0, info.width, info.height, 0), "equal")
+            _shade(top, None if heat is None else heat.mean(0), (0, info.width, info.height, 0), "equal", moment.shift)
         if moment.log_mel_FS is None:
-            bottom.text(0.5, 0.5, "no sound track", ha="center", va="center")
+            bottom.text(0.5, 0.5, "no audio stream", ha="center", va="center")
             bottom.set_axis_off()
             continue
         bands, frames = moment.log_mel_FS.shape
-        half = frames * config.audio.hop_seconds / 2
+        half = frames * config.require_audio().hop_seconds / 2
         extent = (moment.time - half, moment.time + half, 0, bands)
         bottom.imshow(moment.log_mel_FS, origin="lower", aspect="auto", cmap="gray", extent=extent)
         bottom.set_xlabel("seconds")
         if column == 0:
             bottom.set_ylabel("mel band")
-        if not moment.sound:
+        if not moment.audible:
             bottom.set_title("no sound")
         elif column:
             heat = (maps.audio_guidance, maps.audio_prediction)[column - 1]
@@ -61,15 +58,17 @@ def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: 
     return figure
 
 
-def _shade(axes: object, heat: Tensor | None, extent: tuple[float, float, float, float], aspect: str) -> None:
-    """Heat over a picture, row 0 on top, from its own median to its own highest value, which the corner tells."""
+def _shade(
+    axes: object, heat: Tensor | None, extent: tuple[float, float, float, float], aspect: str, shift: Shift = CENTERED
+) -> None:
+    """Heat over a picture, row 0 on top, from the map's median to its highest value, which stand in the corner."""
     if heat is None:
         return
     values = heat.numpy()
     low, high = float(np.median(values)), float(values.max())
     strength = drawing.strength(values, drawing.NO_LIMITS)
-    level = np.asarray(drawing.enlarge(np.ascontiguousarray(strength), 256, 256))
-    rgba = np.dstack([drawing.HEAT_COLOURS[level] / 255, drawing.HEAT_OPACITY[level] / 255])
+    level = over_frame(strength, 256, 256, shift)
+    rgba = np.dstack([drawing.HEAT_COLORS[level] / 255, drawing.HEAT_OPACITY[level] / 255])
     axes.imshow(rgba, extent=extent, aspect=aspect, origin="upper")  # type: ignore[attr-defined]
     axes.text(  # type: ignore[attr-defined]
         0.02, 0.04, f"{low:.2f} to {high:.2f}", transform=axes.transAxes, color="white", fontsize=8,  # type: ignore[attr-defined]

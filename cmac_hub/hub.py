@@ -8,31 +8,38 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import warnings
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
-from huggingface_hub import errors, hf_hub_download
+from huggingface_hub import errors, snapshot_download
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from cmac_hub.config import ARCHITECTURES, CMACConfig
-from cmac_hub.encoders import AudioEncoder, VisualEncoder
-from cmac_hub.errors import CheckpointError, OutputError, one_line
-from cmac_hub.model import CMAC
-from cmac_hub.visualizer import Visualizer
+from cmac_hub.config import CMACConfig, architectures
+from cmac_hub.errors import CheckpointError, one_line
+from cmac_hub.files import replacing
+from cmac_hub.network import Network
+from cmac_hub.version import __version__
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 REGISTERED = ("cmac-nano",)
 """Checkpoints inside the package: they need no network."""
 
-ACCEPTED = f"a registered name ({', '.join(REGISTERED)}), 'hf-hub:owner/repo[@revision]', 'local-dir:path', or a path"
+ACCEPTED = (
+    f"a registered name ({', '.join(REGISTERED)}), 'owner/repo' or 'hf-hub:owner/repo[@revision]' on the Hub, "
+    "'local-dir:path', or a path"
+)
 
+REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)(?:@(.+))?")
+"""'owner/repo' or 'owner/repo@revision'."""
 
-Network = TypeVar("Network", bound=CMAC)
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
 class Source(NamedTuple):
@@ -43,21 +50,10 @@ class Source(NamedTuple):
     revision: str | None = None
 
 
-class Pretrained(NamedTuple):
-    """What `load_cmac` returns: three parts of one network."""
-
-    visual_encoder: VisualEncoder
-    audio_encoder: AudioEncoder
-    visualizer: Visualizer
-
-    @property
-    def model(self) -> CMAC:
-        """The whole network."""
-        return self.visualizer.model
-
-
 def parse_source(name: str | os.PathLike[str]) -> Source:
-    """What a name means. A registered name wins over a folder of that name; `./x` is always a path.
+    """What a name means. A registered name wins, then an existing folder; "./x" is always a path.
+
+    A folder that is named like a repository wins over it, with a warning.
 
     Raises:
         CheckpointError: the name is none of what is accepted.
@@ -66,18 +62,26 @@ def parse_source(name: str | os.PathLike[str]) -> Source:
     if text in REGISTERED:
         return Source("package", text)
     if text.startswith("hf-hub:"):
-        repository, _, revision = text.removeprefix("hf-hub:").partition("@")
-        if repository.count("/") != 1 or not all(repository.split("/")):
+        found = REPOSITORY.fullmatch(text.removeprefix("hf-hub:"))
+        if found is None:
             raise CheckpointError(f"{text!r} names no repository; expected 'hf-hub:owner/repo[@revision]'")
-        return Source("hub", repository, revision or None)
+        return Source("hub", found[1], found[2])
     if text.startswith("local-dir:"):
         return Source("folder", text.removeprefix("local-dir:"))
-    if isinstance(name, os.PathLike) or text.startswith((".", "/", "~")) or Path(text).exists():
+    if isinstance(name, os.PathLike) or text.startswith((".", "/", "~")):
         return Source("folder", text)
-    if text in ARCHITECTURES:
+    repository = REPOSITORY.fullmatch(text)
+    if Path(text).exists():
+        if repository is not None:
+            warnings.warn(
+                f"{text} is the folder of that name; for the repository on the Hub write hf-hub:{text}", stacklevel=2
+            )
+        return Source("folder", text)
+    if repository is not None:
+        return Source("hub", repository[1], repository[2])
+    if text in architectures():
         raise CheckpointError(f"no weights of {text!r} are published yet; accepted is {ACCEPTED}")
-    hint = f"; for a repository on the Hub write 'hf-hub:{text}'" if text.count("/") == 1 else ""
-    raise CheckpointError(f"unknown model {text!r}; accepted is {ACCEPTED}{hint}")
+    raise CheckpointError(f"unknown model {text!r}; accepted is {ACCEPTED}")
 
 
 def fetch(
@@ -94,52 +98,69 @@ def fetch(
         CheckpointError: there is no such folder, repository, revision or file, or the Hub cannot be reached; or a
             revision of something that is not on the Hub.
     """
-    if revision is not None and source.kind != "hub":
+    if source.kind == "hub":
+        return _download(source.location, revision or source.revision, cache_dir, token, local_files_only)
+    if revision is not None:
         raise CheckpointError(f"{source.location} is not on the Hub, so it has no revision {revision!r}; leave it out")
     if source.kind == "package":
         return Path(str(resources.files("cmac_hub") / "weights" / source.location))
-    if source.kind == "folder":
-        folder = Path(source.location).expanduser()
-        if not folder.exists():
-            raise CheckpointError(f"there is no folder {folder}; accepted is {ACCEPTED}")
-        if not folder.is_dir():
-            raise CheckpointError(
-                f"{folder} is a file; give the folder that holds {CONFIG} and {WEIGHTS} (pickles are never loaded)"
-            )
-        return folder
-    repository, revision = source.location, revision or source.revision
-    folder = Path()
-    for name in (CONFIG, WEIGHTS):
-        try:
-            file = hf_hub_download(
-                repository, name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
-            )
-        except errors.GatedRepoError as error:
-            raise CheckpointError(
-                f"{repository} is gated; ask for access on its page and log in: hf auth login"
-            ) from error
-        except errors.RepositoryNotFoundError as error:
-            raise CheckpointError(
-                f"the Hub has no repository {repository}, or it is private; check it or pass a token"
-            ) from error
-        except errors.RevisionNotFoundError as error:
-            raise CheckpointError(f"{repository} has no revision {revision!r}; check its branches and tags") from error
-        except errors.LocalEntryNotFoundError as error:
-            raise CheckpointError(
-                f"{name} of {repository} is not in the cache and the Hub was not reached; "
-                "connect once, or use cmac-nano"
-            ) from error
-        except errors.EntryNotFoundError as error:
-            raise CheckpointError(f"{repository} has no {name}; only safetensors are loaded, never pickles") from error
-        except Exception as error:
-            # Of the transport below the Hub's client too: proxies, connections that break off.
-            reason = one_line(error)
-            raise CheckpointError(f"{name} of {repository} could not be fetched: {reason}") from error
-        folder = Path(file).parent
+    folder = Path(source.location).expanduser()
+    if not folder.exists():
+        raise CheckpointError(f"there is no folder {folder}; accepted is {ACCEPTED}")
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is a file; give the folder that holds {CONFIG} and {WEIGHTS} (pickles are never loaded)"
+        )
     return folder
 
 
-def build(folder: Path, network: type[Network], *, device: Any = None, dtype: torch.dtype | None = None) -> Network:
+def _download(
+    repository: str,
+    revision: str | None,
+    cache_dir: str | Path | None,
+    token: str | bool | None,
+    local_files_only: bool,
+) -> Path:
+    """Both files at one commit, even of a branch that moves meanwhile."""
+    try:
+        folder = Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                cache_dir=cache_dir,
+                token=token,
+                local_files_only=local_files_only,
+                allow_patterns=[CONFIG, WEIGHTS],
+                library_name="cmac_hub",
+                library_version=__version__,
+            )
+        )
+    except errors.GatedRepoError as error:
+        raise CheckpointError(f"{repository} is gated; ask for access on its page and log in: hf auth login") from error
+    except errors.RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"the Hub has no repository {repository}, or it is private; check it or pass a token "
+            f"(nor is there a folder {repository} here)"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise CheckpointError(f"{repository} has no revision {revision!r}; check its branches and tags") from error
+    except errors.LocalEntryNotFoundError as error:
+        raise CheckpointError(
+            f"{repository} is not in the cache and the Hub was not reached; connect once, or use cmac-nano "
+            f"(nor is there a folder {repository} here)"
+        ) from error
+    except Exception as error:
+        # Of the transport below the Hub's client too: proxies, connections that break off.
+        raise CheckpointError(f"{repository} could not be fetched: {one_line(error)}") from error
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{repository} has no {name}; only safetensors are loaded, never pickles")
+    return folder
+
+
+def build(
+    folder: Path, network: type[AnyNetwork], *, device: Any = None, dtype: torch.dtype | None = None
+) -> AnyNetwork:
     """A checkpoint folder -> a network of that class in eval mode, with exactly the folder's weights.
 
     Raises:
@@ -190,8 +211,9 @@ def check_keys(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int,
         raise CheckpointError(f"{misfit}: {problems[0]}{more}")
 
 
-def load_model(
-    name: str | os.PathLike[str] = "cmac-nano",
+def load(
+    name: str | os.PathLike[str],
+    network: type[AnyNetwork],
     *,
     revision: str | None = None,
     device: Any = None,
@@ -199,12 +221,13 @@ def load_model(
     cache_dir: str | Path | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
-) -> CMAC:
-    """A trained network in eval mode.
+) -> AnyNetwork:
+    """A trained network of the class `network`, in eval mode.
 
     Args:
-        name: a registered name ("cmac-nano", inside the package), "hf-hub:owner/repo[@revision]", "local-dir:path",
-            or a path. A registered name wins over a folder of that name; "./x" is always a path.
+        name: a registered name ("cmac-nano", inside the package), "owner/repo" or "hf-hub:owner/repo[@revision]" on
+            the Hub, "local-dir:path", or a path, see `parse_source`.
+        network: made from a config alone.
         revision: branch, tag or commit on the Hub.
         device: where to put it; the default is the CPU.
         dtype: floating-point type; the default is the checkpoint's, fp32.
@@ -215,67 +238,29 @@ def load_model(
     Raises:
         CheckpointError: see `parse_source`, `fetch` and `build`.
     """
-    return CMAC.from_pretrained(
-        name,
-        revision=revision,
-        device=device,
-        dtype=dtype,
-        cache_dir=cache_dir,
-        token=token,
-        local_files_only=local_files_only,
+    folder = fetch(
+        parse_source(name), revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
     )
+    return build(folder, network, device=device, dtype=dtype)
 
 
-def load_cmac(
-    name: str | os.PathLike[str] = "cmac-nano",
-    *,
-    revision: str | None = None,
-    device: Any = None,
-    dtype: torch.dtype | None = None,
-    cache_dir: str | Path | None = None,
-    token: str | bool | None = None,
-    local_files_only: bool = False,
-) -> Pretrained:
-    """The visual encoder, the audio encoder and the sound-source visualizer of a trained network, in eval mode.
-
-    Arguments and errors are those of `load_model`; the whole network is the result's `.model`.
-    """
-    model = load_model(
-        name,
-        revision=revision,
-        device=device,
-        dtype=dtype,
-        cache_dir=cache_dir,
-        token=token,
-        local_files_only=local_files_only,
-    )
-    return Pretrained(model.visual_encoder, model.audio_encoder, Visualizer(model))
-
-
-def save_model(model: CMAC, folder: str | Path) -> None:
+def save_checkpoint(network: Network, folder: str | Path) -> None:
     """Writes `config.json` and `model.safetensors` of a network; each is complete or not there at all.
 
     Raises:
-        OutputError: the weights cannot be written, for example to a full disk.
+        OutputError: they cannot be written, for example to a full disk.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    temporary = folder / f".{WEIGHTS}.part"
-    try:
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with replacing(folder / WEIGHTS) as temporary:
         save_file(state, temporary, metadata={"format": "pt"})
-        os.replace(temporary, folder / WEIGHTS)
-        model.config.save(temporary)
-        os.replace(temporary, folder / CONFIG)
-    except SafetensorError as error:
-        raise OutputError(f"{folder / WEIGHTS} could not be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    network.config.save(folder / CONFIG)
 
 
-def checkpoint_hash(model: nn.Module) -> str:
+def checkpoint_hash(network: nn.Module) -> str:
     """Twelve hexadecimal digits that tell one set of weights from another."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:12]

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-import torch
 
+from cmac_hub import geometry
+from cmac_hub.config import Map
 from cmac_hub.errors import MediaError
-from cmac_hub.features import BATCH, SILENCE, batched
-from cmac_hub.media import MediaInfo, Window, windows
-from cmac_hub.model import CMAC
+from cmac_hub.inference import SILENCE, Batch, batches, level, windows_for
+from cmac_hub.media import MediaInfo
+from cmac_hub.network import Network
 from cmac_hub.outputs import Attention
-from cmac_hub.preprocessing import check_window
-
-Map = Literal["guidance", "prediction"]
-"""Where the picture answers to the sound (Eq. 4), or what the visual encoder attends to by itself (Eq. 5)."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +21,13 @@ class Peak:
     """Where one window's map is highest, for `cmac localize --json`."""
 
     time: float
-    """Seconds on the container's clock: the window's centre."""
+    """Seconds on the container's clock: the window's center."""
     x: float
     y: float
     """Pixels of the displayed frame, from its upper left corner."""
     score: float
     """The raw map value there, in [0, 1] with the normalization "cosine"."""
-    sound: bool
+    audible: bool
     """Whether there is anything to hear in the window."""
     padded: bool
     """Whether part of the window lay outside of the file."""
@@ -39,109 +35,91 @@ class Peak:
 
 @dataclass(frozen=True)
 class Moment:
-    """One window, seen and heard by the network."""
+    """One window, as the network describes it."""
 
     time: float
-    """Seconds on the container's clock: the window's centre."""
-    heat_HW: np.ndarray
-    """fp32 visual map at map resolution, averaged over its frames."""
-    sound_heat_FS: np.ndarray | None
-    """fp32 audio map at map resolution, low frequencies first; None without a sound track."""
+    """Seconds on the container's clock: the window's center."""
+    visual_map_HW: np.ndarray
+    """fp32 at map resolution, averaged over its frames."""
+    audio_map_FS: np.ndarray | None
+    """fp32 at map resolution, low frequencies first; None without an audio stream."""
     log_mel_FS: np.ndarray | None
-    """fp32 normalised log-mel, low frequencies first; None without a sound track."""
+    """fp32 normalized log-mel, low frequencies first; None without an audio stream."""
     level: float | None
-    """RMS of the sound; None without a sound track."""
+    """RMS of the sound; None without an audio stream."""
     padded: bool
     """Whether part of the window lay outside of the file."""
     attention: Attention
     """All maps of the window, without the batch dimension."""
+    shift: geometry.Shift = geometry.CENTERED
+    """By how much the visual map lies off, see `cmac_hub.geometry`."""
 
     @property
-    def sound(self) -> bool:
+    def audible(self) -> bool:
         """Whether there is anything to hear."""
         return self.level is not None and self.level >= SILENCE
 
     def peak(self, info: MediaInfo) -> Peak:
-        """The centre of the highest cell, in pixels of the displayed frame."""
-        rows, columns = self.heat_HW.shape
-        row, column = np.unravel_index(int(self.heat_HW.argmax()), (rows, columns))
+        """The highest place of the visual map, in pixels of the displayed frame."""
+        x, y = geometry.peak(self.visual_map_HW, self.shift)
         return Peak(
             time=self.time,
-            x=(float(column) + 0.5) / columns * info.width,
-            y=(float(row) + 0.5) / rows * info.height,
-            score=float(self.heat_HW.max()),
-            sound=self.sound,
+            x=x * info.width,
+            y=y * info.height,
+            score=float(self.visual_map_HW.max()),
+            audible=self.audible,
             padded=self.padded,
         )
 
 
 def observe(
-    model: CMAC,
+    network: Network,
     info: MediaInfo,
     which: Map,
     *,
-    window: float,
-    hop: float,
+    window: float | None = None,
+    hop: float | None = None,
     start: float | None = None,
     stop: float | None = None,
 ) -> Iterator[Moment]:
-    """The moments of a file that has a picture, in order, with flat memory.
+    """The moments of a file that has a video stream, in order, with flat memory.
 
     Args:
-        model: a trained network.
+        network: a trained one.
         info: what `cmac_hub.media.probe` says of the file.
-        which: the map that `heat_HW` and `sound_heat_FS` hold.
-        window: seconds that the network sees and hears at once.
-        hop: seconds from one window's start to the next.
+        which: the map that `visual_map_HW` and `audio_map_FS` hold.
+        window: see `cmac_hub.inference.windows_for`.
+        hop: see `cmac_hub.inference.windows_for`.
         start: see `cmac_hub.media.windows`.
         stop: see `cmac_hub.media.windows`.
 
     Raises:
         MediaError: the file cannot be read, or no frame of it can be decoded.
+        MissingPartError: the network lacks an encoder or the attention.
         ValueError: a window or hop that is not positive, or a window too short for a spectrogram.
     """
-    config = model.config
-    check_window(window, config)
-    cut = windows(
-        info.path,
-        window=window,
-        hop=hop,
-        frames=config.visual.frames,
-        size=config.visual.size,
-        multiple=config.visual.multiple,
-        sample_rate=config.audio.sample_rate,
-        start=start,
-        stop=stop,
-    )
-    return _observe(model, info, cut, which)
+    network.require_attention("localize")
+    cut = windows_for(network.config, info, window=window, hop=hop, start=start, stop=stop)
+    return (moment for batch in batches(network, cut) for moment in _observe(network, info, batch, which))
 
 
-def _observe(model: CMAC, info: MediaInfo, cut: Iterator[Window], which: Map) -> Iterator[Moment]:
-    for batch in batched(cut, BATCH):
-        if any(one.frames is None for one in batch):
-            raise MediaError(f"no frame of {info.path} can be decoded; its picture may be broken")
-        yield from _observe_batch(model, batch, which)
-
-
-def _observe_batch(model: CMAC, batch: list[Window], which: Map) -> list[Moment]:
-    frames = torch.stack([torch.from_numpy(w.frames) for w in batch if w.frames is not None])
-    sounds = [torch.from_numpy(w.waveform) for w in batch if w.waveform is not None]
-    clips, spectrograms = model.prepare(frames, torch.stack(sounds) if sounds else None)
-    maps = model.attend(clips, spectrograms)
-    visual = maps.visual_guidance if which == "guidance" else maps.visual_prediction
-    audio = maps.audio_guidance if which == "guidance" else maps.audio_prediction
-    assert visual is not None
-    moments = []
-    for i, one in enumerate(batch):
-        moments.append(
-            Moment(
-                time=one.time,
-                heat_HW=visual[i].mean(0).float().cpu().numpy(),
-                sound_heat_FS=None if audio is None else audio[i].float().cpu().numpy(),
-                log_mel_FS=None if spectrograms is None else spectrograms[i, 0].float().cpu().numpy(),
-                level=None if one.waveform is None else float(np.sqrt(np.mean(np.square(one.waveform)))),
-                padded=one.padded,
-                attention=Attention(*(None if m is None else m[i].float().cpu() for m in maps)),
-            )
+def _observe(network: Network, info: MediaInfo, batch: Batch, which: Map) -> list[Moment]:
+    if batch.visual_map is None or len(batch.visual_map) < len(batch.windows):
+        raise MediaError(f"no frame of {info.path} can be decoded; its video stream may be broken")
+    raw = network.attend_maps(batch.visual_map, batch.audio_map)
+    maps = Attention(*(None if one is None else one.float().cpu() for one in raw))
+    visual, audio = getattr(maps, f"visual_{which}"), getattr(maps, f"audio_{which}")
+    mels = None if batch.spectrograms is None else batch.spectrograms.float().cpu()
+    return [
+        Moment(
+            time=one.time,
+            visual_map_HW=visual[i].mean(0).numpy(),
+            audio_map_FS=None if audio is None else audio[i].numpy(),
+            log_mel_FS=None if mels is None else mels[i, 0].numpy(),
+            level=None if one.waveform is None else level(one.waveform),
+            padded=one.padded,
+            attention=Attention(*(None if m is None else m[i] for m in maps)),
+            shift=network.config.require_visual().map_shift,
         )
-    return moments
+        for i, one in enumerate(batch.windows)
+    ]

@@ -14,11 +14,11 @@ class Attention(NamedTuple):
     """
 
     visual_guidance: Tensor | None
-    """(B, T', H', W'): where in the picture the sound's filter responds (Eq. 4)."""
+    """(B, T', H', W'): where in the frame the sound's filter responds (Eq. 4)."""
     visual_prediction: Tensor | None
     """(B, T', H', W'): what the visual encoder alone attends to (Eq. 5)."""
     audio_guidance: Tensor | None
-    """(B, F', S'): which frequencies and moments the picture's filter responds to (Eq. 4)."""
+    """(B, F', S'): which frequencies and moments the clip's filter responds to (Eq. 4)."""
     audio_prediction: Tensor | None
     """(B, F', S'): what the audio encoder alone attends to (Eq. 5)."""
 

@@ -1,20 +1,22 @@
-"""Raw media -> the tensors the encoders take: uint8 frames -> a normalised clip, a waveform -> a normalised log-mel."""
+"""Raw media -> the tensors the encoders take: uint8 frames -> a normalized clip, a waveform -> a normalized log-mel."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from itertools import count
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import torchaudio.functional
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torchvision.transforms.v2 import functional as vision
 
-from cmac_hub.config import AudioConfig, CMACConfig, VisualConfig
-from cmac_hub.media import fit_size
+from cmac_hub.config import CMACConfig
+from cmac_hub.errors import ArgumentError
+from cmac_hub.registry import AudioConfig, VisualConfig
+from cmac_hub.windows import Window, WindowGrid, check_positive, fit_size, on_screen
 
 
 def normalize_clips(frames_BTHWC: Tensor, config: VisualConfig) -> Tensor:
@@ -30,28 +32,33 @@ def normalize_clips(frames_BTHWC: Tensor, config: VisualConfig) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _mel_filters(config: AudioConfig, device: torch.device) -> Tensor:
-    """(fft_size / 2 + 1, F): the HTK mel filter bank. Kept for later calls, so never an inference tensor."""
+    """(n_fft / 2 + 1, F): the HTK mel filter bank. Kept for later calls, so never an inference tensor."""
     with torch.inference_mode(False):
         return torchaudio.functional.melscale_fbanks(
-            config.fft_size // 2 + 1, config.mel_min_hz, config.mel_max_hz, config.mel_bands, config.sample_rate
+            config.n_fft // 2 + 1, config.f_min, config.f_max, config.n_mels, config.sample_rate
         ).to(device)
 
 
 def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
     """Waveforms -> spectrograms: (B, n) float in [-1, 1] at `config.sample_rate` -> (B, 1, F, S) fp32.
 
-    Windows of `window_seconds` every `hop_seconds`, zero-padded to `fft_size`; the mel power's natural logarithm above
-    a floor; normalised by the config's mean and standard deviation. S is n / (hop in samples), rounded down: the extra
-    frame that centring gives is dropped.
+    Windows of `win_length` samples every `hop_length`, zero-padded to `n_fft`; the mel power's natural logarithm above
+    a floor; normalized by the config's mean and standard deviation. S is n / hop_length, rounded down: the extra frame
+    that centering gives is dropped.
     """
-    rate = config.sample_rate
-    hop, length = round(config.hop_seconds * rate), round(config.window_seconds * rate)
     waveforms_BN = waveforms_BN.to(torch.float32)
-    window = torch.hann_window(length, device=waveforms_BN.device)
+    window = torch.hann_window(config.win_length, device=waveforms_BN.device)
     spectrum = torch.stft(
-        waveforms_BN, config.fft_size, hop, length, window, center=True, pad_mode="constant", return_complex=True
+        waveforms_BN,
+        config.n_fft,
+        config.hop_length,
+        config.win_length,
+        window,
+        center=True,
+        pad_mode="constant",
+        return_complex=True,
     )
-    power_BFS = torch.view_as_real(spectrum).square().sum(-1)[..., : waveforms_BN.shape[-1] // hop]
+    power_BFS = torch.view_as_real(spectrum).square().sum(-1)[..., : waveforms_BN.shape[-1] // config.hop_length]
     mel_BFS = torch.matmul(_mel_filters(config, power_BFS.device).T, power_BFS)
     return ((torch.log(mel_BFS + config.log_floor) - config.mean) / config.std)[:, None]
 
@@ -67,16 +74,16 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
     samples = _on_cpu(waveform)
     shape = tuple(samples.shape)
     if not samples.is_floating_point():
-        raise ValueError(f"the waveform is {samples.dtype}; give float in [-1, 1], such as int16 divided by 32768")
+        raise ArgumentError(f"the waveform is {samples.dtype}; give float in [-1, 1], such as int16 divided by 32768")
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and not shape[0]):
-        raise ValueError(f"the waveform has shape {shape}; expected (channels, n) or (n,)")
+        raise ArgumentError(f"the waveform has shape {shape}; expected (channels, n) or (n,)")
     if samples.ndim == 2 and shape[0] > shape[1] > 0:
-        raise ValueError(f"the waveform has shape {shape}; expected (channels, n): transpose it")
+        raise ArgumentError(f"the waveform has shape {shape}; expected (channels, n): transpose it")
     if not samples.isfinite().all():
-        raise ValueError("the waveform holds values that are not finite; give float in [-1, 1]")
+        raise ArgumentError("the waveform holds values that are not finite; give float in [-1, 1]")
     samples = samples.to(torch.float32).clamp(-1, 1)
     if not sample_rate > 0:
-        raise ValueError(f"the sample rate is {sample_rate}; it must be positive")
+        raise ArgumentError(f"the sample rate is {sample_rate}; it must be positive")
     if samples.ndim == 2:
         samples = samples.mean(0)
     if round(sample_rate) == config.sample_rate:
@@ -93,9 +100,10 @@ def _on_cpu(values: ArrayLike | Tensor) -> Tensor:
 
 
 def check_window(window: float, config: CMACConfig) -> None:
-    """Raises ValueError when a window of so many seconds has no spectrogram."""
-    if not window >= config.audio.hop_seconds:
-        raise ValueError(
+    """Raises ValueError when a window of so many seconds is none, or has no spectrogram."""
+    check_positive(window=window)
+    if config.audio is not None and window < config.audio.hop_seconds:
+        raise ArgumentError(
             f"window is {window} s; it must be at least {config.audio.hop_seconds:g} s, one spectrogram hop"
         )
 
@@ -108,11 +116,11 @@ def resize_frames(frames: ArrayLike, config: VisualConfig) -> Tensor:
     """
     array = _on_cpu(frames)
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype != torch.uint8:
-        raise ValueError(f"frames are {array.dtype} {tuple(array.shape)}; expected uint8 (T, H, W, 3)")
+        raise ArgumentError(f"frames are {array.dtype} {tuple(array.shape)}; expected uint8 (T, H, W, 3)")
     width, height = fit_size(array.shape[2], array.shape[1], config.size, config.multiple)
     if (height, width) == tuple(array.shape[1:3]):
         return array
-    resized = vision.resize(array.permute(0, 3, 1, 2), [height, width], antialias=True)
+    resized = F.interpolate(array.permute(0, 3, 1, 2), (height, width), mode="bilinear", antialias=True)
     return resized.permute(0, 2, 3, 1)
 
 
@@ -124,56 +132,73 @@ def cut_windows(
     config: CMACConfig,
     window: float,
     hop: float,
-) -> tuple[np.ndarray, Tensor | None, Tensor | None, np.ndarray]:
-    """Arrays -> the windows a file of the same content would give, see `cmac_hub.media.windows`.
+) -> Iterator[Window]:
+    """Arrays -> the windows that a file of the same content would give, see `cmac_hub.media.windows`.
 
     Args:
         frames: (T, H, W, 3) uint8 RGB, or None.
         frame_rate: hertz.
         waveform: (channels, n) or (n,) float in [-1, 1], or None.
         sample_rate: hertz.
-        config: sizes and rates to cut to.
+        config: sizes and rates to cut to. A stream that the network has no encoder for is left out.
         window: seconds.
         hop: seconds between the starts of two windows.
 
-    Returns:
-        times (N,) of the centres in seconds, frames (N, T, H', W', 3) uint8 or None, waveforms (N, n') fp32 or None,
-        padded (N,) bool.
-
     Raises:
-        ValueError: neither stream given, a stream without its rate, or a stream that is empty.
+        ValueError: no stream that the network can use, a stream without its rate, or a stream that is empty.
     """
-    if frames is None and waveform is None:
-        raise ValueError("neither frames nor a waveform was given; give at least one of them")
     check_window(window, config)
-    if not hop > 0:
-        raise ValueError(f"hop is {hop} s; it must be positive")
+    frames = frames if config.visual is not None else None
+    waveform = waveform if config.audio is not None else None
+    if frames is None and waveform is None:
+        raise ArgumentError("neither frames nor a waveform was given; give at least one of them")
+    grid = WindowGrid(0.0, window, hop, config.visual.frames if config.visual is not None else 1)
     duration = 0.0
-    if frames is not None:
+    resized = samples = times = None
+    if frames is not None and config.visual is not None:
         if not frame_rate or frame_rate <= 0:
-            raise ValueError(f"frame_rate is {frame_rate}; give the frames' rate in hertz")
-        frames = resize_frames(frames, config.visual)
-        if not len(frames):
-            raise ValueError("there are no frames; give at least one")
-        duration = len(frames) / frame_rate
-    if waveform is not None:
+            raise ArgumentError(f"frame_rate is {frame_rate}; give the frames' rate in hertz")
+        resized = resize_frames(frames, config.visual).numpy()
+        if not len(resized):
+            raise ArgumentError("there are no frames; give at least one")
+        times, duration = np.arange(len(resized)) / frame_rate, len(resized) / frame_rate
+    if waveform is not None and config.audio is not None:
         if not sample_rate:
-            raise ValueError("sample_rate is missing; give the waveform's rate in hertz")
-        waveform = resample(waveform, sample_rate, config.audio)
-        if not waveform.numel():
-            raise ValueError("the waveform is empty; give at least one sample")
-        duration = max(duration, len(waveform) / config.audio.sample_rate)
-    count = max(1, math.ceil((duration - window / 2) / hop - 1e-6))
-    starts = np.arange(count) * hop
-    clips: Any = None
-    sounds: Any = None
-    if frames is not None and frame_rate:
-        instants = starts[:, None] + (np.arange(config.visual.frames) + 0.5) / config.visual.frames * window
-        nearest = np.clip(np.rint(instants * frame_rate - 1e-9), 0, len(frames) - 1).astype(np.int64)
-        clips = frames[torch.from_numpy(nearest)]
-    if waveform is not None:
-        length = round(window * config.audio.sample_rate)
-        first = np.rint(starts * config.audio.sample_rate).astype(np.int64)
-        padded = torch.nn.functional.pad(waveform, (0, max(0, int(first[-1]) + length - len(waveform))))
-        sounds = torch.stack([padded[i : i + length] for i in first])
-    return starts + window / 2, clips, sounds, starts + window > duration + 1e-3
+            raise ArgumentError("sample_rate is missing; give the waveform's rate in hertz")
+        samples = resample(waveform, sample_rate, config.audio).numpy()
+        if not len(samples):
+            raise ArgumentError("the waveform is empty; give at least one sample")
+        duration = max(duration, len(samples) / config.audio.sample_rate)
+    rate = 0 if config.audio is None else config.audio.sample_rate
+    return _cut(grid, duration, resized, times, samples, rate)
+
+
+def _cut(
+    grid: WindowGrid,
+    duration: float,
+    frames_THWC: np.ndarray | None,
+    times_T: np.ndarray | None,
+    samples_N: np.ndarray | None,
+    sample_rate: int,
+) -> Iterator[Window]:
+    for k in count():
+        if not grid.includes(k, duration):
+            return
+        begin = grid.begin(k)
+        frames = frame_times = waveform = None
+        if frames_THWC is not None and times_T is not None:
+            shown = on_screen(times_T, grid.instants(k))
+            frames, frame_times = frames_THWC[shown], times_T[shown]
+        if samples_N is not None:
+            first, length = round(begin * sample_rate), round(grid.window * sample_rate)
+            waveform = np.zeros(length, np.float32)
+            part = samples_N[first : first + length]
+            waveform[: len(part)] = part
+        yield Window(begin + grid.window / 2, frames, frame_times, waveform, begin + grid.window > duration + 1e-3)
+
+
+def stack(windows: Sequence[Window]) -> tuple[Tensor | None, Tensor | None]:
+    """Windows of one recording -> (B, T, H, W, 3) uint8 and (B, n) fp32; None for a stream that they lack."""
+    frames = [torch.from_numpy(one.frames) for one in windows if one.frames is not None]
+    waveforms = [torch.from_numpy(one.waveform) for one in windows if one.waveform is not None]
+    return torch.stack(frames) if frames else None, torch.stack(waveforms) if waveforms else None

@@ -15,12 +15,13 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from cmac_hub import drawing
-from cmac_hub.canvas import Bracket, Canvas, Layout, Scale
+from cmac_hub.canvas import Bracket, Canvas
+from cmac_hub.config import Layout, Map, Scale, check_choice
 from cmac_hub.errors import MediaError
+from cmac_hub.geometry import over_frame
 from cmac_hub.media import MediaInfo, VideoWriter, probe, read_frame, read_frames
 from cmac_hub.model import CMAC
-from cmac_hub.moments import Map, Moment, Peak, observe
+from cmac_hub.moments import Moment, Peak, observe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,7 @@ FRAMES_BEHIND = 4
 """Drawn frames that wait to be encoded."""
 
 HOP = 0.25
-"""Seconds between two maps unless told otherwise; between them the heat is interpolated."""
+"""Seconds between two maps by default; between them the heat is interpolated."""
 
 
 class Visualizer(nn.Module):
@@ -50,22 +51,22 @@ class Visualizer(nn.Module):
 
         Args:
             path: a video.
-            map: "guidance" (where the picture answers to the sound, Eq. 4) or "prediction" (what the visual encoder
+            map: "guidance" (where the frame responds to the sound, Eq. 4) or "prediction" (what the visual encoder
                 attends to by itself, Eq. 5); the default is the checkpoint's.
             window: seconds; the default is what the network was trained on.
             hop: seconds between two maps.
 
         Yields:
-            the window's centre in seconds, and (H, W) fp32 in [0, 1] (clipped, where the normalization
+            the window's center in seconds, and (H, W) fp32 in [0, 1] (clipped, where the normalization
             is not "cosine") at the displayed size, row 0 on top.
 
         Raises:
-            MediaError: the file cannot be read, has no picture, or has no sound to guide.
+            MediaError: the file cannot be read, has no video stream, or no audio stream to guide.
             ValueError: an unknown map, a window or hop that is not positive, or a window too short for a spectrogram.
         """
         info, which = self._check(path, map)
         moments = self._observe(info, which, window, hop)
-        return ((moment.time, _over_frame(moment.heat_HW, info)) for moment in moments)
+        return ((moment.time, _over_frame(moment, info)) for moment in moments)
 
     def locate(
         self, path: str | Path, *, map: Map | None = None, window: float | None = None, hop: float = HOP
@@ -87,9 +88,9 @@ class Visualizer(nn.Module):
         overwrite: bool = False,
         progress: bool = False,
     ) -> list[Peak]:
-        """Draws the attention over a video: its displayed size, frame times and length stay, its sound is carried over.
+        """Draws the attention over a video: its displayed size, frame times and length stay, its sound is copied.
 
-        Where there is nothing to hear, guidance shows no claim: it fades, and the picture says "no sound".
+        Where there is nothing to hear, guidance shows no claim: it fades, and the frame says "no sound".
 
         Args:
             path: a video.
@@ -112,9 +113,8 @@ class Visualizer(nn.Module):
             OutputError: the output may not or cannot be written; nothing half-written stays.
             ValueError: an unknown layout or scale, otherwise as for `heatmaps`.
         """
-        for name, value, accepted in (("layout", layout, get_args(Layout)), ("scale", scale, get_args(Scale))):
-            if value not in accepted:
-                raise ValueError(f"{name} is {value!r}; accepted are {', '.join(accepted)}")
+        check_choice("layout", layout, get_args(Layout))
+        check_choice("scale", scale, get_args(Scale))
         info, which = self._check(path, map)
         canvas = Canvas(self.model.config, which, layout, info, hop, scale)
         peaks: list[Peak] = []
@@ -122,7 +122,7 @@ class Visualizer(nn.Module):
         def moments() -> Iterator[Moment]:
             for moment in self._observe(info, which, window, hop):
                 peaks.append(moment.peak(info))
-                canvas.listen(moment)
+                canvas.add_sound(moment)
                 yield moment
 
         with VideoWriter(
@@ -130,13 +130,13 @@ class Visualizer(nn.Module):
             width=canvas.width,
             height=canvas.height,
             frame_rate=info.frame_rate,
-            source=info.path,
+            source=info,
             overwrite=overwrite,
         ) as writer:
             observed = moments()
             around = Bracket(observed)
             total = None if info.duration is None or not info.frame_rate else round(info.duration * info.frame_rate)
-            frames = tqdm(read_frames(info.path), total=total, disable=not progress, unit="frame", desc=info.path.name)
+            frames = tqdm(read_frames(info), total=total, disable=not progress, unit="frame", desc=info.path.name)
             # Encoding runs beside drawing, a few frames behind it: twice as fast on two cores.
             with ThreadPoolExecutor(1) as encoder:
                 behind: deque[Future[None]] = deque()
@@ -147,7 +147,7 @@ class Visualizer(nn.Module):
                         behind.popleft().result()
                 for written in behind:
                     written.result()
-                # Sound may go on after the last picture: its windows are told as well.
+                # Sound may go on after the last frame: its windows have peaks as well.
                 deque(observed, maxlen=0)
         return peaks
 
@@ -157,45 +157,45 @@ class Visualizer(nn.Module):
         Args:
             path: a video.
             time: seconds on the container's clock.
-            window: seconds around it that the network sees; the default is what it was trained on.
+            window: seconds around it that the network is shown; the default is what it was trained on.
 
         Returns:
             a matplotlib figure: `.savefig("dog.png")`.
 
         Raises:
-            MediaError: the file cannot be read or has no picture; or the time lies outside of it.
+            MediaError: the file cannot be read or has no video stream; or the time lies outside of it.
             ValueError: a window that is not positive, or too short for a spectrogram.
         """
         from cmac_hub.figure import draw_figure
 
         info, _ = self._check(path, "prediction")
         span = self.model.config.window if window is None else window
-        # The first window's centre is a moment of any file, however short it is.
+        # The first window's center is a moment of any file, however short it is.
         end = None if info.duration is None else info.start + max(info.duration, span / 2)
         if time < info.start or (end is not None and time > end):
             until = "" if end is None else f" to {end:.2f}"
             raise MediaError(f"{info.path} has no moment {time:.2f} s; it runs from {info.start:.2f}{until} s")
         limits = {"start": time - span / 2, "stop": time + span / 2}
         moments = observe(self.model, info, "prediction", window=span, hop=span, **limits)
-        return draw_figure(info, read_frame(info.path, time).image, next(moments), self.model.config)
+        return draw_figure(info, read_frame(info, time).image, next(moments), self.model.config)
 
     def _check(self, path: str | Path, map: Map | None) -> tuple[MediaInfo, Map]:
+        self.model.require_attention("localize")
         which = self.model.config.display.default_map if map is None else map
-        if which not in get_args(Map):
-            raise ValueError(f"map is {which!r}; accepted are {', '.join(get_args(Map))}")
+        check_choice("map", which, get_args(Map))
         info = probe(path)
-        if not info.has_picture:
-            raise MediaError(f"{info.path} has no picture to draw on; for its sound alone use: cmac features")
-        if which == "guidance" and not info.has_sound:
+        if not info.has_video:
+            raise MediaError(f"{info.path} has no video stream to draw on; for its sound alone use: cmac features")
+        if which == "guidance" and not info.has_audio:
             raise MediaError(
-                f'{info.path} has no sound to guide the attention; use map="prediction" (--map prediction)'
+                f'{info.path} has no audio stream to guide the attention; use map="prediction" (--map prediction)'
             )
         return info, which
 
     def _observe(self, info: MediaInfo, which: Map, window: float | None, hop: float) -> Iterator[Moment]:
-        return observe(self.model, info, which, window=self.model.config.window if window is None else window, hop=hop)
+        return observe(self.model, info, which, window=window, hop=hop)
 
 
-def _over_frame(heat_HW: np.ndarray, info: MediaInfo) -> np.ndarray:
-    """A map -> (H, W) fp32 in [0, 1] at the displayed size."""
-    return np.clip(np.asarray(drawing.enlarge(heat_HW, info.width, info.height)), 0, 1)
+def _over_frame(moment: Moment, info: MediaInfo) -> np.ndarray:
+    """A moment's map -> (H, W) fp32 in [0, 1] at the displayed size."""
+    return np.clip(over_frame(moment.visual_map_HW, info.width, info.height, moment.shift), 0, 1)

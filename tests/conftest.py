@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from making import tone, write_media
+from making import CMAC_NANO, tone, write_media
 from PIL import Image
 
 from cmac_hub.cli import main
-from cmac_hub.config import CMAC_NANO, CMACConfig
+from cmac_hub.config import CMACConfig
 from cmac_hub.demo import KINDS, draw_background, draw_thing
 
 # No test may depend on how busy the machine is.
@@ -21,6 +21,22 @@ settings.register_profile("cmac_hub", deadline=None)
 settings.load_profile("cmac_hub")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+UNEXPECTED: list[str] = []
+"""Tests that were skipped for another reason than the missing ../shared."""
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and "../shared" not in str(report.longrepr):
+        UNEXPECTED.append(f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else ''}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A test may be skipped for want of ../shared alone: what else is missing has to be installed."""
+    if UNEXPECTED and exitstatus == 0:
+        print("\nskipped, and must not be:", *UNEXPECTED, sep="\n  ")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +56,14 @@ def tiny_config() -> CMACConfig:
         audio=dataclasses.replace(CMAC_NANO.audio, width=4),
         attention=dataclasses.replace(CMAC_NANO.attention, filter_channels=16, embedding=8, saliency_channels=4),
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tiny_config, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Its config as a file, for recipes."""
+    path = tmp_path_factory.mktemp("architecture") / "tiny.json"
+    tiny_config.save(path)
+    return str(path)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cmac_hub.canvas import Canvas
+from cmac_hub.config import DisplayConfig
 from cmac_hub.media import probe
 from cmac_hub.moments import Moment
 from cmac_hub.outputs import Attention
@@ -21,12 +24,27 @@ def moment(time, row, column):
 @pytest.mark.parametrize("layout", ["overlay", "side-by-side"])
 @pytest.mark.parametrize(("time", "lit"), [(1.0, [(0, 1)]), (1.5, [(0, 1), (3, 4)]), (2.0, [(3, 4)])])
 def test_heat_lies_on_the_hot_cells_of_the_moments_around_a_time(tiny_config, clip, layout, time, lit):
-    grey = np.full((64, 96, 3), 90, np.uint8)
+    gray = np.full((64, 96, 3), 90, np.uint8)
     canvas = Canvas(tiny_config, "guidance", layout, probe(clip), hop=1.0, scale="relative")
-    drawn = canvas.draw(grey, time, moment(1.0, 0, 1), moment(2.0, 3, 4))
+    drawn = canvas.draw(gray, time, moment(1.0, 0, 1), moment(2.0, 3, 4))
     assert drawn.shape == (canvas.height, canvas.width, 3)
     plain, drawn = drawn[:, :-96], drawn[:, -96:]
     assert (plain == 90).all()
     change = np.abs(drawn.astype(int) - 90).sum(2)
     # The middle of each cell: heat is smooth, so edges belong to two.
     assert sorted(map(tuple, np.argwhere(change[8::16, 8::16] > 60).tolist())) == lit
+
+
+def test_the_strip_of_sound_is_lit_by_limits_of_its_own(tiny_config, clip):
+    """The same values, above the limits of one map and below those of the other."""
+    values = np.full((4, 4), 0.5, np.float32)
+    values[1, 2] = 0.7
+    for visual, audio, lit in (((0.9, 1.0), (0.55, 0.65), True), ((0.55, 0.65), (0.9, 1.0), False)):
+        display = DisplayConfig(visual_guidance=visual, audio_guidance=audio)
+        canvas = Canvas(replace(tiny_config, display=display), "guidance", "panel", probe(clip), hop=1.0)
+        heard = Moment(0.5, values, values, np.zeros((64, 100), np.float32), 0.1, False, Attention(*[None] * 4))
+        canvas.add_sound(heard)
+        drawn = canvas.draw(np.zeros((64, 96, 3), np.uint8), 0.5, heard, heard)
+        frame, strip = drawn[:64].astype(int), drawn[64:].astype(int)
+        colorful = np.abs(strip - strip.mean(2, keepdims=True)).max()
+        assert (frame.max() > 0) != lit and (colorful > 20) == lit

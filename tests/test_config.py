@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from making import CMAC_BASE, CMAC_NANO, VERSION_1
 
-from cmac_hub.config import ARCHITECTURES, CMAC_BASE, CMAC_NANO, FORMAT_VERSION, AttentionConfig, CMACConfig
+from cmac_hub.config import FORMAT_VERSION, AttentionConfig, CMACConfig, architecture, architectures
 from cmac_hub.errors import CheckpointError
 
 
-@pytest.mark.parametrize("config", ARCHITECTURES.values(), ids=ARCHITECTURES)
+@pytest.mark.parametrize("config", [architecture(n) for n in architectures()], ids=architectures())
 def test_round_trip(config, tmp_path):
     config.save(tmp_path / "config.json")
     assert CMACConfig.load(tmp_path / "config.json") == config
@@ -19,8 +20,8 @@ def test_round_trip(config, tmp_path):
 
 def test_the_papers_numbers():
     visual, audio, joint = CMAC_BASE.visual, CMAC_BASE.audio, CMAC_BASE.attention
-    assert (visual.frames, visual.size, visual.depth, visual.channels) == (32, 128, 18, 512)
-    assert (audio.mel_bands, audio.channels) == (257, 512)
+    assert (visual.frames, visual.size, visual.depth, visual.width) == (32, 128, 18, 64)
+    assert (audio.n_mels, audio.win_length, audio.hop_length, audio.width) == (257, 480, 240, 64)
     assert (joint.filter_channels, joint.embedding, joint.scales, joint.normalization) == (512, 256, 2, "cosine")
 
 
@@ -28,13 +29,23 @@ def test_the_papers_numbers():
     ("change", "message"),
     [
         (lambda v: v.pop("audio"), "missing config keys"),
-        (lambda v: v.update(colour="red"), "unknown config keys"),
+        (lambda v: v.update(color="red"), "unknown config keys"),
         (lambda v: v["visual"].update(frames="eight"), r"visual\.frames"),
         (lambda v: v["visual"].update(frames=0), "at least 1"),
         (lambda v: v["attention"].update(normalization="l1"), "accepted are cosine, softmax, none"),
         (lambda v: v.update(format_version=FORMAT_VERSION + 1), "pip install -U"),
         (lambda v: v.pop("format_version"), "format_version"),
         (lambda v: v.update(visual=3), "not an object"),
+        (lambda v: v["visual"].update(mean=["a", "b", "c"]), r"visual\.mean\[0\]"),
+        (lambda v: v["visual"].update(stage_strides=[1, 2, 1.5, 1]), r"visual\.stage_strides\[2\]"),
+        (lambda v: v["visual"].update(mean=[0.5, 0.5]), "tuple of 3"),
+        (lambda v: v["visual"].update(kind="vit"), "known are .*r2plus1d"),
+        (lambda v: v["visual"].update(kind="resnet9"), "known are .*r2plus1d"),
+        (lambda v: v["visual"].update(depth=50), "accepted are 10 and 18"),
+        (lambda v: v["display"].update(default_map="both"), "accepted are guidance, prediction"),
+        (lambda v: v.update(visual=None, audio=None), "neither"),
+        (lambda v: v.update(audio=None), "set attention to null"),
+        (lambda v: v["audio"].update(n_fft=64), "fit into the FFT"),
     ],
 )
 def test_what_is_wrong_is_named(change, message):
@@ -61,3 +72,47 @@ def test_a_whole_number_may_stand_for_a_float():
 def test_wrong_normalization_is_refused_at_once():
     with pytest.raises(ValueError, match="accepted are"):
         CMACConfig(attention=AttentionConfig(normalization="l2"))  # type: ignore[arg-type]
+
+
+def test_lists_of_numbers_stand_on_one_line(tmp_path):
+    CMAC_NANO.save(tmp_path / "config.json")
+    text = (tmp_path / "config.json").read_text()
+    assert '"stage_strides": [2, 2, 1, 1],' in text and max(map(len, text.splitlines())) < 120
+
+
+def test_a_key_that_came_later_may_lack_in_older_files_only(tmp_path):
+    """The first format had no `map_shift`; its files still mean what they meant."""
+    old = json.loads((VERSION_1 / "released" / "config.json").read_text())
+    assert CMACConfig.from_dict(old).visual.map_shift == (0.0, 0.0)
+    new = CMAC_NANO.to_dict()
+    del new["visual"]["map_shift"]
+    with pytest.raises(CheckpointError, match="missing config keys in 'visual': map_shift"):
+        CMACConfig.from_dict(new)
+
+
+def test_the_first_format_is_read_under_its_names():
+    old = json.loads((VERSION_1 / "released" / "config.json").read_text())
+    config = CMACConfig.from_dict(old)
+    audio = config.audio
+    assert config.format_version == FORMAT_VERSION
+    assert (config.visual.kind, audio.kind) == ("r2plus1d", "resnet9")
+    assert (audio.win_length, audio.hop_length, audio.n_fft, audio.n_mels) == (320, 160, 1024, 64)
+    assert (audio.f_min, audio.f_max) == (0.0, 8000.0)
+    assert config.display.visual_guidance == config.display.audio_guidance == tuple(old["display"]["guidance"])
+
+
+@pytest.mark.parametrize("part", ["visual", "audio", "display"])
+def test_unknown_keys_stay_errors_in_every_format(part):
+    old = json.loads((VERSION_1 / "released" / "config.json").read_text())
+    old[part]["n_fft_"] = 3
+    with pytest.raises(CheckpointError, match="unknown config keys"):
+        CMACConfig.from_dict(old)
+
+
+def test_an_architecture_may_be_a_file(tmp_path):
+    CMAC_NANO.save(tmp_path / "my.json")
+    assert architecture(str(tmp_path / "my.json")) == CMAC_NANO
+    with pytest.raises(CheckpointError, match="cmac-base, cmac-nano, or a path"):
+        architecture("resnet50")
+    with pytest.raises(CheckpointError, match="no readable JSON"):
+        architecture(str(tmp_path / "missing.json"))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cmac_hub.drawing import HEAT_OPACITY, SoundStrip, caption, overlay, spectrogram_image, strength
+from cmac_hub.drawing import HEAT_OPACITY, SpectrogramStrip, caption, overlay, spectrogram_image, strength
 
 
 @given(st.floats(0, 1), st.floats(0, 0.9), st.floats(0.01, 0.5), st.floats(0, 1))
@@ -55,11 +55,11 @@ def test_low_frequencies_lie_at_the_bottom():
 
 
 def test_the_strip_shows_a_column_at_its_time_and_forgets_the_past():
-    strip = SoundStrip(width=400, height=20, seconds=4.0, rate=10.0)
+    strip = SpectrogramStrip(width=400, height=20, seconds=4.0, rate=10.0)
     for second in range(60):
-        grey = np.full((5, 10), 255 if second == 58 else 0, np.uint8)
-        strip.append(grey, np.zeros_like(grey), end=second + 1.0)
-    assert len(strip._grey) <= 60
+        gray = np.full((5, 10), 255 if second == 58 else 0, np.uint8)
+        strip.append(gray, np.zeros_like(gray), end=second + 1.0)
+    assert len(strip._gray) <= 60
     row = np.asarray(strip.draw(now=59.5))[10, :, 0]
     # The strip spans 56.5 to 60.5 s, so second 58 lies 1.5 to 2.5 s in.
     assert row[150:250].mean() > 200
@@ -75,7 +75,7 @@ def test_the_strip_shows_a_column_at_its_time_and_forgets_the_past():
 )
 def test_columns_stand_at_their_time_with_gaps_and_overlaps(hop, count, rate):
     """Columns whose brightness is the number of their moment, put down one by one on a long tape."""
-    strip = SoundStrip(width=400, height=4, seconds=4.0, rate=rate)
+    strip = SpectrogramStrip(width=400, height=4, seconds=4.0, rate=rate)
     tape = np.zeros(round((count + 1) * hop * rate) + 100, np.uint8)
     written = 0
     for moment in range(count):
@@ -85,13 +85,13 @@ def test_columns_stand_at_their_time_with_gaps_and_overlaps(hop, count, rate):
         tape[first:last] = moment + 1
         written = max(written, last)
         strip.append(*[np.full((4, 5), moment + 1, np.uint8)] * 2, end=end)
-    held = np.array([column[0] for column in strip._grey])
+    held = np.array([column[0] for column in strip._gray])
     assert len(held) <= round(6 * rate)
     assert held.tolist() == tape[written - len(held) : written].tolist()
 
 
 def test_columns_far_ahead_leave_the_present_in_place():
-    strip = SoundStrip(width=400, height=4, seconds=4.0, rate=10.0, ahead=9.0)
+    strip = SpectrogramStrip(width=400, height=4, seconds=4.0, rate=10.0, ahead=9.0)
     for end in (1.0, 8.0):
         strip.append(*[np.full((4, 10), 200, np.uint8)] * 2, end=end)
     now = np.asarray(strip.draw(now=0.9))[2, :, 0]
@@ -99,7 +99,7 @@ def test_columns_far_ahead_leave_the_present_in_place():
 
 
 def test_an_empty_strip_can_be_drawn():
-    assert SoundStrip(90, 10, 3.0, 100.0).draw(0.0).size == (90, 10)
+    assert SpectrogramStrip(90, 10, 3.0, 100.0).draw(0.0).size == (90, 10)
 
 
 @pytest.mark.parametrize("limits", [(0.5, 0.5), (0.7, 0.6)])

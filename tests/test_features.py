@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from cmac_hub import Features, inference
 from cmac_hub.errors import MediaError
-from cmac_hub.features import batched
 
 
 def test_of_a_file(tiny, clip):
@@ -28,10 +28,8 @@ def test_hop_and_window(tiny, clip):
 
 
 def test_batches_change_nothing(tiny, clip, monkeypatch):
-    from cmac_hub import features
-
     together = tiny.extract_features(clip, hop=0.1)
-    monkeypatch.setattr(features, "BATCH", 3)
+    monkeypatch.setattr(inference.batches, "__defaults__", (3,))
     apart = tiny.extract_features(clip, hop=0.1)
     torch.testing.assert_close(together.visual, apart.visual, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(together.audio, apart.audio, atol=1e-5, rtol=1e-4)
@@ -94,6 +92,29 @@ def test_any_iterable_of_paths(tiny, clip):
     assert len(several) == 2
 
 
-def test_batched():
-    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
-    assert list(batched([], 2)) == []
+@pytest.mark.parametrize("size", [1, 2, 5, 7])
+def test_windows_come_in_batches(tiny, clip, size):
+    windows = list(inference.windows_for(tiny.config, clip, hop=0.5))
+    found = list(inference.batches(tiny, windows, size))
+    assert [len(one.windows) for one in found] == [size] * (len(windows) // size) + [len(windows) % size] * bool(
+        len(windows) % size
+    )
+    assert all(len(one.visual_map) == len(one.audio_map) == len(one.windows) for one in found)
+    assert list(inference.batches(tiny, [], size)) == []
+
+
+def test_a_features_file_is_read_back(tiny, clip, tmp_path, cmac):
+    assert cmac("features", clip, "-o", tmp_path)[0] == 0
+    loaded, made = Features.load(tmp_path / "clip.mp4.safetensors"), tiny.extract_features(clip)
+    assert loaded.to_dict().keys() == made.to_dict().keys()
+    for name, value in made.to_dict().items():
+        torch.testing.assert_close(loaded.to_dict()[name], value, msg=name)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors"])
+def test_what_is_no_features_file_is_refused(tmp_path, content):
+    (tmp_path / "one.safetensors").write_bytes(content)
+    with pytest.raises(MediaError, match="no features file"):
+        Features.load(tmp_path / "one.safetensors")
+    with pytest.raises(MediaError, match="no features file"):
+        Features.load(tmp_path / "missing.safetensors")

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from cmac_hub.demo import make_scene
-from cmac_hub.hub import load_model
 from cmac_hub.model import CMAC
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -41,11 +40,11 @@ def measure(model: CMAC, dtype: torch.dtype = torch.float32) -> dict[str, list[f
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-3), (torch.bfloat16, 6e-2)], ids=str)
 def test_the_released_weights_give_what_they_gave(dtype, tolerance):
     golden = json.loads(GOLDEN.read_text())
-    found = measure(load_model("cmac-nano"), dtype)
+    found = measure(CMAC.from_pretrained("cmac-nano"), dtype)
     assert found.keys() == golden.keys()
     for name, values in golden.items():
         assert found[name] == pytest.approx(values, rel=tolerance, abs=tolerance), name
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps(measure(load_model("cmac-nano")), indent=1) + "\n")
+    GOLDEN.write_text(json.dumps(measure(CMAC.from_pretrained("cmac-nano")), indent=1) + "\n")

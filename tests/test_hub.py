@@ -11,6 +11,7 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
+import cmac_hub
 from cmac_hub import CMAC, hub, load_cmac
 from cmac_hub.config import FORMAT_VERSION
 from cmac_hub.errors import CheckpointError
@@ -35,7 +36,7 @@ def test_parse_source(tmp_path, monkeypatch):
     assert parse_source("hf-hub:a/b@v1") == Source("hub", "a/b", "v1")
 
 
-@pytest.mark.parametrize("name", ["resnet50", "hf-hub:alone", "hf-hub:", "someone/something", "cmac-base"])
+@pytest.mark.parametrize("name", ["resnet50", "hf-hub:alone", "hf-hub:", "a/b/c", "cmac-base"])
 def test_unknown_names_list_what_is_accepted(name):
     with pytest.raises(CheckpointError) as caught:
         parse_source(name)
@@ -127,16 +128,33 @@ def test_a_file_is_no_folder(tmp_path):
         CMAC.from_pretrained("./nowhere")
 
 
-def test_the_hub_is_asked_for_two_files(folder, monkeypatch, tmp_path):
+def test_the_hub_is_asked_once_for_two_files_and_told_who_asks(folder, monkeypatch):
     asked = []
 
-    def download(repository, name, **arguments):
-        asked.append((repository, name, arguments["revision"]))
-        return str(folder / name)
+    def download(repository, **arguments):
+        asked.append((repository, arguments["revision"], arguments["allow_patterns"], arguments["library_name"]))
+        assert arguments["library_version"] == cmac_hub.__version__
+        return str(folder)
 
-    monkeypatch.setattr(hub, "hf_hub_download", download)
+    monkeypatch.setattr(hub, "snapshot_download", download)
     CMAC.from_pretrained("hf-hub:someone/cmac@v2")
-    assert asked == [("someone/cmac", "config.json", "v2"), ("someone/cmac", "model.safetensors", "v2")]
+    assert asked == [("someone/cmac", "v2", ["config.json", "model.safetensors"], "cmac_hub")]
+
+
+def test_a_repository_is_meant_unless_there_is_such_a_folder(tmp_path, monkeypatch, recwarn):
+    monkeypatch.chdir(tmp_path)
+    assert parse_source("owner/repo") == Source("hub", "owner/repo")
+    assert parse_source("owner/repo@v1") == Source("hub", "owner/repo", "v1")
+    assert not recwarn.list
+    Path("owner/repo").mkdir(parents=True)
+    with pytest.warns(UserWarning, match="the folder of that name; .* hf-hub:owner/repo"):
+        assert parse_source("owner/repo") == Source("folder", "owner/repo")
+
+
+def test_a_repository_without_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    with pytest.raises(CheckpointError, match=r"someone/cmac has no config\.json; .* never pickles"):
+        CMAC.from_pretrained("someone/cmac")
 
 
 def response(status: int):
@@ -151,7 +169,6 @@ def response(status: int):
         (lambda: errors.GatedRepoError("x", response=response(403)), "gated"),
         (lambda: errors.RepositoryNotFoundError("x", response=response(404)), "no repository"),
         (lambda: errors.RevisionNotFoundError("x", response=response(404)), "no revision"),
-        (lambda: errors.RemoteEntryNotFoundError("x", response=response(404)), "never pickles"),
         (lambda: errors.LocalEntryNotFoundError("x"), "not in the cache"),
         (lambda: errors.OfflineModeIsEnabled("offline"), "could not be fetched"),
     ],
@@ -160,7 +177,7 @@ def test_the_hubs_errors_are_one_line(monkeypatch, error, message):
     def download(*_, **__):
         raise error()
 
-    monkeypatch.setattr(hub, "hf_hub_download", download)
+    monkeypatch.setattr(hub, "snapshot_download", download)
     with pytest.raises(CheckpointError, match=message) as caught:
         CMAC.from_pretrained("hf-hub:someone/cmac")
     assert "\n" not in str(caught.value)
@@ -175,8 +192,8 @@ def test_errors_below_the_hubs_client_are_one_line(monkeypatch):
     def fail(*_, **__):
         raise ReadError("connection reset\nby peer")
 
-    monkeypatch.setattr(hub, "hf_hub_download", fail)
-    with pytest.raises(CheckpointError, match=r"config\.json of owner/repo could not be fetched: connection reset by"):
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    with pytest.raises(CheckpointError, match="owner/repo could not be fetched: connection reset by"):
         hub.fetch(hub.parse_source("hf-hub:owner/repo"))
 
 
@@ -195,8 +212,8 @@ def test_save_leaves_a_good_checkpoint_when_the_disk_is_full(tiny, folder, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(hub, "save_file", full)
-    with pytest.raises(OSError, match="space"):
-        hub.save_model(tiny, folder)
+    with pytest.raises(OSError, match="disk is full"):
+        hub.save_checkpoint(tiny, folder)
     assert (folder / "model.safetensors").read_bytes() == before
     assert not [p for p in folder.iterdir() if p.name.startswith(".")]
     shutil.rmtree(folder)
@@ -205,7 +222,7 @@ def test_save_leaves_a_good_checkpoint_when_the_disk_is_full(tiny, folder, monke
 def test_a_run_folder_says_how_it_becomes_a_model(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(CheckpointError, match=r"it is a run; first say python -m cmac_hub\.train release"):
-        hub.load_model(tmp_path)
+        CMAC.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["owner/tiny", "tiny"])

@@ -30,7 +30,20 @@ def hub(model_folder):
         def answer(self, body: bool) -> None:
             requests.append(f"{self.command} {self.path}")
             parts = self.path.split("?")[0].strip("/").split("/")
-            known = parts[:3] == ["owner", "tiny", "resolve"]
+            if parts[:4] == ["api", "models", "owner", "tiny"] and parts[5] in ("main", "v1", COMMIT):
+                files = sorted(model_folder.iterdir())
+                siblings = [{"rfilename": path.name} for path in files]
+                tree = [{"type": "file", "path": p.name, "size": p.stat().st_size, "oid": "0" * 40} for p in files]
+                found = tree if parts[4] == "tree" else {"id": "owner/tiny", "sha": COMMIT, "siblings": siblings}
+                data = json.dumps(found).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+                return
+            known = parts[:3] == ["owner", "tiny", "resolve"] or parts[:4] == ["api", "models", "owner", "tiny"]
+            parts = parts if parts[0] != "api" else ["owner", "tiny", "resolve", parts[5], "-"]
             if not known or parts[3] not in ("main", "v1", COMMIT) or not (model_folder / parts[4]).is_file():
                 code = "RepoNotFound" if not known else "EntryNotFound"
                 code = "RevisionNotFound" if known and parts[3] not in ("main", "v1", COMMIT) else code
@@ -81,8 +94,11 @@ def load(address, name, cache):
 def test_a_download_is_cached_and_works_when_the_hub_is_gone(hub, tmp_path):
     address, requests = hub
     assert load(address, "hf-hub:owner/tiny@v1", tmp_path) == ["tiny", False]
-    files = {line.split("?")[0].rsplit("/", 1)[-1] for line in requests if line.startswith("GET")}
-    assert files == {"config.json", "model.safetensors"}, "two files, and never a pickle"
+    paths = [line.split()[1].split("?")[0] for line in requests if line.startswith("GET")]
+    assert sum("/revision/" in path for path in paths) == 1
+    fetched = {path.rsplit("/", 1)[-1] for path in paths if "/resolve/" in path}
+    assert fetched == {"config.json", "model.safetensors"}, "two files, and never a pickle"
+    assert all(COMMIT in path for path in paths if "/resolve/" in path), "both of one commit"
     assert load("http://127.0.0.1:9", "hf-hub:owner/tiny@v1", tmp_path) == ["tiny", False]
 
 

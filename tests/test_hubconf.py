@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,15 @@ def test_help_reads_well():
     text = torch.hub.help("owner/cmac-hub", "cmac", skip_validation=True, trust_repo=True)
     assert "eval mode" in text
     assert "Example" in text
+
+
+def test_what_is_missing_is_named():
+    """A machine without PyAV: torch.hub says so before anything of ours is imported."""
+    code = (
+        "import importlib.util as u, sys, torch; find = u.find_spec; "
+        "u.find_spec = lambda name, *rest: None if name == 'av' else find(name, *rest); sys.modules['av'] = None; "
+        f"torch.hub.load({ROOT!r}, 'cmac', source='local')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines()[-1] == "RuntimeError: Missing dependencies: av"

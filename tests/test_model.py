@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from making import CMAC_BASE, CMAC_NANO
 
 from cmac_hub.attention import correlate_pyramid
-from cmac_hub.config import CMAC_BASE, CMAC_NANO
 from cmac_hub.model import CMAC
 
 

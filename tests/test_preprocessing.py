@@ -9,10 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making import tone
+from making import CMAC_BASE, CMAC_NANO, tone, write_media
 
 from cmac_hub import preprocessing
-from cmac_hub.config import CMAC_BASE, CMAC_NANO
 from cmac_hub.preprocessing import cut_windows, log_mel, normalize_clips, resample, resize_frames
 
 AUDIO, VISUAL = CMAC_NANO.audio, CMAC_NANO.visual
@@ -41,17 +40,17 @@ def test_log_mel_of_a_tone_peaks_at_its_band():
 
 @pytest.mark.parametrize("config", [CMAC_NANO.audio, CMAC_BASE.audio], ids=["nano", "base"])
 def test_log_mel_is_the_sum_over_each_triangle_of_the_power_of_each_frame(config):
-    """Frames centred on every hop, a periodic Hann window, triangles even on the HTK mel scale."""
-    rate, size = config.sample_rate, config.fft_size
-    hop, length = round(config.hop_seconds * rate), round(config.window_seconds * rate)
+    """Frames centered on every hop, a periodic Hann window, triangles even on the HTK mel scale."""
+    rate, size = config.sample_rate, config.n_fft
+    hop, length = config.hop_length, config.win_length
     noise = np.random.default_rng(0).normal(0, 0.1, rate // 5).astype(np.float32)
     padded = np.concatenate([np.zeros(length // 2), noise, np.zeros(length)])
     hann = [math.sin(math.pi * n / length) ** 2 for n in range(length)]
-    lowest, highest = (2595 * math.log10(1 + hertz / 700) for hertz in (config.mel_min_hz, config.mel_max_hz))
-    step = (highest - lowest) / (config.mel_bands + 1)
-    corners = [700 * (10 ** ((lowest + k * step) / 2595) - 1) for k in range(config.mel_bands + 2)]
+    lowest, highest = (2595 * math.log10(1 + hertz / 700) for hertz in (config.f_min, config.f_max))
+    step = (highest - lowest) / (config.n_mels + 1)
+    corners = [700 * (10 ** ((lowest + k * step) / 2595) - 1) for k in range(config.n_mels + 2)]
     got = log_mel(torch.from_numpy(noise)[None], config)[0, 0].numpy()
-    assert got.shape == (config.mel_bands, len(noise) // hop)
+    assert got.shape == (config.n_mels, len(noise) // hop)
     for s in range(got.shape[1]):
         power = np.abs(np.fft.rfft(padded[s * hop : s * hop + length] * hann, size)) ** 2
         for band, (left, middle, right) in enumerate(zip(corners, corners[1:], corners[2:], strict=False)):
@@ -73,7 +72,7 @@ def test_log_mel_of_silence_is_the_floor():
 def test_no_mel_band_is_empty(config):
     noise = torch.randn(1, config.sample_rate, generator=torch.Generator().manual_seed(0)) * 0.1
     got = log_mel(noise, config) * config.std + config.mean
-    assert got.shape == (1, 1, config.mel_bands, 100)
+    assert got.shape == (1, 1, config.n_mels, 100)
     assert got.mean(3).min() > math.log(config.log_floor) + 1
 
 
@@ -103,16 +102,35 @@ def test_frames_are_resized_to_the_short_side():
 
 def test_arrays_give_the_windows_a_file_gives(clip):
     """The same content as arrays and as a file: same times, nearly the same pixels and samples."""
-    from cmac_hub.media import read_frames, read_sound, windows
+    from cmac_hub.media import read_audio, read_frames, windows
 
     frames = np.stack([f.image for f in read_frames(clip)])
-    times, cut, sounds, _ = cut_windows(frames, 25.0, read_sound(clip, 16000)[:48000], 16000, CMAC_NANO, 1.0, 1.0)
-    got = list(windows(clip, frames=8, size=64, multiple=8, sample_rate=16000))[: len(times)]
-    assert times == pytest.approx([w.time for w in got], abs=0.03)
-    for i, one in enumerate(got):
-        assert cut[i].shape == one.frames.shape
-        assert np.abs(cut[i].numpy().mean((1, 2, 3)) - one.frames.mean((1, 2, 3))).max() < 5
-        assert sounds[i].numpy() == pytest.approx(one.waveform, abs=1e-3)
+    cut = list(cut_windows(frames, 25.0, read_audio(clip, 16000)[:48000], 16000, CMAC_NANO, 1.0, 1.0))
+    got = list(windows(clip, frames=8, size=64, multiple=8, sample_rate=16000))[: len(cut)]
+    assert [w.time for w in cut] == pytest.approx([w.time for w in got], abs=0.03)
+    for mine, one in zip(cut, got, strict=True):
+        assert mine.frames.shape == one.frames.shape
+        assert np.abs(mine.frames.mean((1, 2, 3)) - one.frames.mean((1, 2, 3))).max() < 5
+        assert mine.waveform == pytest.approx(one.waveform, abs=1e-3)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(2, 40), st.sampled_from([5.0, 24.0, 25.0]), st.sampled_from([0.3, 1.0]), st.sampled_from([0.2, 1.0]))
+def test_files_and_arrays_show_the_same_frames(tmp_path_factory, count, rate, window, hop):
+    """Frames whose brightness is their number: a file and the array it was made of give the same numbers."""
+    from cmac_hub.media import windows
+
+    images = np.repeat(np.arange(count) * 6 + 10, 16 * 16 * 3).reshape(count, 16, 16, 3).astype(np.uint8)
+    path = tmp_path_factory.mktemp("law") / "clip.mkv"
+    write_media(path, times=np.arange(count) / rate, size=(16, 16), images=images)
+    from_file = list(windows(path, window=window, hop=hop, frames=8, size=64, multiple=8, sample_rate=16000))
+    from_array = list(cut_windows(images, rate, None, None, CMAC_NANO, window, hop))
+    for one, other in zip(from_file, from_array, strict=False):
+        numbers = [np.round((w.frames.mean((1, 2, 3)) - 10) / 6).tolist() for w in (one, other)]
+        assert numbers[0] == numbers[1]
+        assert one.frame_times.dtype == other.frame_times.dtype == np.float64
+        assert one.frame_times == pytest.approx(other.frame_times, abs=2e-3)
+        assert np.round(other.frame_times * rate).tolist() == numbers[1]
 
 
 @settings(max_examples=40)
@@ -124,9 +142,10 @@ def test_arrays_give_the_windows_a_file_gives(clip):
 )
 def test_windows_of_arrays(count, rate, window, hop):
     frames = np.zeros((count, 8, 8, 3), np.uint8)
-    times, cut, sounds, padded = cut_windows(frames, rate, None, None, CMAC_NANO, window, hop)
-    assert sounds is None
-    assert len(cut) == len(times) == len(padded) >= 1
+    cut = list(cut_windows(frames, rate, None, None, CMAC_NANO, window, hop))
+    times = [w.time for w in cut]
+    assert all(w.waveform is None for w in cut)
+    assert len(cut) >= 1
     assert times[0] == pytest.approx(window / 2)
     assert all(t < count / rate + 1e-6 for t in times[1:])
     assert times[-1] + hop >= count / rate - 1e-6

@@ -1,4 +1,4 @@
-"""What README promises, run as it stands there."""
+"""What README and the pages it links to promise, run as it stands there."""
 
 import re
 import shlex
@@ -11,13 +11,16 @@ from cmac_hub.cli.demo import write_scene
 from cmac_hub.demo import make_scene
 from cmac_hub.train.__main__ import build_parser
 from cmac_hub.train.ablate import TABLES
+from cmac_hub.train.evaluate.sets import as_table
 from cmac_hub.train.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+README, TRAINING_PAGE, EXTENDING_PAGE = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/training.md", "docs/extending.md")
+)
+SNIPPETS = re.findall(r"```python\n(.*?)```", README + EXTENDING_PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^\$ (cmac .*?)(?:\s+#.*)?$", README, re.MULTILINE)
-TRAINING = re.findall(r"^\$ .*?-m cmac_hub\.train (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
+TRAINING = re.findall(r"^\$ .*?-m cmac_hub\.train (.*?)(?:\s+#.*)?$", TRAINING_PAGE, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -32,22 +35,32 @@ def videos(tmp_path_factory) -> Path:
 
 
 def test_readme_has_what_this_file_runs():
-    assert len(SNIPPETS) == 3 and len(COMMANDS) == 8 and len(TRAINING) == 18
+    assert len(SNIPPETS) == 5 and len(COMMANDS) == 7 and len(TRAINING) == 18
+
+
+def test_readme_is_read_in_three_minutes():
+    assert len(README.splitlines()) <= 100
+
+
+def test_the_sets_of_evaluations_are_those_of_their_table():
+    assert as_table() in TRAINING_PAGE
 
 
 @pytest.mark.parametrize("code", SNIPPETS)
 def test_python(code, videos, monkeypatch, tmp_path):
     hub = "torch.hub" in code
     monkeypatch.chdir(ROOT if hub else videos)
+    before = set(videos.iterdir())
     namespace: dict[str, object] = {}
     exec(code, namespace)
     if hub:
         assert type(namespace["model"]).__name__ == "CMAC"
     elif "agreement" in namespace:
         assert namespace["agreement"].shape == (len(namespace["several"][0].times),)
-    else:
+    elif "features" in namespace:
         assert (videos / "dog_attention.mp4").stat().st_size > 1000
-        (videos / "dog_attention.mp4").unlink()
+    for made in set(videos.iterdir()) - before:
+        made.unlink()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -68,8 +81,9 @@ def test_a_training_command_is_one(command):
 
 
 def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)(.*?)\)", README):
-        assert (ROOT / target).exists(), target
+    for page, folder in ((README, ROOT), (TRAINING_PAGE, ROOT / "docs"), (EXTENDING_PAGE, ROOT / "docs")):
+        for target in re.findall(r"\]\((?!http)(.*?)\)", page):
+            assert (folder / target).exists(), target
 
 
 def test_the_figures_are_those_of_the_model_card():

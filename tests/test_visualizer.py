@@ -10,8 +10,8 @@ import pytest
 import torch
 from making import tone, write_media
 
-from cmac_hub.drawing import enlarge
 from cmac_hub.errors import MediaError, OutputError
+from cmac_hub.geometry import over_frame
 from cmac_hub.media import probe, read_frames, windows
 from cmac_hub.visualizer import Visualizer
 
@@ -64,15 +64,15 @@ def test_real_clips_keep_length_frames_and_sound(visualizer, shared, tmp_path):
         times = frame_times(path)
         assert frame_times(out) == pytest.approx(times - before.start, abs=2e-3)
         assert after.duration == pytest.approx(before.duration, abs=1.5 / before.frame_rate)
-        if before.sound_codec == "aac":
+        if before.audio_codec == "aac":
             assert sound_packets(out) == sound_packets(path)
 
 
 def test_silence_makes_no_claim(visualizer, half_silent, tmp_path):
     out = tmp_path / "out.mp4"
     peaks = visualizer.render(half_silent, out, map="guidance")
-    assert [p.sound for p in peaks if p.time < 1.4] == [True] * sum(p.time < 1.4 for p in peaks)
-    assert not any(p.sound for p in peaks if p.time > 2.7)
+    assert [p.audible for p in peaks if p.time < 1.4] == [True] * sum(p.time < 1.4 for p in peaks)
+    assert not any(p.audible for p in peaks if p.time > 2.7)
     plain, drawn = list(read_frames(half_silent)), list(read_frames(out))
     # Far from the caption in the lower left corner, a silent frame is the plain one.
     corner = np.s_[:32, 48:]
@@ -82,7 +82,7 @@ def test_silence_makes_no_claim(visualizer, half_silent, tmp_path):
 
 
 def test_a_relative_scale_lights_what_an_absolute_one_leaves_dark(visualizer, half_silent, tmp_path, monkeypatch):
-    out_of_reach = replace(visualizer.model.config.display, guidance=(1.5, 2.0))
+    out_of_reach = replace(visualizer.model.config.display, visual_guidance=(1.5, 2.0))
     monkeypatch.setattr(visualizer.model, "config", replace(visualizer.model.config, display=out_of_reach))
     changed = {}
     for scale in ("absolute", "relative"):
@@ -125,7 +125,7 @@ def test_heatmaps_are_the_map_of_the_model_that_was_asked_for_upright(visualizer
     maps = tiny.attend(*tiny.prepare(frames, waveforms))
     wanted = {"guidance": maps.visual_guidance, "prediction": maps.visual_prediction}[which]
     for one, (_, heat) in zip(wanted, visualizer.heatmaps(path, map=which, hop=1.0), strict=True):
-        expected = np.asarray(enlarge(one.mean(0).numpy(), 96, 64))
+        expected = over_frame(one.mean(0).numpy(), 96, 64, tiny.config.visual.map_shift)
         assert heat == pytest.approx(expected.clip(0, 1), abs=1e-5)
         assert np.abs(expected - expected[::-1]).max() > 1e-3, "upside down, it would be another"
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_drawn(visualizer, clip, silent_picture, sound_only, tmp_
     out = tmp_path / "out.mp4"
     with pytest.raises(MediaError, match="--map prediction"):
         visualizer.render(silent_picture, out, map="guidance")
-    with pytest.raises(MediaError, match="no picture"):
+    with pytest.raises(MediaError, match="no video stream"):
         visualizer.render(sound_only, out)
     with pytest.raises(ValueError, match="overlay, side-by-side, panel"):
         visualizer.render(clip, out, layout="circle")
@@ -176,7 +176,7 @@ def test_figure(visualizer, clip, silent_picture, tmp_path):
 
 
 def test_a_figure_has_the_times_of_the_maps(visualizer, tmp_path):
-    """The first window's centre lies after the end of a very short file; a name with $ is no formula."""
+    """The first window's center lies after the end of a very short file; a name with $ is no formula."""
     path = write_media(tmp_path / "win $5_$10.mp4", times=np.arange(6) / 25, sound=tone(0.24))
     time = next(visualizer.locate(path)).time
     figure = visualizer.figure(path, time)

@@ -1,14 +1,23 @@
-"""The `cmac` command. Results go to stdout, errors and progress to stderr; an error is one line, never a traceback."""
+"""The `cmac` command. Results go to stdout, errors and progress to stderr; an error is one line.
+
+What is not one of our own errors, or the file system's, is a bug and shows its traceback; `--debug` shows every one.
+"""
 
 from __future__ import annotations
 
 import argparse
 import io
 import sys
+import warnings
 from collections.abc import Sequence
+from importlib import import_module
+from typing import get_args
 
-from cmac_hub import __version__
+from cmac_hub.config import Layout, Map, Scale
 from cmac_hub.errors import CMACError, one_line
+from cmac_hub.version import __version__
+
+MODEL_HELP = "name, owner/repo or hf-hub:owner/repo[@revision] on the Hub, or folder"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,14 +30,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may hold bytes that are no text.
         sys.stdout.reconfigure(errors="surrogateescape")
+    module, _, function = options.run.partition(":")
     try:
-        return int(options.run(options))
-    except (CMACError, OSError, ValueError, RuntimeError) as error:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            return int(getattr(import_module(module), function)(options))
+    except (CMACError, OSError) as error:
+        if options.debug:
+            raise
         print(f"cmac: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        if options.debug:
+            raise
         print("cmac: interrupted; what was finished is kept", file=sys.stderr)
         return 130
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print(f"cmac: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -40,48 +60,50 @@ def build_parser() -> argparse.ArgumentParser:
     localize = commands.add_parser("localize", help="draw the attention over videos, sound kept")
     localize.add_argument("inputs", nargs="+", metavar="VIDEO", help="files, or folders that are searched")
     localize.add_argument("-o", "--output", help="a file for one video, else a folder; default: beside the input")
-    localize.add_argument("--layout", choices=["overlay", "side-by-side", "panel"], default="overlay")
-    localize.add_argument("--map", choices=["guidance", "prediction"], help="default: the model's")
+    localize.add_argument("--layout", choices=get_args(Layout), default="overlay")
+    localize.add_argument("--map", choices=get_args(Map), help="default: the model's")
     localize.add_argument(
         "--scale",
-        choices=["absolute", "relative"],
+        choices=get_args(Scale),
         default="absolute",
         help="light only what stands out as known sources do, or the likeliest places of every moment, sure or not",
     )
-    localize.add_argument("--json", action="store_true", help="print time, peak, score and sound of each window")
-    localize.set_defaults(run=_localize)
+    localize.add_argument("--json", action="store_true", help="print time, peak, score and audible of each window")
+    localize.set_defaults(run="cmac_hub.cli.localize:localize")
 
     features = commands.add_parser("features", help="write the features of videos, one safetensors file each")
     features.add_argument("inputs", nargs="+", metavar="VIDEO", help="files, or folders that are searched")
     features.add_argument("-o", "--output", required=True, help="folder, made when missing")
-    features.set_defaults(run=_features)
+    features.set_defaults(run="cmac_hub.cli.features:features")
 
     figure = commands.add_parser("figure", help="draw frame and spectrogram with guidance and prediction")
     figure.add_argument("input", metavar="VIDEO")
     figure.add_argument("--time", type=float, required=True, help="seconds on the video's clock")
-    figure.add_argument("-o", "--output", required=True, help=".png, .pdf or .svg")
-    figure.set_defaults(run=_figure)
+    figure.add_argument("-o", "--output", required=True, help=".png, .pdf, .svg or .jpg")
+    figure.set_defaults(run="cmac_hub.cli.localize:figure")
 
-    info = commands.add_parser("info", help="tell what a model is")
-    info.add_argument("model", nargs="?", default="cmac-nano", metavar="MODEL")
-    info.set_defaults(run=_info)
+    info = commands.add_parser("info", help="print what a model is, setting by setting")
+    info.add_argument("model", nargs="?", default="cmac-nano", metavar="MODEL", help=MODEL_HELP)
+    info.set_defaults(run="cmac_hub.cli.models:info")
 
     download = commands.add_parser("download", help="fetch a model into the cache")
-    download.add_argument("model", metavar="MODEL", help="hf-hub:owner/repo[@revision]")
-    download.set_defaults(run=_download)
+    download.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    download.set_defaults(run="cmac_hub.cli.models:download")
 
     demo = commands.add_parser("demo", help="draw a sounding scene and find its source")
     demo.add_argument("-o", "--output", default="cmac-demo", help="folder, made when missing")
     demo.add_argument("--seed", type=int, default=4, help="which scene, 0 to 999")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run="cmac_hub.cli.demo:demo")
 
     for command in (localize, features, figure, demo):
         command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
-        command.add_argument("--model", default="cmac-nano", help="name, hf-hub:owner/repo[@revision], or folder")
+        command.add_argument("--model", default="cmac-nano", help=MODEL_HELP)
         command.add_argument("--device", default="cpu", help="cpu, cuda, mps, ...")
-        command.add_argument("--window", type=_seconds, help="seconds seen and heard at once")
+        command.add_argument("--window", type=_seconds, help="seconds that the network is shown at once")
     for command in (localize, features):
         command.add_argument("--hop", type=_seconds, help="seconds from one window to the next")
+    for command in (localize, features, figure, info, download, demo):
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
@@ -90,39 +112,3 @@ def _seconds(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no positive number of seconds")
     return value
-
-
-def _localize(options: argparse.Namespace) -> int:
-    from cmac_hub.cli.localize import localize
-
-    return localize(options)
-
-
-def _features(options: argparse.Namespace) -> int:
-    from cmac_hub.cli.features import features
-
-    return features(options)
-
-
-def _figure(options: argparse.Namespace) -> int:
-    from cmac_hub.cli.localize import figure
-
-    return figure(options)
-
-
-def _info(options: argparse.Namespace) -> int:
-    from cmac_hub.cli.models import info
-
-    return info(options)
-
-
-def _download(options: argparse.Namespace) -> int:
-    from cmac_hub.cli.models import download
-
-    return download(options)
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from cmac_hub.cli.demo import demo
-
-    return demo(options)

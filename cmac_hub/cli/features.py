@@ -12,30 +12,33 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from cmac_hub.cli.files import Input, find_inputs, make_folder, replacing, run_all
+from cmac_hub.cli.batch import run_all
 from cmac_hub.errors import OutputError
 from cmac_hub.features import features_of_file
-from cmac_hub.hub import checkpoint_hash, load_model
+from cmac_hub.files import make_folder, replacing
+from cmac_hub.hub import checkpoint_hash, load
+from cmac_hub.media.find import Input, find_inputs
+from cmac_hub.network import Network
 
-COLUMNS = ["path", "features", "windows", "first", "last", "picture", "sound"]
+COLUMNS = ["path", "features", "windows", "first", "last", "video", "audio"]
 
 
 def features(options: argparse.Namespace) -> int:
     """Writes NAME.EXT.safetensors for every input and index.csv beside them."""
     inputs = find_inputs(options.inputs)
     folder = make_folder(Path(options.output))
-    model = load_model(options.model, device=options.device)
-    window = options.window or model.config.window
-    how = {"weights": checkpoint_hash(model), "window": f"{window:g}", "hop": f"{options.hop or window:g}"}
+    network = load(options.model, Network, device=options.device)
+    window = options.window or network.config.window
+    how = {"weights": checkpoint_hash(network), "window": f"{window:g}", "hop": f"{options.hop or window:g}"}
     bar = tqdm(total=len(inputs), unit="file", disable=not sys.stderr.isatty())
-    seen: set[Path] = set()
+    written: set[Path] = set()
 
     def work(one: Input) -> None:
         bar.update()
         target = folder / (_as_text(one.relative) + ".safetensors")
-        if target in seen:
+        if target in written:
             raise OutputError(f"{target} was written for another input of this call already; rename one of them")
-        seen.add(target)
+        written.add(target)
         settings = {**how, "bytes": str(one.path.stat().st_size) if one.path.is_file() else ""}
         if target.exists() and not options.overwrite:
             made = _settings_of(target)
@@ -48,11 +51,11 @@ def features(options: argparse.Namespace) -> int:
                 print(target)
                 return
         make_folder(target.parent)
-        result = features_of_file(model, one.path, window=options.window, hop=options.hop)
-        if result.audio is None or result.silent:
-            what = "no sound track" if result.audio is None else "nothing to hear"
+        result = features_of_file(network, one.path, window=options.window, hop=options.hop)
+        if network.config.audio is not None and (result.audio is None or result.silent):
+            what = "no audio stream" if result.audio is None else "nothing to hear"
             print(f"cmac: {one.path} has {what}", file=sys.stderr)
-        if result.padded is not None and bool(result.padded[0]):
+        if bool(result.padded[0]):
             print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
         with replacing(target, True) as temporary:
             save_file(
@@ -62,7 +65,7 @@ def features(options: argparse.Namespace) -> int:
             )
         print(target)
 
-    code = run_all(inputs, work)
+    code = run_all(inputs, work, options.debug)
     bar.close()
     _write_index(folder)
     return code
@@ -74,7 +77,7 @@ def _as_text(path: Path) -> str:
 
 
 def _settings_of(path: Path) -> dict[str, str] | None:
-    """What a features file says of itself; None for one that is broken and must be made again."""
+    """The metadata of a features file; None for one that is broken and must be made again."""
     try:
         with safe_open(path, "pt") as file:
             return dict(file.metadata() or {})
@@ -104,7 +107,7 @@ def _write_index(folder: Path) -> None:
                     "windows": len(times),
                     "first": f"{times[0].item():.3f}",
                     "last": f"{times[-1].item():.3f}",
-                    "picture": "visual" in keys,
-                    "sound": "audio" in keys,
+                    "video": "visual" in keys,
+                    "audio": "audio" in keys,
                 }
             )

@@ -9,22 +9,23 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from cmac_hub.cli.files import DRAWN, Input, find_inputs, make_folder, replacing, run_all
+from cmac_hub.cli.batch import run_all
 from cmac_hub.errors import MediaError, OutputError
-from cmac_hub.hub import load_cmac
-from cmac_hub.media.suffixes import VIDEOS
-from cmac_hub.media.writer import check_output
+from cmac_hub.files import make_folder, replacing
+from cmac_hub.media.find import DRAWN, VIDEO_SUFFIXES, Input, find_inputs
+from cmac_hub.media.writer import check_video_output
 from cmac_hub.moments import Peak
+from cmac_hub.pretrained import load_cmac
 from cmac_hub.visualizer import HOP, Visualizer
 
 
 def localize(options: argparse.Namespace) -> int:
     """Draws an overlay video for every input."""
-    inputs = find_inputs(options.inputs, VIDEOS, drawn=False, output=options.output)
+    inputs = find_inputs(options.inputs, VIDEO_SUFFIXES, drawn=False, output=options.output)
     targets = _targets(inputs, options)
     named = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
     if named and inputs[0].path.exists():
-        check_output(targets[inputs[0].path], inputs[0].path, options.overwrite)
+        check_video_output(targets[inputs[0].path], options.overwrite, inputs[0].path)
     visualizer = load_cmac(options.model, device=options.device).visualizer
     taken: set[Path] = set()
 
@@ -37,26 +38,26 @@ def localize(options: argparse.Namespace) -> int:
             print(f"cmac: {target} exists already and is kept, however it was drawn", file=sys.stderr)
             if options.json:
                 where = {"map": options.map, "window": options.window, "hop": options.hop or HOP}
-                _tell(one.path, visualizer.locate(one.path, **where))
+                _print_peaks(one.path, visualizer.locate(one.path, **where))
             return
         if options.output is not None and not named:
             make_folder(target.parent)
         peaks = _render(visualizer, one.path, target, options)
         taken.add(target)
         if options.json:
-            _tell(one.path, peaks)
+            _print_peaks(one.path, peaks)
         else:
             print(target)
         if peaks and peaks[0].padded:
             print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
         drawn = options.map or visualizer.model.config.display.default_map
-        if peaks and not any(peak.sound for peak in peaks) and drawn != "prediction":
-            print(f"cmac: {one.path} has no audible sound: the picture says so, nothing is lit", file=sys.stderr)
+        if peaks and not any(peak.audible for peak in peaks) and drawn != "prediction":
+            print(f"cmac: {one.path} has no audible sound: the frames say so, nothing is lit", file=sys.stderr)
 
-    return run_all(inputs, work)
+    return run_all(inputs, work, options.debug)
 
 
-def _tell(source: Path, peaks: Iterable[Peak]) -> None:
+def _print_peaks(source: Path, peaks: Iterable[Peak]) -> None:
     for peak in peaks:
         print(json.dumps({"file": str(source), **dataclasses.asdict(peak)}))
 
@@ -80,7 +81,7 @@ def _targets(inputs: list[Input], options: argparse.Namespace) -> dict[Path, Pat
     single = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
     if options.output is not None and single and not Path(options.output).is_dir():
         return {inputs[0].path: Path(options.output)}
-    if options.output is not None and Path(options.output).suffix.lower() in VIDEOS:
+    if options.output is not None and Path(options.output).suffix.lower() in VIDEO_SUFFIXES:
         raise OutputError(f"{options.output} names one video; give a folder for the outputs of several")
     targets = {}
     for one in inputs:

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import textwrap
+from collections.abc import Iterator
+from typing import Any
 
-from cmac_hub.hub import fetch, load_model, parse_source
+from cmac_hub.hub import build, fetch, parse_source
+from cmac_hub.network import Network
+
+SHORTEST = 40
+"""Columns: a narrower terminal is written over."""
 
 
 def info(options: argparse.Namespace) -> int:
-    """Prints what a model is: its sizes, what it sees and hears, how it was trained."""
-    model = load_model(options.model)
-    config = model.config
-    millions = sum(p.numel() for p in model.parameters()) / 1e6
-    visual, audio = config.visual, config.audio
-    print(f"{config.name}: {millions:.2f} M parameters, licence {config.license}")
-    print(f"folder       {fetch(parse_source(options.model))}")
-    print(f"window       {config.window:g} s")
-    print(
-        f"picture      {visual.frames} frames, short side {visual.size} px; "
-        f"R(2+1)D-{visual.depth}, C = {visual.channels}"
-    )
-    print(
-        f"sound        {audio.sample_rate} Hz, {audio.mel_bands} mel bands to {audio.mel_max_hz:g} Hz; "
-        f"ResNet-9, C = {audio.channels}"
-    )
-    print(
-        f"attention    {config.attention.normalization}, {config.attention.scales} scales, "
-        f"D = {config.attention.embedding}"
-    )
-    print(f"map drawn    {config.display.default_map}")
-    for key, value in config.training.items():
-        print(f"{key:<12} {value}")
+    """Prints every setting of a model, one a line."""
+    folder = fetch(parse_source(options.model))
+    network = build(folder, Network)
+    millions = sum(p.numel() for p in network.parameters()) / 1e6
+    print(f"{network.config.name}: {millions:.2f} M parameters")
+    rows = [("folder", str(folder)), *_settings(network.config.to_dict())]
+    names = max(len(name) for name, _ in rows)
+    width = max(SHORTEST, shutil.get_terminal_size().columns)
+    for name, value in rows:
+        head = f"{name:<{names}}  "
+        print(textwrap.fill(value, width, initial_indent=head, subsequent_indent=" " * len(head)) or head.rstrip())
     return 0
+
+
+def _settings(values: dict[str, Any], where: str = "") -> Iterator[tuple[str, str]]:
+    """("audio.n_mels", "64") and so on; what the weights began with is a section of its own, not a nest of them."""
+    before = values.pop("before", None) if where else None
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _settings(dict(value), f"{where}{name}.")
+        else:
+            yield f"{where}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    number = 1
+    while before:
+        earlier = before.pop("before", None)
+        yield from _settings(before, f"{where}before_{number}.")
+        before, number = earlier, number + 1
 
 
 def download(options: argparse.Namespace) -> int:

@@ -75,7 +75,7 @@ VOICES: dict[str, tuple[Voice, float, tuple[float, float]]] = {
 """Voice, seconds of one event, shortest and longest seconds from one event to the next."""
 
 
-def synthesise(kind: str, rng: np.random.Generator, seconds: float, sample_rate: int) -> np.ndarray:
+def synthesize(kind: str, rng: np.random.Generator, seconds: float, sample_rate: int) -> np.ndarray:
     """The sound of a drawn thing: events of its voice at irregular times, pitch and timbre vary with `rng`.
 
     Returns:

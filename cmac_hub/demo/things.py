@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Point = tuple[float, float]
 
 SUPERSAMPLING = 3
@@ -25,23 +25,23 @@ class Pen:
     def _scale(self, points: list[Point]) -> list[Point]:
         return [(x * self.side, y * self.side) for x, y in points]
 
-    def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Colour, line: float = 0.012) -> None:
+    def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Color, line: float = 0.012) -> None:
         """An ellipse around (x, y), outlined in a darker tone of its own."""
         box = self._scale([(x - rx, y - ry), (x + rx, y + ry)])
         self._draw.ellipse([*box[0], *box[1]], fill=fill, outline=_darker(fill), width=round(line * self.side))
 
-    def polygon(self, points: list[Point], fill: Colour) -> None:
+    def polygon(self, points: list[Point], fill: Color) -> None:
         """A filled outline."""
         self._draw.polygon(self._scale(points), fill=fill, outline=_darker(fill), width=round(0.012 * self.side))
 
-    def box(self, x0: float, y0: float, x1: float, y1: float, fill: Colour, radius: float = 0.02) -> None:
+    def box(self, x0: float, y0: float, x1: float, y1: float, fill: Color, radius: float = 0.02) -> None:
         """A rectangle with round corners."""
         corners = self._scale([(x0, y0), (x1, y1)])
         self._draw.rounded_rectangle(
             [*corners[0], *corners[1]], radius * self.side, fill, _darker(fill), round(0.012 * self.side)
         )
 
-    def line(self, points: list[Point], fill: Colour, width: float = 0.03) -> None:
+    def line(self, points: list[Point], fill: Color, width: float = 0.03) -> None:
         """A thick line with round joints."""
         self._draw.line(self._scale(points), fill, round(width * self.side), joint="curve")
 
@@ -63,12 +63,12 @@ class Pen:
         return np.asarray(self.image.convert("RGBa").resize((size, size), Image.Resampling.BOX).convert("RGBA"))
 
 
-def _darker(colour: Colour, share: float = 0.55) -> Colour:
-    return tuple(round(c * share) for c in colour)  # type: ignore[return-value]
+def _darker(color: Color, share: float = 0.55) -> Color:
+    return tuple(round(c * share) for c in color)  # type: ignore[return-value]
 
 
-def _hue(rng: np.random.Generator, around: float, spread: float, saturation: float, value: float) -> Colour:
-    """A colour near a hue in [0, 1)."""
+def _hue(rng: np.random.Generator, around: float, spread: float, saturation: float, value: float) -> Color:
+    """A color near a hue in [0, 1)."""
     hue = (around + rng.uniform(-spread, spread)) % 1
     rgb = colorsys.hsv_to_rgb(hue, saturation * rng.uniform(0.85, 1.1), min(1, value * rng.uniform(0.88, 1.08)))
     return tuple(round(255 * min(1, c)) for c in rgb)  # type: ignore[return-value]
@@ -198,7 +198,7 @@ PAINTERS: dict[str, Callable[[Pen, np.random.Generator], None]] = {
 
 
 def draw_thing(kind: str, rng: np.random.Generator, size: int = 256) -> np.ndarray:
-    """A picture of a thing that nearly fills a square; colours and proportions vary with `rng`.
+    """A picture of a thing that nearly fills a square; colors and proportions vary with `rng`.
 
     Returns:
         (size, size, 4) uint8 RGBA, straight alpha.

@@ -1,6 +1,6 @@
 """One stream of a file as decoded frames, from any time on: broken packets are skipped, bad seeks are noticed.
 
-Every stream is decoded from an opening of its own. A file that holds all of its sound before its picture then needs no
+Every stream is decoded from an opening of its own. A file that holds all of its sound before its frames then needs no
 more memory than an interleaved one, because neither stream waits for the other.
 """
 
@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 from av.stream import Stream
 
-from cmac_hub.media.probe import open_media, picture_stream, sound_stream
+from cmac_hub.media.info import audio_stream, open_media, video_stream
 
 MOST_BROKEN = 500
 """Packets in a row that may fail to decode before a stream counts as ended."""
@@ -24,9 +24,9 @@ SEEK_BACK = (0.0, 3.0, 15.0)
 
 
 def decode_stream(
-    path: Path, kind: Literal["picture", "sound"], start: float | None = None
+    path: Path, kind: Literal["video", "audio"], start: float | None = None
 ) -> Iterator[av.VideoFrame | av.AudioFrame]:
-    """Decoded frames of the first picture or sound stream, in order of presentation.
+    """Decoded frames of the first video or audio stream, in order of presentation.
 
     Args:
         path: a file that has a stream of this kind.
@@ -67,11 +67,11 @@ def isolate(container: InputContainer, stream: Stream) -> None:
 
 
 def _only(container: InputContainer, kind: str) -> Stream:
-    stream: Stream | None = picture_stream(container) if kind == "picture" else sound_stream(container)
+    stream: Stream | None = video_stream(container) if kind == "video" else audio_stream(container)
     assert stream is not None, "callers have asked `probe` before"
     isolate(container, stream)
     if isinstance(stream, av.VideoStream):
-        # Threads of a decoder gain nothing on small pictures and delay the first frame.
+        # Threads of a decoder gain nothing on small frames and delay the first frame.
         large = stream.codec_context.width * stream.codec_context.height >= 640 * 360
         stream.thread_type = "AUTO" if large else "NONE"
     return stream

@@ -2,7 +2,7 @@
 
     python -m cmac_hub.train ablate table1 --base nano_drawn --seeds 0 1 2 --esc50 DATA/esc50 -o runs/ablations
 
-A row is a recipe of `recipes/ablation/`. With `--base` its own keys are laid over that recipe instead of the paper's
+A row is a recipe of `recipes/ablation/`. With `--base` its keys are laid over that recipe instead of the paper's
 settings. Every run is a run folder of its own, so a second call goes on where the first one stopped, and tables that
 share a folder share the rows that they have in common. Unless the data are videos, each network is measured on scenes
 (`evaluate/summary.py`); "Scratch" are random weights.
@@ -22,13 +22,14 @@ from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.distributed import World
-from cmac_hub.train.evaluate.localization import random_weights
-from cmac_hub.train.evaluate.needs import need_scikit_learn
-from cmac_hub.train.evaluate.sounds import find_sounds
-from cmac_hub.train.evaluate.summary import SUMMARY, esc50_of, summarise
+from cmac_hub.train.evaluate.summary import SUMMARY, esc50_of, summarize
+from cmac_hub.train.evaluate.toolbox.requirements import require_scikit_learn
+from cmac_hub.train.evaluate.toolbox.sounds import find_sounds
+from cmac_hub.train.evaluate.toolbox.untrained import random_weights
+from cmac_hub.train.fields import flat_fields
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, read
-from cmac_hub.train.runlog import write_json
+from cmac_hub.train.writing import write_json, writing
 
 
 @dataclass(frozen=True)
@@ -84,19 +85,15 @@ LOGGED = ("contrastive", "consistency", "accuracy")
 row, so these say that a run is sound, not which row is better; a table shows them where nothing was measured."""
 
 
-VARIED = ("normalization", "scales", "consistency_weight", "reduction", "detach_target")
-"""Keys in which all rows begin with the paper's own, whatever the recipe is that they are laid over."""
-
-
 def row_recipe(row: Row, base: str | None, overrides: dict[str, Any]) -> Recipe:
-    """The recipe of one row: the paper's, or its own keys over `base`."""
+    """The recipe of one row: the paper's, or the row's keys over `base`."""
     if base is None:
         return load_recipe(f"ablation/{row.recipe}", **overrides)
-    paper = load_recipe("ablation/base")
-    own = {key: getattr(paper, key) for key in VARIED}
+    paper, fields = load_recipe("ablation/base").to_dict(), flat_fields(Recipe)
+    keys = {key: value for key, value in paper.items() if fields[key].metadata["ablated"]}
     if row.recipe != "base":
-        own |= {key: value for key, value in read(f"ablation/{row.recipe}").items() if key != "extends"}
-    return load_recipe(base, **{"name": f"{base}/{row.recipe}", **own, **overrides})
+        keys |= {key: value for key, value in read(f"ablation/{row.recipe}").items() if key != "extends"}
+    return load_recipe(base, **{"name": f"{base}/{row.recipe}", **keys, **overrides})
 
 
 def ablate(
@@ -117,7 +114,7 @@ def ablate(
         table: of `TABLES`.
         data: see `pretrain`.
         folder: of the runs and tables; give several tables the same one, and a row of two is trained once.
-        base: a recipe over which each row's own keys are laid; None takes the paper's settings.
+        base: a recipe over which each row's keys are laid; None takes the paper's settings.
         seeds: of the runs of each row.
         esc50: folder of ESC-50, to probe the sound features; None takes `esc50` in the data, if it is there.
         overrides: keys of the recipe, alike for all rows.
@@ -136,8 +133,8 @@ def ablate(
         raise RecipeError(f"unknown table {table!r}; accepted are {', '.join(TABLES)}")
     esc50 = esc50 or esc50_of(data)
     if esc50 is not None:
-        # What is missing is told before hours of training, not after them.
-        need_scikit_learn("the table's last column")
+        # What is missing is an error before hours of training, not after them.
+        require_scikit_learn("the table's last column")
         find_sounds("esc50", esc50)
     results: list[dict[str, Any]] = []
     for row in TABLES[table]:
@@ -151,8 +148,7 @@ def ablate(
                 continue
             recipe = row_recipe(row, base, {**(overrides or {}), "seed": seed})
             run = folder / f"{row.recipe}_seed{seed}"
-            begun = _same_length(run, recipe)
-            model = pretrain(recipe, data, run, resume=begun, progress=progress, world=world)
+            model = pretrain(recipe, data, run, resume=_has_begun(run, recipe), progress=progress, world=world)
             if not world.first:
                 continue
             with (run / "log.csv").open(newline="") as file:
@@ -162,25 +158,26 @@ def ablate(
     if not world.first:
         return ""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{table}.csv").open("w", newline="") as file:
+    with writing(folder / f"{table}.csv") as file:
         writer = csv.DictWriter(file, ["row", "seed", *LOGGED, *SUMMARY])
         writer.writeheader()
         writer.writerows(results)
     write_json(folder / f"{table}.json", {"table": table, "base": base, "overrides": overrides, "results": results})
     text = as_table(table, results)
-    (folder / f"{table}.md").write_text(text + "\n", encoding="utf-8")
+    with writing(folder / f"{table}.md") as file:
+        file.write(text + "\n")
     return text
 
 
-def _same_length(run: Path, recipe: Recipe) -> bool:
+def _has_begun(run: Path, recipe: Recipe) -> bool:
     """Whether the folder holds a run to go on with. Raises CMACError for one of another length: `pretrain` would train
     it further, and the row would not be what its table says."""
     if Checkpoints(run).latest() is None:
         return False
     began = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
-    for key in ("steps", "epochs", "warmup_epochs", "decay_steps"):
-        if began[key] != getattr(recipe, key):
-            raise CMACError(f"{run} has {key} {began[key]}, not {getattr(recipe, key)}; choose another folder")
+    for key, value in recipe.to_dict().items():
+        if flat_fields(Recipe)[key].metadata["length"] and began[key] != value:
+            raise CMACError(f"{run} has {key} {began[key]}, not {value}; choose another folder")
     return True
 
 
@@ -192,7 +189,7 @@ def _measured(run: Path, model: CMAC, data: Path | None, esc50: Path | None) -> 
         found = json.loads(kept.read_text(encoding="utf-8"))
         if {name: found.get(name) for name in asked} == asked:
             return dict(found["figures"])
-    figures = summarise(model, data, esc50)
+    figures = summarize(model, data, esc50)
     if figures:
         run.mkdir(parents=True, exist_ok=True)
         write_json(kept, {**asked, "figures": figures})
@@ -208,13 +205,13 @@ def as_table(table: str, results: list[dict[str, Any]]) -> str:
     lines = ["| | " + " | ".join([*columns, "seeds", *(f"the paper: {name}" for name in papers)]) + " |"]
     lines.append("| --- " * (len(columns) + 2 + len(papers)) + "|")
     for number, row in enumerate(rows):
-        own = [one for one in results if one["row"] == row.title]
+        runs = [one for one in results if one["row"] == row.title]
         cells = []
         for name in columns:
-            values = [one[name] for one in own if name in one]
+            values = [one[name] for one in runs if name in one]
             spread = f" +- {statistics.stdev(values):.3f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.3f}{spread}" if values else "-")
-        told = [values[number] for values in papers.values()]
-        paper = ["-" if value is None else f"{value:.1f}" for value in told]
-        lines.append(f"| {row.title} | " + " | ".join([*cells, str(len(own)), *paper]) + " |")
+        published = [values[number] for values in papers.values()]
+        paper = ["-" if value is None else f"{value:.1f}" for value in published]
+        lines.append(f"| {row.title} | " + " | ".join([*cells, str(len(runs)), *paper]) + " |")
     return "\n".join(lines)

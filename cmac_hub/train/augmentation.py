@@ -17,13 +17,13 @@ ZOOM = 1.25
 JITTER, HUE = 0.4, 0.1
 """Brightness, contrast and saturation change by factors of 1 - JITTER to 1 + JITTER, hue by -HUE to HUE turns."""
 
-GREY_C = np.array([0.299, 0.587, 0.114])
+GRAY_C = np.array([0.299, 0.587, 0.114])
 """Luma of red, green and blue (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
 class ClipAugmentation:
-    """Random square crop, horizontal flip and, if wished, colour jitter; the same for all frames of a clip.
+    """Random square crop, horizontal flip and, if wished, color jitter; the same for all frames of a clip.
 
     Args:
         size: side of the crop in pixels.
@@ -50,26 +50,26 @@ class ClipAugmentation:
 
 
 def change_color(frames_THWC: Tensor, brightness: float, contrast: float, saturation: float, hue: float) -> Tensor:
-    """Colours of a whole clip, in one product with a matrix: torchvision's `ColorJitter` takes several times as long.
+    """Colors of a whole clip, in one product with a matrix: torchvision's `ColorJitter` takes several times as long.
 
     Args:
         frames_THWC: (T, H, W, 3) uint8 RGB.
         brightness: factor of all values.
-        contrast: factor of the distance to the clip's mean grey.
-        saturation: factor of the distance to each pixel's own grey.
-        hue: turns of the colour circle, as a rotation in the plane of equal luma; greys stay.
+        contrast: factor of the distance to the clip's mean gray.
+        saturation: factor of the distance to each pixel's own gray.
+        hue: turns of the color circle, as a rotation in the plane of equal luma; grays stay.
 
     Returns:
         (T, H, W, 3) uint8.
     """
     turn = -2 * np.pi * hue
-    to_yiq = np.array([GREY_C, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
+    to_yiq = np.array([GRAY_C, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
     rotation = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
-    saturate = saturation * np.eye(3) + (1 - saturation) * np.ones((3, 1)) * GREY_C
+    saturate = saturation * np.eye(3) + (1 - saturation) * np.ones((3, 1)) * GRAY_C
     matrix = brightness * contrast * np.linalg.inv(to_yiq) @ rotation @ to_yiq @ saturate
     mean_C = torch.stack([frame.float().mean((0, 1)) for frame in frames_THWC]).mean(0)
-    grey = (1 - contrast) * brightness * float(mean_C.double() @ torch.from_numpy(GREY_C))
-    matrix_CC, offset_C = torch.from_numpy(matrix.T.astype(np.float32)), torch.full((3,), grey)
+    gray = (1 - contrast) * brightness * float(mean_C.double() @ torch.from_numpy(GRAY_C))
+    matrix_CC, offset_C = torch.from_numpy(matrix.T.astype(np.float32)), torch.full((3,), gray)
     changed = torch.empty_like(frames_THWC)
     # Frame by frame, so that the numbers stay in the cache.
     for before, after in zip(frames_THWC.flatten(1, 2), changed.flatten(1, 2), strict=True):
@@ -81,7 +81,7 @@ def augment_spectrograms(spectrograms_BCFS: Tensor, *, seed: int, time_warp: int
     """SpecAugment (Park et al. 2019): time warping, one frequency mask and one time mask a spectrogram.
 
     Args:
-        spectrograms_BCFS: (B, 1, F, S), normalised, so that a mask is filled with 0.
+        spectrograms_BCFS: (B, 1, F, S), normalized, so that a mask is filled with 0.
         seed: the same seed gives the same augmentation, whatever came before.
         time_warp: spectrogram frames by which a moment is moved at most; 0 leaves time alone.
         mask_share: widest mask as a share of F and of S; 0 masks nothing.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cmac_hub.errors import CheckpointError, CMACError
-
-FREE = {"name", "about", "steps", "epochs", "warmup_epochs", "decay_steps", "workers", "log_every"}
-FREE |= {"checkpoint_every", "keep", "epoch_clips", "broken_share"}
-"""Recipe keys that may differ between the parts of one run."""
+from cmac_hub.config import CMACConfig
+from cmac_hub.errors import CheckpointError, OutputError
+from cmac_hub.files import make_folder
+from cmac_hub.train.fields import flat_fields
+from cmac_hub.train.recipe import Recipe, upgrade
+from cmac_hub.train.writing import save_tensors
 
 
 class Checkpoints:
@@ -39,23 +39,17 @@ class Checkpoints:
             step: steps done.
 
         Raises:
-            CMACError: the disk is full or cannot be written; the older checkpoints stay.
+            OutputError: the disk is full or cannot be written; the older checkpoints stay.
         """
         path = self.folder / f"step_{step:08d}.pt"
-        temporary = path.with_name(f".{path.name}.part")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            torch.save(state, temporary)
-            os.replace(temporary, path)
-        except (OSError, RuntimeError) as error:
-            temporary.unlink(missing_ok=True)
-            reason = str(error).splitlines()[0]
+            make_folder(self.folder)
+            save_tensors(path, state)
+        except OutputError as error:
             kept = self.latest()
-            raise CMACError(
-                f"{path} could not be written ({reason}); "
-                + (f"{kept} is the last good one" if kept else "free some space")
-            ) from error
-        for old in sorted(self.folder.glob("step_*.pt"))[: -self.keep]:
+            raise OutputError(f"{error}; {f'{kept} is the last good one' if kept else 'free some space'}") from error
+        # Those that are too old, and what a killed process left half-written.
+        for old in [*sorted(self.folder.glob("step_*.pt"))[: -self.keep], *self.folder.glob(".cmac-*.part.pt")]:
             old.unlink()
         return path
 
@@ -64,7 +58,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The state that `Checkpoints.save` wrote; a run folder stands for its latest checkpoint.
 
     No score of training tells a better one: accuracy counts in the batch or bank of the moment, and curricula harden.
-
 
     Raises:
         CheckpointError: there is none, or it is no training checkpoint.
@@ -83,18 +76,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def check_same_run(path: Path, state: dict[str, Any], recipe: dict[str, Any], config: dict[str, Any]) -> None:
+def check_same_run(path: Path, state: dict[str, Any], recipe: Recipe) -> None:
     """Raises CheckpointError for a checkpoint of another architecture, or of a recipe that differs where it matters."""
-    if state["config"] != config:
+    config = CMACConfig.from_dict(state["config"])
+    if config != recipe.config:
         raise CheckpointError(
-            f"{path} holds architecture {state['config']['name']!r} with other numbers than the recipe's "
-            f"{config['name']!r}; choose another output folder"
+            f"{path} holds architecture {config.name!r} with other numbers than the recipe's {recipe.config.name!r}; "
+            "choose another output folder"
         )
-    # With a bank all micro-batches of a step meet the same negatives, however many there are.
-    free = FREE | {"accumulate"} if recipe.get("bank") else FREE
-    for key, value in recipe.items():
-        if key not in free and key in state["recipe"] and state["recipe"][key] != value:
+    may_change = {key for key, field in flat_fields(Recipe).items() if field.metadata["may_change"]}
+    if recipe.bank:
+        # With a bank all micro-batches of a step meet the same negatives, however many there are.
+        may_change.add("accumulate")
+    began = upgrade(state["recipe"], state.get("format_version", 1))
+    for key, value in recipe.to_dict().items():
+        if key not in may_change and began[key] != value:
             raise CheckpointError(
-                f"{path} was trained with {key} = {state['recipe'][key]!r}, now it is {value!r}; "
+                f"{path} was trained with {key} = {began[key]!r}, now it is {value!r}; "
                 "set it back, or choose another output folder"
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from typing import Any
@@ -27,8 +26,8 @@ def overrides(texts: list[str]) -> dict[str, Any]:
 
 def index(options: argparse.Namespace) -> int:
     """Writes a manifest, and says what was left out and why."""
-    from cmac_hub.train.index import index as write_manifest
-    from cmac_hub.train.layouts import find_candidates
+    from cmac_hub.train.videos.dataset_layouts import find_candidates
+    from cmac_hub.train.videos.index import index as write_manifest
 
     counts = write_manifest(find_candidates(options.source, options.videos), options.output, workers=options.workers)
     print(f"{options.output}: {counts['']} of {counts.total()} videos")
@@ -42,7 +41,7 @@ def index(options: argparse.Namespace) -> int:
 
 def pack(options: argparse.Namespace) -> int:
     """Writes a small copy of the data, and says what is in it."""
-    from cmac_hub.train.pack import pack as write_pack
+    from cmac_hub.train.scenes.pack import pack as write_pack
 
     how = {"splits": options.split, "size": options.size, "bit_rate": options.bit_rate}
     counts = write_pack(options.data, options.output, **how)
@@ -59,27 +58,27 @@ def pretrain(options: argparse.Namespace) -> int:
     if options.dry_run:
         from cmac_hub.train.distributed import pick_device
         from cmac_hub.train.estimate import describe, estimate
-        from cmac_hub.train.manifest import Manifest
+        from cmac_hub.train.videos.manifest import Manifest
 
         named = options.data is not None and options.data.suffix == ".csv"
         videos = len(Manifest.load(options.data)) if named else None
-        for key, setting in dataclasses.asdict(recipe).items():
+        for key, setting in recipe.to_dict().items():
             print(f"{key:<20} {setting}")
         print(describe(recipe, estimate(recipe, pick_device(options.device)), videos))
         return 0
     if options.output is None:
         raise RecipeError("no run folder was given; say -o runs/NAME")
     from cmac_hub.train.distributed import join_world
-    from cmac_hub.train.pretrain import Stopped
+    from cmac_hub.train.networks import load_network
+    from cmac_hub.train.pretrain import StoppedError
     from cmac_hub.train.pretrain import pretrain as train
-    from cmac_hub.train.release import load_network
 
     _settle(options.threads)
     initial = None if options.initial is None else load_network(options.initial, "cpu")
     with join_world(options.device) as world:
         try:
             train(recipe, options.data, options.output, resume=options.resume, initial=initial, world=world)
-        except Stopped as stopped:
+        except StoppedError as stopped:
             # Somebody asked for it and nothing is lost: no failure.
             print(f"cmac_hub.train: {stopped}; go on with --resume", file=sys.stderr)
     return 0
@@ -89,7 +88,7 @@ def ablate(options: argparse.Namespace) -> int:
     """Trains the rows of a table and prints it."""
     from cmac_hub.train.ablate import ablate as train_table
     from cmac_hub.train.distributed import join_world
-    from cmac_hub.train.pretrain import Stopped
+    from cmac_hub.train.pretrain import StoppedError
 
     _settle(options.threads)
     with join_world(options.device) as world:
@@ -104,7 +103,7 @@ def ablate(options: argparse.Namespace) -> int:
                 overrides=overrides(options.set),
                 world=world,
             )
-        except Stopped as stopped:
+        except StoppedError as stopped:
             print(f"cmac_hub.train: {stopped}; the same command goes on", file=sys.stderr)
             return 0
         if world.first:
@@ -116,7 +115,7 @@ def _settle(threads: int) -> None:
     """What a process does once before it trains."""
     import torch
 
-    from cmac_hub.train.memory import keep_freed_memory
+    from cmac_hub.train.allocator import keep_freed_memory
 
     keep_freed_memory()
     if threads:
@@ -125,9 +124,9 @@ def _settle(threads: int) -> None:
 
 def scenes(options: argparse.Namespace) -> int:
     """Writes scenes as files."""
-    from cmac_hub.train.library import Library
-    from cmac_hub.train.own_library import load_library
-    from cmac_hub.train.write_scenes import settings_of, write_scenes
+    from cmac_hub.train.scenes.library import Library
+    from cmac_hub.train.scenes.readers import load_library
+    from cmac_hub.train.scenes.write import settings_of, write_scenes
 
     settings = settings_of(
         options.level,
@@ -136,7 +135,7 @@ def scenes(options: argparse.Namespace) -> int:
         options.frame_rate,
         options.offscreen,
         options.blur,
-        options.silent and tuple(options.silent),
+        options.distractors and tuple(options.distractors),
         options.background_level and tuple(options.background_level),
     )
     if options.data is None:

@@ -10,6 +10,7 @@ import torch
 from cmac_hub.model import CMAC
 from cmac_hub.train.objective import objective
 from cmac_hub.train.optimization import set_training
+from cmac_hub.train.precision import autocast
 from cmac_hub.train.recipe import Recipe
 
 
@@ -21,7 +22,7 @@ class Estimate:
     clip_bytes: int
     """Saved for the backward pass, a clip."""
     state_bytes: int
-    """Weights, gradients, optimiser, momentum network and bank."""
+    """Weights, gradients, optimizer, momentum network and bank."""
     clip_seconds: float
     """Forward and backward of a clip, momentum network included."""
     clips: int
@@ -45,10 +46,10 @@ def estimate(recipe: Recipe, device: torch.device | str = "cpu") -> Estimate:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         seconds = _step(recipe, model, 2, device)
-    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    clip_bytes = sum(size for pointer, size in saved.items() if pointer not in own) // 2
-    room = torch.cuda.mem_get_info(device)[0] // 4 if torch.device(device).type == "cuda" else 2**30
-    clips = max(2, min(recipe.batch // recipe.accumulate, room // clip_bytes))
+    weights_at = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    clip_bytes = sum(size for pointer, size in saved.items() if pointer not in weights_at) // 2
+    free = torch.cuda.mem_get_info(device)[0] // 4 if torch.device(device).type == "cuda" else 2**30
+    clips = max(2, min(recipe.batch // recipe.accumulate, free // clip_bytes))
     for _ in range(2):
         seconds = _step(recipe, model, clips, device)
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
@@ -56,7 +57,7 @@ def estimate(recipe: Recipe, device: torch.device | str = "cpu") -> Estimate:
     return Estimate(
         parameters=sum(p.numel() for p in model.parameters()),
         clip_bytes=clip_bytes,
-        state_bytes=copies * weights + recipe.bank * recipe.config.attention.embedding * 2 * 4,
+        state_bytes=copies * weights + recipe.bank * recipe.config.require_attention().embedding * 2 * 4,
         clip_seconds=seconds / clips,
         clips=clips,
         device=str(device),
@@ -64,17 +65,15 @@ def estimate(recipe: Recipe, device: torch.device | str = "cpu") -> Estimate:
 
 
 def _step(recipe: Recipe, model: CMAC, clips: int, device: torch.device | str) -> float:
-    """Seconds of a step without optimiser and data."""
-    visual, audio = recipe.config.visual, recipe.config.audio
+    """Seconds of a step without optimizer and data."""
+    visual, audio = recipe.config.require_visual(), recipe.config.require_audio()
     frames = torch.zeros(clips, visual.frames, visual.size, visual.size, 3, dtype=torch.uint8)
     sounds = torch.zeros(clips, round(recipe.config.window * audio.sample_rate))
     since = time.perf_counter()
     inputs = model.prepare(frames, sounds)
-    with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.bf16):
+    with autocast(recipe, device):
         output = model(*inputs)
-        loss = objective(
-            output, torch.arange(clips, device=device), temperature=recipe.temperature, mil_weight=recipe.mil_weight
-        ).total
+        loss = objective(output, torch.arange(clips, device=device), recipe.objective).total
         if recipe.bank:
             with torch.no_grad():
                 model(*inputs)
@@ -93,7 +92,7 @@ def describe(recipe: Recipe, found: Estimate, videos: int | None = None) -> str:
     lines = {
         "steps": f"{steps}, of {recipe.batch} clips{'' if recipe.steps else epoch}",
         "parameters": f"{found.parameters / 1e6:.2f} M",
-        "memory": f"about {memory:.1f} GiB: {found.state_bytes / 2**20:.0f} MiB of weights, optimiser and "
+        "memory": f"about {memory:.1f} GiB: {found.state_bytes / 2**20:.0f} MiB of weights, optimizer and "
         f"bank, {micro} clips of {found.clip_bytes / 2**20:.0f} MiB; "
         "several processes, or --set accumulate=N, share the clips out",
         "time": f"about {hours:.1f} h for one process on this machine's {found.device}: "

@@ -1,4 +1,4 @@
-"""What may break into a run, and how the run ends then: signals after a whole step, want of memory with one line."""
+"""What may break into a run, and how the run ends then: signals after a whole step, a full memory with one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_killed_worker(error: RuntimeError) -> bool:
 
 
 @contextmanager
-def naming_want_of_memory() -> Iterator[None]:
+def out_of_memory_hint() -> Iterator[None]:
     """A full GPU, or a data worker that the system killed, ends the run with one line that says what to change.
 
     PyTorch raises for a killed worker wherever the run just is.
@@ -38,10 +38,10 @@ def naming_want_of_memory() -> Iterator[None]:
         if "shared memory" in str(error):
             raise CMACError(
                 "the shared memory of this machine (/dev/shm) is too small for the data workers; give a "
-                "container more, docker run --shm-size=16g, or take fewer, --set workers=1; then go on with --resume"
+                "container more, docker run --shm-size=16g, or use fewer, --set workers=1; then go on with --resume"
             ) from error
         raise CMACError(
-            "a data worker was killed, perhaps for want of memory; go on with --resume from the last checkpoint"
+            "a data worker was killed, perhaps because the memory was full; go on with --resume, and fewer workers"
         ) from error
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cmac_hub.attention import make_filter
 from cmac_hub.model import CMAC
 from cmac_hub.train.objective import Keys, Negatives
 
+NO_VIDEO = -2
+"""The number of a random key: no query is of that video, so the key is a negative of all."""
+
 
 class MomentumNetwork(nn.Module):
-    """Slowly following copies of encoder, g and head of both modalities; they make keys, and no gradient reaches them.
+    """A slowly following copy of the network, without its saliency heads; it makes keys, and no gradient reaches it.
 
     Args:
         model: the network that is trained.
@@ -24,48 +28,55 @@ class MomentumNetwork(nn.Module):
     def __init__(self, model: CMAC, momentum: float = 0.999) -> None:
         super().__init__()
         self.momentum = momentum
-        self.encoders = nn.ModuleDict({"visual": model.visual_encoder, "audio": model.audio_encoder})
-        self.transforms = nn.ModuleDict({"visual": model.visual_transform, "audio": model.audio_transform})
-        shared = model.config.attention.shared_head
-        self.heads = nn.ModuleDict({m: model.heads["shared" if shared else m] for m in ("visual", "audio")})
-        # One deep copy of all, so that a shared head stays shared.
-        for name, child in copy.deepcopy(dict(self.named_children())).items():
-            setattr(self, name, child)
-        self.requires_grad_(False)
+        self.network = copy.deepcopy(model)
+        del self.network.visual_saliency, self.network.audio_saliency
+        self.network.requires_grad_(False)
 
     @torch.no_grad()
     def update(self, model: CMAC) -> None:
         """One step towards the trained network: copy = momentum * copy + (1 - momentum) * trained."""
-        shared = model.config.attention.shared_head
-        for modality in ("visual", "audio"):
-            pairs = (
-                (self.encoders[modality], getattr(model, f"{modality}_encoder")),
-                (self.transforms[modality], getattr(model, f"{modality}_transform")),
-                (self.heads[modality], model.heads["shared" if shared else modality]),
-            )
-            # A shared head is met twice and must move once.
-            for ours, theirs in pairs[:2] if shared and modality == "audio" else pairs:
-                for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-                    one.lerp_(other.to(one.dtype), 1 - self.momentum)
+        trained = dict(model.named_parameters())
+        for name, parameter in self.network.named_parameters():
+            parameter.lerp_(trained[name].to(parameter.dtype), 1 - self.momentum)
 
     @torch.no_grad()
     def forward(self, clips_BCTHW: Tensor, spectrograms_BCFS: Tensor) -> Keys:
         """Keys of a batch: (B, D) each, of unit length, fp32."""
-        return Keys(self._embed("visual", clips_BCTHW), self._embed("audio", spectrograms_BCFS))
+        visual = self.network.embed_visual(clips_BCTHW).embedding
+        audio = self.network.embed_audio(spectrograms_BCFS).embedding
+        assert visual is not None and audio is not None, "only whole networks are trained"
+        return Keys(visual, audio)
 
-    def _embed(self, modality: str, inputs: Tensor) -> Tensor:
-        filter_BC = make_filter(self.transforms[modality](self.encoders[modality](inputs)))
-        return F.normalize(self.heads[modality](filter_BC).float(), dim=1)
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """As `nn.Module` does; reads the names of version 1, too."""
+        shared = self.network.config.require_attention().shared_head
+        return super().load_state_dict({_upgrade(k, shared): v for k, v in state_dict.items()}, *args, **kwargs)
+
+
+def _upgrade(key: str, shared_head: bool) -> str:
+    """`encoders.visual.stem.0.weight` of version 1 -> `network.visual_encoder.stem.0.weight`."""
+    part, _, rest = key.partition(".")
+    modality, _, name = rest.partition(".")
+    if part in ("encoders", "transforms"):
+        return f"network.{modality}_{part.removesuffix('s')}.{name}"
+    if part == "heads":
+        # A shared head was written twice, with the same numbers.
+        return f"network.heads.{'shared' if shared_head else modality}.{name}"
+    return key
 
 
 class MemoryBank(nn.Module):
     """The latest K keys of both modalities, each with its video; a ring, so K need not be a multiple of a batch.
+
+    It begins with random keys of unit length, as MoCo's does, so that the first steps have negatives, too. A bank of
+    version 1 began empty; its empty places stay so until keys come.
 
     It is a module so that a checkpoint's `state_dict` holds and restores it.
 
     Args:
         size: K (15000 in the paper).
         dimensions: D.
+        seed: of the random keys.
     """
 
     visual_KD: Tensor
@@ -73,21 +84,22 @@ class MemoryBank(nn.Module):
     video_K: Tensor
     pointer: Tensor
 
-    def __init__(self, size: int, dimensions: int) -> None:
+    def __init__(self, size: int, dimensions: int, seed: int = 0) -> None:
         super().__init__()
         if size < 1:
             raise ValueError(f"the bank's size is {size}; it must be at least 1")
-        self.register_buffer("visual_KD", torch.zeros(size, dimensions))
-        self.register_buffer("audio_KD", torch.zeros(size, dimensions))
-        self.register_buffer("video_K", torch.full((size,), -1))
+        generator = torch.Generator().manual_seed(seed)
+        for name in ("visual_KD", "audio_KD"):
+            self.register_buffer(name, F.normalize(torch.randn(size, dimensions, generator=generator), dim=1))
+        self.register_buffer("video_K", torch.full((size,), NO_VIDEO))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
 
     def __len__(self) -> int:
-        """Keys that are in the bank."""
+        """Keys of videos that are in the bank; random ones are not counted."""
         return int((self.video_K >= 0).sum())
 
     def negatives(self) -> Negatives:
-        """All places, the empty ones marked by video -1. A copy: a later `push` changes nothing in it."""
+        """All places. A copy: a later `push` changes nothing in it."""
         return Negatives(self.visual_KD.clone(), self.audio_KD.clone(), self.video_K.clone())
 
     @torch.no_grad()

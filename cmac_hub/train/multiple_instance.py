@@ -1,9 +1,9 @@
-"""A multiple-instance contrastive loss: a picture is as near to a sound as its best place, a sound to a picture as its
-best time-frequency cell.
+"""A multiple-instance contrastive loss: a clip is as near to a sound as its best place, a sound to a clip as its best
+time-frequency cell.
 
-The paper's Eq. 7 compares averages over a whole picture, so it never asks the guidance of Eq. 4 to stay low for a sound
+The paper's Eq. 7 compares averages over a whole clip, so it never asks the guidance of Eq. 4 to stay low for a sound
 that is not there. This loss compares the cosines of the guidance's finest scale: every sound of a (micro-)batch looks
-for its best place in every picture, and finds the best one in its own (as EZ-VSL, Mo and Morgado 2022, does for single
+for its best place in every clip, and finds the best one in its own (as EZ-VSL, Mo and Morgado 2022, does for single
 frames). It needs no label. It is ours, not the paper's; a recipe's `mil_weight` adds it to Eq. 8.
 """
 
@@ -41,9 +41,9 @@ def best_response(filter_BC: Tensor, places_BCP: Tensor) -> Tensor:
 
 
 def symmetric(logits_BB: Tensor, video_B: Tensor) -> Tensor:
-    """Cross-entropy of the diagonal along rows and along columns; other rows of the own video are left out."""
+    """Cross-entropy of the diagonal along rows and along columns; other rows of the same video are left out."""
     count = len(video_B)
-    own_BB = (video_B[:, None] == video_B[None]) & ~torch.eye(count, dtype=torch.bool, device=video_B.device)
-    logits_BB = logits_BB.masked_fill(own_BB, -torch.inf)
+    same_BB = (video_B[:, None] == video_B[None]) & ~torch.eye(count, dtype=torch.bool, device=video_B.device)
+    logits_BB = logits_BB.masked_fill(same_BB, -torch.inf)
     right_B = torch.arange(count, device=logits_BB.device)
     return (F.cross_entropy(logits_BB, right_B) + F.cross_entropy(logits_BB.T, right_B)) / 2

@@ -1,4 +1,4 @@
-"""How the weights of a run change: the learning rate over its steps, the optimiser, which norms learn."""
+"""How the weights of a run change: the learning rate over its steps, the optimizer, which norms learn."""
 
 from __future__ import annotations
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
-from cmac_hub.config import ARCHITECTURES, CMACConfig, Normalization
-from cmac_hub.errors import CMACError
-from cmac_hub.train.scene_settings import QUIETEST
-
-
-class RecipeError(CMACError, ValueError):
-    """An unknown recipe, or one with an unknown key or a wrong value."""
+from cmac_hub.config import CMACConfig, Normalization, architecture
+from cmac_hub.errors import CheckpointError
+from cmac_hub.train.fields import RecipeError, check, flatten, setting, unflatten
+from cmac_hub.train.objective import ObjectiveSettings
+from cmac_hub.train.scenes.settings import QUIETEST, Curriculum
 
 
 @dataclass(frozen=True)
@@ -26,149 +25,142 @@ class Recipe:
     The defaults are the paper's (section 4.1) where it says one.
     """
 
-    name: str = ""
-    about: str = ""
+    name: str = setting("", may_change=True)
+    about: str = setting("", may_change=True)
     """One line: what the recipe is, and which of its numbers are assumptions."""
-    seed: int = 0
+    seed: int = setting(0, low=0)
 
     # The network
-    architecture: str = "cmac-base"
-    size: int = 0
+    architecture: str = setting("cmac-base", may_change=True)
+    """A network of the package by name, or a path to the .json of a `CMACConfig`. Resumed runs compare the config."""
+    size: int = setting(0, low=0)
     """Pixels of a clip's short side; 0 is the architecture's own."""
-    normalization: Normalization = "cosine"
-    scales: int = 2
-    shared_head: bool = True
+    normalization: Normalization = setting("cosine", ablated=True)  # noqa: RUF009
+    scales: int = setting(2, low=1, ablated=True)
+    shared_head: bool = setting(True)
 
     # Composed scenes, when the data is no manifest
-    scenes: str = "mixed"
-    """The curriculum of composed scenes, see `cmac_hub.train.scene_settings.CURRICULA`."""
-    drawn_clips: int = 0
+    scenes: Curriculum = setting("mixed")  # noqa: RUF009
+    """The curriculum of composed scenes, see `cmac_hub.train.scenes.settings.CURRICULA`."""
+    drawn_clips: int = setting(0, low=0)
     """Scenes that begin the training with the package's own drawings: the first three fifths show nothing else, the
     rest three fifths of the time. They look and sound so unlike each other that the two encoders soon agree on
     something, and so leave the first plateau; from photographs alone `nano` stood at chance for 450 steps."""
-    easy_clips: int = 64000
+    easy_clips: int = setting(64000, low=0)
     """Clips of one large thing before the curriculum begins."""
-    real_share: float = 0.1
+    real_share: float = setting(0.1, low=0, high=1)
     """Share of the pairs, twins left out, that are real shots instead of composed scenes."""
-    filmed_share: float = 0.0
+    filmed_share: float = setting(0.0, low=0, high=1)
     """Share of the scenes whose background is a stretch of a real shot, without its sound, instead of a photograph."""
-    blur: float = 0.0
+    blur: float = setting(0.0, low=0, high=1)
     """Share of the scenes that are out of focus."""
-    background_loudest: float = -5.0
-    """Highest level of a second, unseen sound over the source's, decibels."""
-    notes: int = 0
+    background_loudest: float = setting(-5.0, low=QUIETEST)
+    """Highest level of a background sound over the source's, decibels."""
+    notes: int = setting(0, low=0)
     """Phrases for each instrument of training, played by the General MIDI sound font (.sf2) in the data's `scenes`."""
-    twin_share: float = 0.0
+    twin_share: float = setting(0.0, low=0, high=1)
     """Share of the pairs that are twins: 2 i and 2 i + 1 show the very same picture and play the same recording, at
     moments of their own where it is long enough. They are negatives which only the movement can tell apart."""
 
     # Videos, when the data is a manifest
-    epoch_clips: int = 224576
+    epoch_clips: int = setting(224576, low=1, may_change=True)
     """Videos of an epoch, for estimates without data: 3509 steps of 64 (Table 3). With a manifest its length counts."""
-    broken_share: float = 0.05
+    broken_share: float = setting(0.05, low=0, high=1, may_change=True)
     """Training stops when more than this share of the videos could not be read."""
 
     # Augmentation
-    crop: bool = True
+    crop: bool = setting(True)
     """Random square crops from frames whose short side is 1 to 1.25 times the clip's, and horizontal flips. Crops and
-    colour are for videos: composed scenes vary by themselves."""
-    color_jitter: bool = False
+    color are for videos: composed scenes vary by themselves."""
+    color_jitter: bool = setting(False)
     """Brightness, contrast, saturation and hue, alike for all frames of a clip."""
-    time_warp: int = 8
+    time_warp: int = setting(8, low=0)
     """Spectrogram frames by which SpecAugment moves a moment, at most."""
-    mask_share: float = 0.2
+    mask_share: float = setting(0.2, low=0, high=1)
     """Widest frequency and time mask of SpecAugment, as a share of the axis."""
 
-    # The objective
-    contrastive_weight: float = 1.0
-    """0 is "CMAC w/o L_cl" of Table 1."""
-    consistency_weight: float = 1.5
-    """lambda of Eq. 8; 0 is "CMAC w/o L_ac"."""
-    mil_weight: float = 0.0
-    """Of the multiple-instance loss of the best places (`multiple_instance.py`), which the paper does not have; each
-    process compares its own clips."""
-    cross_modal: bool = True
-    """False is "Single Modality" of Table 1: two augmentations of one clip, each encoder on its own."""
-    within_negatives: bool = True
-    """Within-modal negatives of Eq. 7; False is Eq. 2."""
-    within_positives: bool = False
-    """Within-modal positives of Table 3: two clips a video."""
-    detach_target: bool = True
-    reduction: str = "mean"
-    temperature: float = 0.07
-    bank: int = 15000
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    """Weights and alternatives of the loss; flat in files and on the command line."""
+    bank: int = setting(15000, low=0)
     """Keys in the memory bank; 0 takes the rest of the batch as negatives, and no momentum network."""
-    momentum: float = 0.999
-    """Of the momentum network that makes the bank's keys."""
+    ema_momentum: float = setting(0.999, low=0, high=1)
+    """Share of the old weights that stays at each update of the momentum network, which makes the bank's keys. The
+    exponential moving average of MoCo, not the momentum of SGD."""
 
-    # The optimiser
-    optimizer: str = "sgd"
-    """"sgd" with momentum 0.9, or "adamw"."""
-    learning_rate: float = 0.01
-    weight_decay: float = 1e-5
-    batch: int = 128
+    # The optimizer
+    optimizer: Literal["sgd", "adamw"] = setting("sgd")
+    """SGD has a momentum of 0.9."""
+    learning_rate: float = setting(0.01, above=0)
+    weight_decay: float = setting(1e-5, low=0)
+    batch: int = setting(128, low=1)
     """Clips of a step, over all processes and micro-batches."""
-    accumulate: int = 1
+    accumulate: int = setting(1, low=1)
     """Micro-batches of a step. All meet the same bank; without a bank each has its own negatives."""
-    epochs: int = 200
-    steps: int = 0
+    epochs: int = setting(200, low=0, may_change=True, length=True)
+    steps: int = setting(0, low=0, may_change=True, length=True)
     """Steps of the run; 0 counts `epochs`."""
-    warmup_epochs: int = 10
-    warmup_steps: int = 0
+    warmup_epochs: int = setting(10, low=0, may_change=True, length=True)
+    warmup_steps: int = setting(0, low=0, may_change=True, length=True)
     """Steps of linear warm-up; 0 counts `warmup_epochs`."""
-    decay_steps: int = 0
+    decay_steps: int = setting(0, low=0, may_change=True, length=True)
     """The learning rate falls by a half cosine over the last steps; 0 means over all after the warm-up."""
-    frozen_batch_norm: bool = False
+    frozen_batch_norm: bool = setting(False)
     """Batch norms in eval mode, as they were at the start."""
-    bf16: bool = True
+    bf16: bool = setting(True)
+    """Forward passes under autocast to bfloat16 where the device is fast at it (`precision.py`); the loss is fp32."""
 
     # The machine
-    workers: int = 1
-    log_every: int = 50
+    workers: int = setting(1, low=0, may_change=True)
+    log_every: int = setting(50, low=1, may_change=True)
     """Steps of which a line of the log is the mean."""
-    checkpoint_every: int = 250
-    keep: int = 2
+    checkpoint_every: int = setting(250, low=1, may_change=True)
+    keep: int = setting(2, low=1, may_change=True)
     """Latest checkpoints kept."""
 
     def __post_init__(self) -> None:
-        for field in ("steps", "bank", "epochs", "workers", "size", "notes"):
-            if getattr(self, field) < 0:
-                raise RecipeError(f"recipe key {field!r} is {getattr(self, field)}; it must not be negative")
-        for field in ("batch", "accumulate", "log_every", "checkpoint_every", "scales", "keep"):
-            if getattr(self, field) < 1:
-                raise RecipeError(f"recipe key {field!r} is {getattr(self, field)}; it must be at least 1")
-        for field in ("real_share", "filmed_share", "blur", "twin_share", "mask_share"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise RecipeError(f"recipe key {field!r} is {getattr(self, field)}; it must be a share from 0 to 1")
-        if self.background_loudest < QUIETEST:
-            raise RecipeError(
-                f"recipe key 'background_loudest' is {self.background_loudest}; it must be at least {QUIETEST} decibels"
-            )
-        for field, accepted in (
-            ("optimizer", ("sgd", "adamw")),
-            ("reduction", ("mean", "sum")),
-            ("normalization", get_args(Normalization)),
-            ("architecture", tuple(ARCHITECTURES)),
-        ):
-            if getattr(self, field) not in accepted:
-                raise RecipeError(
-                    f"recipe key {field!r} is {getattr(self, field)!r}; accepted are {', '.join(accepted)}"
-                )
+        check(self)
+        # An unknown network is an error at once, not after the data are read.
+        _ = self.config
 
-    @property
+    @cached_property
     def config(self) -> CMACConfig:
         """The network's config."""
-        config = ARCHITECTURES[self.architecture]
+        config = architecture(self.architecture)
         attention = dataclasses.replace(
-            config.attention, normalization=self.normalization, scales=self.scales, shared_head=self.shared_head
+            config.require_attention(),
+            normalization=self.normalization,
+            scales=self.scales,
+            shared_head=self.shared_head,
         )
-        visual = dataclasses.replace(config.visual, size=self.size or config.visual.size)
+        visual = dataclasses.replace(config.require_visual(), size=self.size or config.require_visual().size)
         return dataclasses.replace(config, visual=visual, attention=attention)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Flat keys and plain values, as in a recipe's .json."""
+        return flatten(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """The inverse of `to_dict`; missing keys keep their defaults.
+
+        Raises:
+            RecipeError: an unknown key (the nearest is named), a value of another kind than the default's, or one that
+                is not accepted.
+            CheckpointError: the .json of an architecture cannot be read.
+        """
+        for old, new in RENAMED.items():
+            if old in values:
+                raise RecipeError(f"recipe key {old!r} is called {new!r} now; rename it")
+        return unflatten(cls, values)
+
+    def replace(self, **changes: Any) -> Recipe:
+        """The recipe with some flat keys changed. Raises what `from_dict` does."""
+        return self.from_dict({**self.to_dict(), **changes})
 
     @property
     def clips_per_video(self) -> int:
         """2 where the objective compares clips of one video."""
-        return 2 if self.within_positives or not self.cross_modal else 1
+        return 2 if self.objective.within_positives or not self.objective.cross_modal else 1
 
     def epoch_steps(self, videos: int | None = None) -> int:
         """Steps of one epoch over so many videos; the paper's Table 3 counts them (3509, with two clips 7018)."""
@@ -192,6 +184,8 @@ def names() -> list[str]:
 def read(name: str) -> dict[str, Any]:
     """The keys that one file gives itself, with "extends" among them if it extends another.
 
+    A path to an architecture is relative to the file's folder.
+
     Raises:
         RecipeError: an unknown name, a missing file, or text that is no JSON object.
     """
@@ -211,6 +205,8 @@ def read(name: str) -> dict[str, Any]:
         raise RecipeError(f"{path} is no readable JSON ({error})") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} holds a {type(values).__name__}; expected an object of recipe keys")
+    if str(values.get("architecture", "")).endswith(".json"):
+        values["architecture"] = str(path.parent / values["architecture"])
     return values
 
 
@@ -233,18 +229,37 @@ def load_recipe(name: str, /, **overrides: Any) -> Recipe:
     merged: dict[str, Any] = {}
     for values in [*reversed(chain), overrides]:
         merged |= values
-    return build({"name": Path(name).stem if name.endswith(".json") else name} | merged)
+    return Recipe.from_dict({"name": Path(name).stem if name.endswith(".json") else name} | merged)
 
 
-def build(values: dict[str, Any]) -> Recipe:
-    """A recipe from its keys, strictly. Raises RecipeError as `load_recipe` does."""
-    fields = {f.name: f.default for f in dataclasses.fields(Recipe)}
-    for key, value in values.items():
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, 1)
-            raise RecipeError(f"unknown recipe key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        like = fields[key]
-        if type(value) is not type(like) and not (isinstance(like, float) and type(value) is int):
-            kind = {"str": "text", "bool": "true or false", "int": "whole number", "float": "number"}
-            raise RecipeError(f"recipe key {key!r} is {value!r}; expected {kind[type(like).__name__]}")
-    return Recipe(**values)
+FORMAT_VERSION = 2
+"""Of the recipe inside a checkpoint."""
+
+RENAMED = {"momentum": "ema_momentum"}
+"""Keys of version 1 and their names now."""
+
+DEFAULTS_OF_VERSION_1 = {"reduction": "mean"}
+"""Defaults of version 1 that are others now."""
+
+
+def upgrade(values: dict[str, Any], version: int) -> dict[str, Any]:
+    """All flat keys of a recipe as a checkpoint of that format version holds them, under today's names.
+
+    The architecture is not looked up: the checkpoint has its config beside the recipe.
+
+    Raises:
+        CheckpointError: the format is newer than this package.
+        RecipeError: an unknown key.
+    """
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"the checkpoint has format version {version}, this package reads up to {FORMAT_VERSION}; "
+            "upgrade it: pip install -U cmac-hub"
+        )
+    defaults = Recipe().to_dict()
+    if version == 1:
+        values = {RENAMED.get(key, key): value for key, value in values.items()}
+        defaults |= DEFAULTS_OF_VERSION_1
+    if unknown := sorted(values.keys() - defaults.keys()):
+        raise RecipeError(f"unknown recipe keys {', '.join(unknown)} in a checkpoint of format version {version}")
+    return defaults | values

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
 import platform
 import subprocess
 import time
@@ -14,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from cmac_hub.train.writing import writing
 
 FIGURES = ["loss", "contrastive", "consistency", "accuracy", "spread", "guidance_mean", "guidance_std"]
 COLUMNS = ["step", *FIGURES, "learning_rate", "clips_per_second", "waiting_share", "replaced"]
@@ -30,11 +30,21 @@ def environment() -> dict[str, str]:
             found[name] = "not installed"
     if torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
-    asked = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    found["git_revision"] = asked.stdout.strip() or "unknown"
+    found["git_revision"] = _git_revision()
     return found
+
+
+def _git_revision() -> str:
+    """Of the repository that tracks this very file; "unknown" where there is none, or no git."""
+    this = Path(__file__)
+    try:
+        tracked, revision = (
+            subprocess.run(["git", *words], cwd=this.parent, capture_output=True, text=True, check=False)
+            for words in (("ls-files", "--error-unmatch", this.name), ("rev-parse", "HEAD"))
+        )
+    except OSError:
+        return "unknown"
+    return revision.stdout.strip() if tracked.returncode == revision.returncode == 0 else "unknown"
 
 
 class RunLog:
@@ -46,16 +56,17 @@ class RunLog:
     """
 
     def __init__(self, run: Path, step: int) -> None:
-        self._path = run / "log.csv"
+        path = run / "log.csv"
         kept = []
-        if self._path.exists():
-            with self._path.open(newline="") as file:
+        if path.exists():
+            with path.open(newline="") as file:
                 kept = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= step]
-        self._file = self._path.open("w", newline="")
-        self._csv = csv.DictWriter(self._file, COLUMNS, extrasaction="ignore", restval="")
-        self._csv.writeheader()
-        self._csv.writerows(kept)
-        self._file.flush()
+        with writing(path) as file:
+            begun = csv.DictWriter(file, COLUMNS, extrasaction="ignore", restval="")
+            begun.writeheader()
+            begun.writerows(kept)
+        self._file = path.open("a", newline="")
+        self._csv = csv.DictWriter(self._file, COLUMNS)
         self._board = _tensorboard(run)
         self._restart()
 
@@ -107,13 +118,3 @@ def _tensorboard(run: Path) -> Any:
     except ImportError:
         return None
     return SummaryWriter(str(run / "tensorboard"))
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """An indented JSON file, whole or not there."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ class Start(NamedTuple):
     before: dict[str, Any]
     """How they were made."""
     data: str | None = None
-    """The hash of the pairs' source; None where nobody noted it."""
+    """The hash of the pairs' source; None in runs of older versions."""
 
 
 def check_start(run: Path, initial: CMAC | None, resume: bool) -> Start:

@@ -16,7 +16,7 @@ from cmac_hub.train.recipe import Recipe, RecipeError
 
 
 class Pair(NamedTuple):
-    """One second of synchronous picture and sound; a `DataLoader` makes a `Pair` of batches of them."""
+    """One second of synchronous video and audio; a `DataLoader` makes a `Pair` of batches of them."""
 
     frames: Tensor
     """(T, H, W, 3) uint8 RGB."""
@@ -103,7 +103,7 @@ class PairStream(IterableDataset[Pair]):
         )
 
 
-def take(batches: Iterator[Pair]) -> Pair:
+def next_batch(batches: Iterator[Pair]) -> Pair:
     """The next batch. A worker's CMACError comes without the traceback that the loader wraps around it."""
     try:
         return next(batches)

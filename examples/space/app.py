@@ -2,10 +2,12 @@
 
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import gradio as gr
 
 from cmac_hub import CMACError, load_cmac
+from cmac_hub.config import Layout
 
 visualizer = load_cmac().visualizer
 
@@ -19,7 +21,7 @@ def localize(video: str, layout: str) -> str:
     return str(target)
 
 
-layouts = gr.Radio(["overlay", "side-by-side", "panel"], value="panel", label="Layout")
+layouts = gr.Radio(get_args(Layout), value="panel", label="Layout")
 demo = gr.Interface(localize, [gr.Video(), layouts], gr.Video(), title="What makes the sound, and where?")
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ def test_a_folder(cmac, folder, tmp_path, tiny):
     torch.testing.assert_close(got["times"], expected.times)
     rows = list(csv.DictReader((out / "index.csv").open(newline="")))
     assert [row["path"] for row in rows] == ["a.mp4", "c.m4a", "sub/b.mp4"]
-    assert [row["sound"] for row in rows] == ["True", "True", "False"]
-    assert [row["picture"] for row in rows] == ["True", "False", "True"]
+    assert [row["audio"] for row in rows] == ["True", "True", "False"]
+    assert [row["video"] for row in rows] == ["True", "False", "True"]
 
 
 def test_a_second_run_does_what_is_missing(cmac, folder, tmp_path):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from making import tone, write_media
 
-from cmac_hub.cli.files import find_inputs
 from cmac_hub.media import probe, read_frames
+from cmac_hub.media.find import find_inputs
 from cmac_hub.visualizer import Visualizer
 
 
@@ -65,7 +65,7 @@ def test_json_lines(cmac, clip, tmp_path):
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0
     assert len(rows) >= 3
-    assert set(rows[0]) == {"file", "time", "x", "y", "score", "sound", "padded"}
+    assert set(rows[0]) == {"file", "time", "x", "y", "score", "audible", "padded"}
 
 
 def test_a_folder_with_a_broken_file(cmac, clip, silent_picture, tmp_path):
@@ -194,7 +194,7 @@ def test_picture_without_sound_names_the_way_out(cmac, silent_picture, tmp_path)
 def test_sound_without_picture(cmac, sound_only, tmp_path):
     code, _, err = cmac("localize", sound_only, "-o", tmp_path / "out.mp4")
     assert code == 1
-    assert "no picture" in one_error(err)
+    assert "no video stream" in one_error(err)
 
 
 def test_a_short_clip_is_padded_and_said(cmac, tmp_path):
@@ -219,7 +219,7 @@ def test_outputs_that_may_not_be(cmac, clip, tmp_path):
     assert "--overwrite" in one_error(cmac("localize", clip, "-o", target)[2])
     assert target.read_bytes() == b"precious"
     assert cmac("localize", clip, "-o", target, "--overwrite")[0] == 0
-    assert probe(target).has_sound
+    assert probe(target).has_audio
     before = target.read_bytes()
     code, _, err = cmac("localize", target, "-o", target, "--overwrite")
     assert code == 1
@@ -228,19 +228,15 @@ def test_outputs_that_may_not_be(cmac, clip, tmp_path):
     assert "accepted are" in one_error(cmac("localize", clip, "-o", tmp_path / "out.gif")[2])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_not_writable(cmac, clip, tmp_path):
+def test_a_folder_that_is_not_writable(cmac, clip, tmp_path, monkeypatch):
     tmp_path.chmod(0o500)
+    if os.geteuid() == 0:
+        # Root may write everywhere: what others would be answered.
+        monkeypatch.setattr(os, "access", lambda *_: False)
     try:
         assert "not writable" in one_error(cmac("localize", clip, "-o", tmp_path / "out.mp4")[2])
     finally:
         tmp_path.chmod(0o700)
-
-
-def test_a_folder_that_is_not_writable_is_told(cmac, clip, tmp_path, monkeypatch):
-    """The same as above, for root, who may write everywhere."""
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    assert "not writable" in one_error(cmac("localize", clip, "-o", tmp_path / "out.mp4")[2])
 
 
 def test_a_full_disk_leaves_nothing(model_folder, clip, tmp_path):
@@ -308,3 +304,38 @@ def test_wrong_calls_exit_with_two(model_folder, clip, capsys):
             main(arguments)
         assert caught.value.code == 2
     capsys.readouterr()
+
+
+def test_a_file_is_probed_once_on_its_way_through(cmac, clip, tmp_path, monkeypatch):
+    """Its header is read once; then it is opened for each stream that is decoded or copied, and no more."""
+    from cmac_hub.media import decode, info, writer
+
+    probed, opened = [], []
+
+    def counting(function, calls):
+        def call(path):
+            calls.append(path)
+            return function(path)
+
+        return call
+
+    monkeypatch.setattr(info, "_probe", counting(info._probe, probed))
+    open_media = info.open_media
+    for module in (info, decode, writer):
+        monkeypatch.setattr(module, "open_media", counting(open_media, opened))
+    assert cmac("localize", clip, "-o", tmp_path / "out.mp4")[0] == 0
+    assert len(probed) == 1
+    # The header; frames and sound for the network; frames to draw on; sound to copy.
+    assert len(opened) == 5
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    for name in (".hidden.mp4", ".cache/a.mp4", "b/.c/d.mp4", "seen.mp4", "b/seen.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert [str(one.relative) for one in find_inputs([str(tmp_path)])] == ["b/seen.mp4", "seen.mp4"]
+
+
+def test_a_file_that_is_named_twice_comes_once(cmac, clip, tmp_path):
+    code, out, err = cmac("localize", clip, clip, clip.parent / "." / clip.name, "-o", tmp_path)
+    assert (code, err, len(out.splitlines())) == (0, "", 1)

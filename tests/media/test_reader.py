@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from making import tone, write_media
 
 from cmac_hub.errors import MediaError
-from cmac_hub.media import fit_size, probe, read_frame, read_frames, read_sound, windows
+from cmac_hub.media import probe, read_audio, read_frame, read_frames, windows
+from cmac_hub.windows import fit_size
 
 RATE = 16000
 
@@ -71,6 +72,14 @@ def test_frames_are_nearest_by_time_stamp_at_a_variable_rate(tmp_path):
         assert brightness(one.frames) == pytest.approx(levels[nearest], abs=4)
 
 
+def test_a_late_picture_is_preceded_by_its_first_frame(tmp_path):
+    path = write_media(tmp_path / "late.mkv", times=2.5 + np.arange(25) / 25, sound=tone(3.5), audio_codec="flac")
+    got = cut(path, frames=4)
+    assert [one.frame_times[0] for one in got] == pytest.approx([2.5, 2.5, 2.5])
+    assert got[2].frame_times == pytest.approx([2.5, 2.5, 2.62, 2.86])
+    assert all((one.frames == got[0].frames[0]).all() for one in got[:2])
+
+
 def test_late_sound_is_preceded_by_silence(tmp_path):
     path = write_media(
         tmp_path / "late.mkv", times=np.arange(75) / 25, sound=tone(1.0), sound_start=1.0, audio_codec="flac"
@@ -101,7 +110,7 @@ def test_any_channels_and_rate(tmp_path, layout, rate):
     channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
     sound = np.repeat(tone(1.5, rate)[None], channels, 0)
     path = write_media(tmp_path / "a.mkv", sound=sound, sample_rate=rate, layout=layout, audio_codec="flac")
-    heard = read_sound(path, RATE)
+    heard = read_audio(path, RATE)
     assert len(heard) / RATE == pytest.approx(1.5, abs=0.02)
     spectrum = np.abs(np.fft.rfft(heard[:RATE]))
     assert abs(int(spectrum.argmax()) - 440) <= 2
@@ -111,7 +120,7 @@ def test_any_channels_and_rate(tmp_path, layout, rate):
 def test_stereo_is_heard_as_the_mean_of_both_sides(tmp_path, left, right):
     sound = np.stack([tone(1.0, level=left), tone(1.0, level=right)])
     path = write_media(tmp_path / "stereo.mkv", sound=sound, layout="stereo", audio_codec="flac")
-    for heard in (read_sound(path, RATE), cut(path)[0].waveform):
+    for heard in (read_audio(path, RATE), cut(path)[0].waveform):
         assert np.abs(heard).max() == pytest.approx((left + right) / 2, abs=0.005)
 
 
@@ -124,7 +133,7 @@ def test_channels_that_cannot_be_mixed_down_are_one_line(tmp_path):
         file.setframerate(RATE)
         file.writeframes(bytes(32 * 2 * RATE))
     with pytest.raises(MediaError, match=r"the sound of .*array\.wav of 32 channels cannot be mixed down"):
-        read_sound(path, RATE)
+        read_audio(path, RATE)
 
 
 @pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)], ids=["90", "180", "270"])
@@ -167,10 +176,10 @@ def test_a_short_file_is_padded_and_says_so(tmp_path):
 def test_missing_streams(silent_picture, sound_only):
     assert all(w.waveform is None and w.frames is not None for w in cut(silent_picture))
     assert all(w.frames is None and w.waveform is not None for w in cut(sound_only))
-    with pytest.raises(MediaError, match="no picture"):
+    with pytest.raises(MediaError, match="no video stream"):
         next(read_frames(sound_only))
-    with pytest.raises(MediaError, match="no sound"):
-        read_sound(silent_picture, RATE)
+    with pytest.raises(MediaError, match="no audio stream"):
+        read_audio(silent_picture, RATE)
 
 
 def test_seeking_gives_what_streaming_gives(clip):
@@ -246,8 +255,8 @@ def test_every_real_format(shared):
             continue
         info, got = probe(path), cut(path)
         assert got
-        assert (got[0].frames is not None) == info.has_picture
-        assert (got[0].waveform is not None) == info.has_sound
-        if info.has_picture:
+        assert (got[0].frames is not None) == info.has_video
+        assert (got[0].waveform is not None) == info.has_audio
+        if info.has_video:
             first = next(iter(read_frames(path)))
             assert first.image.shape == (info.height, info.width, 3)

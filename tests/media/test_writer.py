@@ -1,4 +1,4 @@
-"""What goes into a written video comes out of it: size, times, colours, sound; and never half a file."""
+"""What goes into a written video comes out of it: size, times, colors, sound; and never half a file."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def test_the_last_frame_lasts_as_long_as_it_did(tmp_path):
 
 
 def test_odd_sizes_and_colours(tmp_path):
-    colours = np.array([[220, 40, 40], [40, 200, 60], [50, 60, 210], [128, 128, 128]], np.uint8)
+    colors = np.array([[220, 40, 40], [40, 200, 60], [50, 60, 210], [128, 128, 128]], np.uint8)
     with VideoWriter(tmp_path / "odd.mp4", width=63, height=47, frame_rate=25) as writer:
-        for index, colour in enumerate(colours):
-            writer.write(np.broadcast_to(colour, (47, 63, 3)), index / 25)
-    for frame, colour in zip(read_frames(tmp_path / "odd.mp4"), colours, strict=True):
+        for index, color in enumerate(colors):
+            writer.write(np.broadcast_to(color, (47, 63, 3)), index / 25)
+    for frame, color in zip(read_frames(tmp_path / "odd.mp4"), colors, strict=True):
         assert frame.image.shape == (47, 63, 3)
-        assert np.abs(frame.image.mean((0, 1)) - colour).max() < 8
+        assert np.abs(frame.image.mean((0, 1)) - color).max() < 8
 
 
 def test_sound_that_the_container_refuses_is_encoded(tmp_path):
@@ -78,7 +78,7 @@ def test_sound_that_the_container_refuses_is_encoded(tmp_path):
     )
     copy(source, tmp_path / "out.mp4")
     info = probe(tmp_path / "out.mp4")
-    assert info.sound_codec == "aac"
+    assert info.audio_codec == "aac"
     assert info.duration == pytest.approx(2.0, abs=0.06)
 
 
@@ -86,10 +86,10 @@ def test_mp3_of_a_rate_that_mp4_refuses_is_encoded(tmp_path):
     how = {"times": np.arange(50) / 25, "audio_codec": "libmp3lame"}
     for rate, codec in ((8000, "aac"), (16000, "mp3float")):
         source = write_media(tmp_path / f"{rate}.mkv", sound=tone(2.0, rate), sample_rate=rate, **how)
-        assert probe(source).sound_codec.startswith("mp3")
+        assert probe(source).audio_codec.startswith("mp3")
         copy(source, tmp_path / f"{rate}.mp4")
         info = probe(tmp_path / f"{rate}.mp4")
-        assert (info.sound_codec or "").startswith(codec[:3])
+        assert (info.audio_codec or "").startswith(codec[:3])
         assert info.duration == pytest.approx(2.0, abs=0.2)
         copy(source, tmp_path / f"{rate}.mov")
 
@@ -165,7 +165,7 @@ def test_a_frame_of_another_size(tmp_path):
 
 def test_real_formats_keep_frames_and_length(shared, tmp_path):
     for path in sorted((shared / "formats").iterdir()):
-        if path.name == "invalid_header.mkv" or not probe(path).has_picture:
+        if path.name == "invalid_header.mkv" or not probe(path).has_video:
             continue
         out = tmp_path / f"{path.name}.mp4"
         copy(path, out)

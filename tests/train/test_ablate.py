@@ -2,7 +2,6 @@ import csv
 
 import pytest
 
-from cmac_hub.config import ARCHITECTURES
 from cmac_hub.errors import CMACError
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.ablate import TABLES, ablate, row_recipe
@@ -19,25 +18,24 @@ def test_every_row_is_a_recipe_in_the_papers_settings_and_over_another(table):
     full = {"base": 1.5, "without_lac": 0.0, "lambda_2": 2.0}
     for row in TABLES[table]:
         if row.recipe in full:
-            assert row_recipe(row, "nano", {}).consistency_weight == full[row.recipe]
+            assert row_recipe(row, "nano", {}).objective.consistency_weight == full[row.recipe]
 
 
 def test_rows_are_the_papers_in_what_tables_vary_but_for_their_own_keys(tmp_path):
     (tmp_path / "mine.json").write_text('{"extends": "nano", "scales": 3, "consistency_weight": 1.0}')
     full = row_recipe(TABLES["table2"][3], str(tmp_path / "mine.json"), {})
-    assert (full.scales, full.consistency_weight, full.reduction, full.batch) == (2, 1.5, "sum", 64)
+    assert (full.scales, full.objective.consistency_weight, full.objective.reduction, full.batch) == (2, 1.5, "sum", 64)
     three = row_recipe(TABLES["table2"][4], str(tmp_path / "mine.json"), {})
-    assert (three.scales, three.consistency_weight) == (3, 1.5)
+    assert (three.scales, three.objective.consistency_weight) == (3, 1.5)
     alone = row_recipe(TABLES["consistency"][1], str(tmp_path / "mine.json"), {})
-    assert (alone.scales, alone.consistency_weight, alone.reduction) == (2, 1.5, "mean")
+    assert (alone.scales, alone.objective.consistency_weight, alone.objective.reduction) == (2, 1.5, "mean")
 
 
-def test_a_table_is_trained_once_and_written(tiny_config, tmp_path, monkeypatch):
+def test_a_table_is_trained_once_and_written(tiny_file, tmp_path, monkeypatch):
     from cmac_hub.train import ablate as module
 
-    monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
-    monkeypatch.setattr(module, "summarise", lambda *_: {})
-    changes = {"architecture": "tiny", "steps": 2, "batch": 4, "workers": 0, "drawn_clips": 100}
+    monkeypatch.setattr(module, "summarize", lambda *_: {})
+    changes = {"architecture": tiny_file, "steps": 2, "batch": 4, "workers": 0, "drawn_clips": 100}
     how = {"base": "nano", "seeds": (0, 1), "overrides": changes, "progress": False}
     text = ablate("heads", None, tmp_path, **how)
     assert "| shared head |" in text and " +- " in text and text.count("\n") == 3
@@ -69,26 +67,25 @@ def test_the_papers_figures_stand_apart():
     assert text.splitlines()[-1] == "| CMAC | - | - | - | 0 | 87.2 | 57.8 |"
 
 
-def test_a_stopped_row_is_no_result(tiny_config, tmp_path, monkeypatch):
+def test_a_stopped_row_is_no_result(tiny_file, tmp_path, monkeypatch):
     """Ctrl-C ends the whole table, not one row of it."""
     from contextlib import nullcontext
 
     from cmac_hub.train import pretrain as loop
 
-    monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
     monkeypatch.setattr(loop, "catching_signals", lambda: nullcontext([2]))
-    changes = {"architecture": "tiny", "steps": 2, "batch": 4, "workers": 0, "drawn_clips": 100}
-    with pytest.raises(loop.Stopped, match="stopped and saved at step 0 of 2"):
+    changes = {"architecture": tiny_file, "steps": 2, "batch": 4, "workers": 0, "drawn_clips": 100}
+    with pytest.raises(loop.StoppedError, match="stopped and saved at step 0 of 2"):
         ablate("heads", None, tmp_path, base="nano", overrides=changes, progress=False)
     assert not (tmp_path / "heads.md").exists()
 
 
 def test_a_stopped_table_says_how_it_goes_on(tmp_path, monkeypatch, capsys):
     from cmac_hub.train import ablate as module
-    from cmac_hub.train.pretrain import Stopped
+    from cmac_hub.train.pretrain import StoppedError
 
     def stop(*_, **__):
-        raise Stopped("stopped and saved at step 3 of 9 in runs/x")
+        raise StoppedError("stopped and saved at step 3 of 9 in runs/x")
 
     monkeypatch.setattr(module, "ablate", stop)
     assert main(["ablate", "heads", "--base", "nano_drawn", "-o", str(tmp_path), "--device", "cpu"]) == 0
@@ -97,15 +94,14 @@ def test_a_stopped_table_says_how_it_goes_on(tmp_path, monkeypatch, capsys):
     )
 
 
-def test_networks_are_measured_once_random_weights_too(tiny_config, tmp_path, monkeypatch):
+def test_networks_are_measured_once_random_weights_too(tiny_file, tmp_path, monkeypatch):
     from cmac_hub.train import ablate as module
 
-    monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_config)
     asked = []
     monkeypatch.setattr(module, "find_sounds", lambda *_: [])
-    monkeypatch.setattr(module, "summarise", lambda model, data, esc50: asked.append(esc50) or {"R@1 of 100": 0.5})
+    monkeypatch.setattr(module, "summarize", lambda model, data, esc50: asked.append(esc50) or {"R@1 of 100": 0.5})
     monkeypatch.setitem(TABLES, "table1", (TABLES["table1"][0], TABLES["table1"][-1]))
-    changes = {"architecture": "tiny", "steps": 1, "batch": 4, "workers": 0, "drawn_clips": 100}
+    changes = {"architecture": tiny_file, "steps": 1, "batch": 4, "workers": 0, "drawn_clips": 100}
     for _ in range(2):
         text = ablate("table1", None, tmp_path, base="nano", overrides=changes, esc50=tmp_path, progress=False)
     assert asked == [tmp_path] * 2, "one a network, however often the table is asked for"
@@ -121,7 +117,7 @@ def test_recordings_that_are_not_there_are_told_before_anything_is_trained(tmp_p
 
 
 def test_without_data_drawn_scenes_are_graded_and_of_videos_nothing_is(tiny, tmp_path):
-    from cmac_hub.train.evaluate.summary import summarise
+    from cmac_hub.train.evaluate.summary import summarize
 
-    assert set(summarise(tiny, None, scenes=12)) == {"pointing, known"}
-    assert summarise(tiny, tmp_path / "manifest.csv") == {}
+    assert set(summarize(tiny, None, scenes=12)) == {"pointing, known"}
+    assert summarize(tiny, tmp_path / "manifest.csv") == {}

@@ -22,7 +22,7 @@ def test_a_crop_is_square_alike_for_all_frames_and_given_by_its_generator():
     one, two = (change(frames, np.random.default_rng(7)) for _ in range(2))
     assert one.shape == (4, 32, 32, 3) and one.dtype == torch.uint8 and one.is_contiguous()
     assert torch.equal(one, two)
-    assert all(torch.equal(one[0], one[t]) for t in range(4)), "one crop, one flip, one colour for the clip"
+    assert all(torch.equal(one[0], one[t]) for t in range(4)), "one crop, one flip, one color for the clip"
     assert not torch.equal(one, change(frames, np.random.default_rng(8)))
 
 
@@ -50,7 +50,7 @@ def test_some_clips_are_mirrored_and_some_are_not(change):
     assert rises == {True, False}
 
 
-def test_jitter_changes_the_colours_of_the_same_crop():
+def test_jitter_changes_the_colors_of_the_same_crop():
     frames = np.random.default_rng(0).integers(0, 256, (2, 40, 64, 3), np.uint8)
     plain, jittered = (ClipAugmentation(32, jitter)(frames, np.random.default_rng(7)) for jitter in (False, True))
     assert not torch.equal(plain, jittered)
@@ -117,7 +117,7 @@ def test_of_two_looks_now_the_first_is_louder_and_now_the_second():
     ("name", "factors"),
     [("brightness", (1.3, 1, 1)), ("contrast", (1, 0.7, 1)), ("saturation", (1, 1, 0.6)), ("saturation", (1, 1, 1.4))],
 )
-def test_colours_change_as_torchvision_changes_them(name, factors):
+def test_colors_change_as_torchvision_changes_them(name, factors):
     frame = torch.randint(0, 256, (1, 20, 30, 3), dtype=torch.uint8)
     change = getattr(vision, f"adjust_{name}")
     expected = change(frame.permute(0, 3, 1, 2), max(factors, key=lambda f: abs(f - 1))).permute(0, 2, 3, 1)
@@ -125,7 +125,7 @@ def test_colours_change_as_torchvision_changes_them(name, factors):
     assert (got.int() - expected.int()).abs().max() <= 1
 
 
-def test_a_turn_of_hue_keeps_luma_and_greys_and_is_undone_by_its_opposite():
+def test_a_turn_of_hue_keeps_luma_and_grays_and_is_undone_by_its_opposite():
     frame = (torch.rand(1, 20, 30, 3) * 60 + 100).to(torch.uint8)
     turned = change_color(frame, 1, 1, 1, 0.1)
     luma = torch.tensor([0.299, 0.587, 0.114])
@@ -134,5 +134,5 @@ def test_a_turn_of_hue_keeps_luma_and_greys_and_is_undone_by_its_opposite():
     red = torch.tensor([[[[140, 100, 100]]]], dtype=torch.uint8)
     hue = vision.adjust_hue(red.permute(0, 3, 1, 2), 0.1).flatten().tolist()
     assert change_color(red, 1, 1, 1, 0.1).flatten().argsort().tolist() == torch.tensor(hue).argsort().tolist()
-    grey = torch.full((1, 4, 4, 3), 77, dtype=torch.uint8)
-    assert torch.equal(change_color(grey, 1, 1, 1.4, 0.1), grey)
+    gray = torch.full((1, 4, 4, 3), 77, dtype=torch.uint8)
+    assert torch.equal(change_color(gray, 1, 1, 1.4, 0.1), gray)

@@ -1,9 +1,11 @@
 import errno
+from pathlib import Path
 
 import pytest
 import torch
 
 from cmac_hub.errors import CheckpointError, CMACError
+from cmac_hub.files import hidden_name
 from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
 
 STATE = {"recipe": {"batch": 4, "steps": 9}, "config": {"name": "tiny"}, "step": 1, "model": {"w": torch.ones(2)}}
@@ -11,6 +13,8 @@ STATE = {"recipe": {"batch": 4, "steps": 9}, "config": {"name": "tiny"}, "step":
 
 def test_the_latest_few_stay(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.folder.mkdir()
+    (checkpoints.folder / hidden_name(Path("step.pt")).name).write_text("of a killed process")
     for step in range(1, 6):
         checkpoints.save({**STATE, "step": step}, step)
     assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["step_00000004.pt", "step_00000005.pt"]
@@ -27,7 +31,7 @@ def test_a_full_disk_costs_no_good_checkpoint(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(CMACError, match=r"No space left.*step_00000001\.pt is the last good one"):
+    with pytest.raises(CMACError, match=r"the disk is full.*step_00000001\.pt is the last good one"):
         checkpoints.save(STATE, 2)
     assert [p.name for p in checkpoints.folder.iterdir()] == ["step_00000001.pt"]
 
@@ -42,13 +46,24 @@ def test_what_is_no_checkpoint(tmp_path):
         read_checkpoint(tmp_path / "none.pt")
 
 
-def test_only_what_does_not_matter_may_change():
-    check_same_run("x", STATE, {"batch": 4, "steps": 20, "new_key": 1}, {"name": "tiny"})
-    with pytest.raises(CheckpointError, match="was trained with batch = 4, now it is 8"):
-        check_same_run("x", STATE, {"batch": 8, "steps": 9}, {"name": "tiny"})
-    parts = {"accumulate": 4, "bank": 100}
-    check_same_run("x", {**STATE, "recipe": {"accumulate": 1, "bank": 100}}, parts, {"name": "tiny"})
-    with pytest.raises(CheckpointError, match="accumulate = 1, now it is 4"):
-        check_same_run("x", {**STATE, "recipe": {"accumulate": 1, "bank": 0}}, {**parts, "bank": 0}, {"name": "tiny"})
-    with pytest.raises(CheckpointError, match="holds architecture 'tiny'"):
-        check_same_run("x", STATE, {"batch": 4}, {"name": "nano"})
+def test_only_what_does_not_matter_may_change(recipe, tmp_path):
+    def held(**changes):
+        one = recipe.replace(**changes)
+        return {"format_version": 2, "recipe": one.to_dict(), "config": one.config.to_dict()}
+
+    for changes in (
+        {"steps": 20, "warmup_steps": 1, "workers": 2, "name": "other"},
+        {"accumulate": 2},
+    ):
+        check_same_run("x", held(), recipe.replace(**changes))
+    recipe.config.save(tmp_path / "same.json")
+    check_same_run("x", held(), recipe.replace(architecture=str(tmp_path / "same.json")))
+    for changes, message in (
+        ({"batch": 4}, "was trained with batch = 8, now it is 4"),
+        ({"temperature": 0.5}, r"was trained with temperature = 0\.07, now it is 0\.5"),
+        ({"architecture": "cmac-nano"}, "holds architecture 'tiny' with other numbers than the recipe's 'cmac-nano'"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            check_same_run("x", held(), recipe.replace(**changes))
+    with pytest.raises(CheckpointError, match="accumulate = 1, now it is 2"):
+        check_same_run("x", held(bank=0), recipe.replace(bank=0, accumulate=2))

@@ -34,7 +34,7 @@ def run(folder, processes, extra, *options):
         return list(csv.DictReader(file)), read_checkpoint(folder)
 
 
-@pytest.mark.parametrize("extra", [["bank=0"], ["bank=15", "momentum=0.9", "accumulate=2"]], ids=["batch", "bank"])
+@pytest.mark.parametrize("extra", [["bank=0"], ["bank=15", "ema_momentum=0.9", "accumulate=2"]], ids=["batch", "bank"])
 def test_two_processes_train_as_one(tmp_path, extra):
     one, first = run(tmp_path / "one", 1, extra)
     two, second = run(tmp_path / "two", 2, extra)

@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
-from cmac_hub.train.objective import Keys
+from cmac_hub.train.momentum import NO_VIDEO, MemoryBank, MomentumNetwork
+from cmac_hub.train.objective import EMPTY, Keys, objective
 
 
 def keys(count, start=0):
@@ -16,6 +16,7 @@ def keys(count, start=0):
 @given(st.integers(1, 9), st.lists(st.integers(1, 12), max_size=8))
 def test_the_bank_is_the_tail_of_all_that_was_pushed(size, batches):
     bank, seen = MemoryBank(size, 2), []
+    begun = bank.negatives()
     for count in batches:
         bank.push(keys(count, len(seen)), torch.arange(len(seen), len(seen) + count))
         seen += range(len(seen), len(seen) + count)
@@ -25,6 +26,7 @@ def test_the_bank_is_the_tail_of_all_that_was_pushed(size, batches):
     assert len(bank) == min(size, len(seen))
     assert torch.equal(kept.visual[there, 0], kept.video[there].float())
     assert torch.equal(kept.audio[there, 1], -kept.video[there].float())
+    assert torch.equal(kept.visual[~there], begun.visual[~there]), "elsewhere are the random keys of the start"
 
 
 def test_a_bank_survives_a_checkpoint_and_goes_on():
@@ -41,7 +43,21 @@ def test_negatives_are_a_copy():
     bank = MemoryBank(2, 2)
     before = bank.negatives()
     bank.push(keys(2), torch.arange(2))
-    assert before.video.tolist() == [-1, -1] and before.visual.abs().sum() == 0
+    assert before.video.tolist() == [NO_VIDEO, NO_VIDEO]
+
+
+def test_random_keys_are_negatives_of_the_first_step(tiny):
+    bank = MemoryBank(16, tiny.config.attention.embedding, seed=3)
+    again, other = (MemoryBank(16, tiny.config.attention.embedding, seed).negatives() for seed in (3, 4))
+    found = bank.negatives()
+    assert torch.equal(found.visual, again.visual) and not torch.equal(found.visual, other.visual)
+    assert not torch.equal(found.visual, found.audio)
+    torch.testing.assert_close(found.audio.norm(dim=1), torch.ones(16))
+    output = tiny(torch.randn(4, 3, 8, 32, 32), torch.randn(4, 1, 64, 100))
+    losses = objective(output, torch.arange(4), negatives=found)
+    assert losses.contrastive > 0.5
+    empty = found._replace(video=torch.full((16,), EMPTY))
+    assert objective(output, torch.arange(4), negatives=empty).contrastive == 0, "as the bank of version 1 began"
 
 
 def test_an_empty_bank_is_refused():

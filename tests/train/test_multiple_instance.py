@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from cmac_hub.model import CMAC
 from cmac_hub.train.multiple_instance import best_response, multiple_instance, symmetric
-from cmac_hub.train.objective import objective
+from cmac_hub.train.objective import ObjectiveSettings, objective
 
 
 @pytest.fixture
@@ -78,6 +78,9 @@ def test_it_falls_when_each_sound_has_its_place_in_its_own_picture_alone():
 
 def test_its_weight_adds_it_to_the_objective(output):
     video = torch.arange(4)
-    plain, more = objective(output, video), objective(output, video, mil_weight=2.0, temperature=0.07)
+    plain, more = (
+        objective(output, video),
+        objective(output, video, ObjectiveSettings(mil_weight=2.0, temperature=0.07)),
+    )
     added = (more.total - plain.total).item()
     assert added == pytest.approx(2 * multiple_instance(output, video, 0.07).item(), rel=1e-4)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cmac_hub.outputs import Attention, Output, Stream
-from cmac_hub.train.objective import Keys, Negatives, attention_consistency, contrastive, objective
+from cmac_hub.train.objective import Keys, Negatives, ObjectiveSettings, attention_consistency, contrastive, objective
 
 
 def unit(*shape, seed=0):
@@ -130,9 +130,12 @@ def test_equation_8_and_its_alternatives(
     }
     guidance_v, prediction_v, guidance_a, prediction_a = (one.requires_grad_() for one in out.attention)
     losses = objective(
-        out, videos, keys=keys, negatives=negatives, temperature=0.1, consistency_weight=1.5,
-        reduction=reduction, detach_target=detach_target, **how,
-    )  # fmt: skip
+        out,
+        videos,
+        ObjectiveSettings(temperature=0.1, reduction=reduction, detach_target=detach_target, **how),
+        keys=keys,
+        negatives=negatives,
+    )
     own = Keys(out.visual.embedding, out.audio.embedding)
     keys, negatives = keys or own, negatives or Negatives(*own, videos)
     expected = slow_objective(out, videos, keys, negatives, 0.1, **how)
@@ -148,9 +151,9 @@ def test_equation_8_and_its_alternatives(
 def test_each_half_can_be_left_out():
     out, videos = make_output(4), torch.arange(4)
     whole = objective(out, videos)
-    alone = objective(out, videos, consistency_weight=0.0)
+    alone = objective(out, videos, ObjectiveSettings(consistency_weight=0.0))
     assert float(alone.total) == pytest.approx(float(whole.contrastive)) and float(alone.consistency) == 0
-    attention = objective(out, videos, contrastive_weight=0.0)
+    attention = objective(out, videos, ObjectiveSettings(contrastive_weight=0.0))
     assert float(attention.total) == pytest.approx(1.5 * float(whole.consistency))
 
 
@@ -165,7 +168,7 @@ def test_accuracy_among_the_negatives():
 
 def test_within_positives_need_pairs_of_clips():
     with pytest.raises(ValueError, match="3 rows are not pairs"):
-        objective(make_output(3), torch.arange(3), within_positives=True)
+        objective(make_output(3), torch.arange(3), ObjectiveSettings(within_positives=True))
 
 
 def test_wrong_calls():

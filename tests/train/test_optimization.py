@@ -1,4 +1,3 @@
-import dataclasses
 import math
 
 import pytest
@@ -14,7 +13,7 @@ def test_the_learning_rate_rises_stays_and_falls():
     rates = [learning_rate(recipe, step) for step in range(101)]
     assert rates[0] == pytest.approx(0.2) and rates[9:81] == pytest.approx([2.0] * 72)
     assert rates[90] == pytest.approx(1 - math.cos(math.pi / 2)) and rates[100] == 0
-    cosine = dataclasses.replace(recipe, decay_steps=0)
+    cosine = recipe.replace(decay_steps=0)
     assert learning_rate(cosine, 55) == pytest.approx(1.0)
 
 

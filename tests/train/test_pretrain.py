@@ -1,6 +1,5 @@
 import copy
 import csv
-import dataclasses
 import math
 import os
 import signal
@@ -12,12 +11,15 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from cmac_hub.errors import CMACError
+from cmac_hub.errors import CMACError, OutputError
 from cmac_hub.model import CMAC
+from cmac_hub.train import modules
 from cmac_hub.train import pretrain as module
+from cmac_hub.train import step as steps
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.augmentation import augment_spectrograms
 from cmac_hub.train.checkpoint import read_checkpoint
+from cmac_hub.train.momentum import MemoryBank
 from cmac_hub.train.objective import Keys, Negatives, objective
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import load_recipe
@@ -29,24 +31,24 @@ def train(recipe, run, **how):
 
 @pytest.mark.parametrize("changes", [{}, {"bank": 0}, {"accumulate": 2}, {"within_positives": True}])
 def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, changes, monkeypatch):
-    recipe = dataclasses.replace(recipe, **changes)
+    recipe = recipe.replace(**changes)
     whole = train(recipe, tmp_path / "whole")
-    steps = []
-    monkeypatch.setattr(module, "catching_signals", lambda: nullcontext(steps))
-    original = module.make_optimizer
+    signals = []
+    monkeypatch.setattr(module, "catching_signals", lambda: nullcontext(signals))
+    original = modules.make_optimizer
 
     def interrupting(*arguments):
         optimizer = original(*arguments)
-        optimizer.register_step_post_hook(lambda *_: steps.append(15) if interrupting.left.pop() == 0 else None)
+        optimizer.register_step_post_hook(lambda *_: signals.append(15) if interrupting.left.pop() == 0 else None)
         return optimizer
 
     interrupting.left = [9, 9, 9, 9, 0, 9, 9, 9]
-    monkeypatch.setattr(module, "make_optimizer", interrupting)
-    with pytest.raises(module.Stopped, match="saved at step 4 of 6"):
+    monkeypatch.setattr(modules, "make_optimizer", interrupting)
+    with pytest.raises(module.StoppedError, match="saved at step 4 of 6"):
         train(recipe, tmp_path / "parts")
     assert sorted(p.name for p in (tmp_path / "parts" / "checkpoints").glob("step*"))[-1] == "step_00000004.pt"
-    monkeypatch.setattr(module, "make_optimizer", original)
-    steps.clear()
+    monkeypatch.setattr(modules, "make_optimizer", original)
+    signals.clear()
     parts = train(recipe, tmp_path / "parts", resume=True)
     for (name, one), two in zip(whole.state_dict().items(), parts.state_dict().values(), strict=True):
         assert torch.equal(one, two), name
@@ -70,7 +72,7 @@ def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, changes, monkeyp
     ],
 )
 def test_every_option_trains(recipe, tmp_path, changes):
-    before = dataclasses.replace(recipe, steps=2, log_every=1, **changes)
+    before = recipe.replace(steps=2, log_every=1, **changes)
     model = train(before, tmp_path)
     assert all(torch.isfinite(p).all() for p in model.parameters())
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
@@ -80,69 +82,64 @@ def test_every_option_trains(recipe, tmp_path, changes):
 
 def test_micro_batches_with_a_bank_give_the_gradient_of_the_whole(recipe, tmp_path):
     """With frozen batch norms, a step in two parts is the same step."""
-    recipe = dataclasses.replace(
-        recipe, frozen_batch_norm=True, bf16=False, time_warp=0, mask_share=0.0, optimizer="sgd"
-    )
+    recipe = recipe.replace(frozen_batch_norm=True, bf16=False, time_warp=0, mask_share=0.0, optimizer="sgd")
     whole = train(recipe, tmp_path / "whole")
-    parts = train(dataclasses.replace(recipe, accumulate=2), tmp_path / "parts")
+    parts = train(recipe.replace(accumulate=2), tmp_path / "parts")
     for (name, one), two in zip(whole.state_dict().items(), parts.state_dict().values(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4, msg=name)
 
 
-def test_every_option_of_the_objective_reaches_it(recipe, tmp_path, monkeypatch):
-    options = {
-        "contrastive_weight": 0.5, "consistency_weight": 0.7, "mil_weight": 0.3, "temperature": 0.2,
-        "cross_modal": False, "within_negatives": False, "within_positives": True,
-        "detach_target": False, "reduction": "sum",
-    }  # fmt: skip
-    told = {}
+def test_the_settings_of_the_objective_reach_it(recipe, tmp_path, monkeypatch):
+    given = []
 
-    def spy(*arguments, **how):
-        told.update(how)
-        return objective(*arguments, **how)
+    def spy(output, video_B, settings, **how):
+        given.append(settings)
+        return objective(output, video_B, settings, **how)
 
-    monkeypatch.setattr(module, "objective", spy)
-    train(dataclasses.replace(recipe, steps=1, **options), tmp_path)
-    assert {name: told.get(name) for name in options} == options
+    monkeypatch.setattr(steps, "objective", spy)
+    recipe = recipe.replace(steps=1, temperature=0.2, mil_weight=0.3)
+    train(recipe, tmp_path)
+    assert given == [recipe.objective]
 
 
 def test_a_run_is_the_loop_written_by_hand(recipe, tmp_path, monkeypatch):
     """SGD with momentum, the rate of each step, keys of a copy that follows slowly, a list of the latest 20 keys."""
     # Large steps, so that three of them show every term in the weights.
-    recipe = dataclasses.replace(
-        recipe, steps=3, log_every=1, optimizer="sgd", learning_rate=0.02, weight_decay=0.1, momentum=0.5,
+    recipe = recipe.replace(
+        steps=3, log_every=1, optimizer="sgd", learning_rate=0.02, weight_decay=0.1, ema_momentum=0.5,
         frozen_batch_norm=True, bf16=False,
     )  # fmt: skip
-    told = []
+    given = []
 
     def spy(spectrograms, **how):
-        told.append(how)
+        given.append(how)
         return augment_spectrograms(spectrograms, **how)
 
-    monkeypatch.setattr(module, "augment_spectrograms", spy)
+    monkeypatch.setattr(steps, "augment_spectrograms", spy)
     trained = train(recipe, tmp_path)
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
-    assert len({how["seed"] for how in told}) == len(rows) == 3
-    assert all((how["time_warp"], how["mask_share"]) == (recipe.time_warp, recipe.mask_share) for how in told)
+    assert len({how["seed"] for how in given}) == len(rows) == 3
+    assert all((how["time_warp"], how["mask_share"]) == (recipe.time_warp, recipe.mask_share) for how in given)
 
     torch.manual_seed(recipe.seed)
     model = CMAC(recipe.config).eval()
     follower = copy.deepcopy(model)
     speeds = [torch.zeros_like(p) for p in model.parameters()]
-    bank = [(torch.zeros(8), torch.zeros(8), torch.tensor(-1))] * 20
+    start = MemoryBank(20, 8, recipe.seed).negatives()
+    bank = list(zip(*start, strict=True))
     source = module.open_source(recipe, None)
     # Two steps of warm-up, then half a cosine over the last two.
     for step, rate in enumerate([0.01, 0.02, 0.01]):
         pairs = [source.pair(8 * step + row) for row in range(8)]
         videos = torch.tensor([pair.video for pair in pairs])
         clips, spectrograms = model.prepare(*(torch.stack([pair[i] for pair in pairs]) for i in range(2)))
-        spectrograms = augment_spectrograms(spectrograms, **told[step])
+        spectrograms = augment_spectrograms(spectrograms, **given[step])
         with torch.no_grad():
             for slow, fast in zip(follower.parameters(), model.parameters(), strict=True):
                 slow.copy_(0.5 * slow + 0.5 * fast)
             keys = Keys(follower.visual_stream(clips).embedding, follower.audio_stream(spectrograms).embedding)
         negatives = Negatives(*(torch.stack(column) for column in zip(*bank, strict=True)))
-        losses = objective(model(clips, spectrograms), videos, keys=keys, negatives=negatives)
+        losses = objective(model(clips, spectrograms), videos, recipe.objective, keys=keys, negatives=negatives)
         model.zero_grad()
         losses.total.backward()
         with torch.no_grad():
@@ -169,7 +166,7 @@ def test_a_run_folder_tells_how_it_was_made(recipe, tmp_path):
 
 
 def test_a_folder_with_a_run_is_not_overwritten(recipe, tmp_path):
-    train(dataclasses.replace(recipe, steps=1), tmp_path)
+    train(recipe.replace(steps=1), tmp_path)
     with pytest.raises(CMACError, match="stands at step_00000001; add --resume"):
         train(recipe, tmp_path)
     for changes, message in (
@@ -177,15 +174,35 @@ def test_a_folder_with_a_run_is_not_overwritten(recipe, tmp_path):
         ({"architecture": "cmac-nano"}, "choose another output folder"),
     ):
         with pytest.raises(CMACError, match=message):
-            train(dataclasses.replace(recipe, **changes), tmp_path, resume=True)
+            train(recipe.replace(**changes), tmp_path, resume=True)
 
 
 def test_a_loss_that_is_no_number_keeps_its_inputs(recipe, tmp_path):
     with pytest.raises(CMACError, match=r"the loss is (nan|inf) at step 0; its inputs are in"):
-        train(dataclasses.replace(recipe, consistency_weight=math.inf), tmp_path)
+        train(recipe.replace(consistency_weight=math.inf), tmp_path)
     kept = torch.load(next(tmp_path.glob("nan_step_*.pt")), weights_only=True)
-    assert kept["frames"].shape[0] == 8 and kept["step"] == 0
+    assert kept["frames"].shape[0] == 8 and (kept["step"], kept["rank"], kept["part"]) == (0, 0, 0)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_loss_that_is_no_number_is_named_on_a_full_disk_too(recipe, tmp_path, monkeypatch):
+    def full(*_):
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(steps, "save_tensors", full)
+    with pytest.raises(CMACError, match=r"the loss is (nan|inf) at step 0; its inputs are lost \(the disk is full\)"):
+        train(recipe.replace(consistency_weight=math.inf), tmp_path)
+
+
+def test_a_folder_with_an_architecture_of_ones_own_can_be_moved(recipe, tmp_path):
+    recipe.config.save(tmp_path / "mine.json")
+    given = recipe.replace(architecture=str(tmp_path / "mine.json"), steps=1, size=48)
+    train(given, tmp_path / "run")
+    (tmp_path / "mine.json").unlink()
+    (tmp_path / "run").rename(tmp_path / "moved")
+    kept = load_recipe(str(tmp_path / "moved" / "recipe.json"))
+    assert kept.config == given.config
+    train(kept.replace(steps=2), tmp_path / "moved", resume=True)
 
 
 def test_a_killed_run_goes_on(tmp_path):
@@ -237,5 +254,5 @@ def test_dry_run_counts_the_videos_of_a_manifest(tmp_path, capsys):
 
 
 def test_the_multiple_instance_loss_and_another_size_train(recipe, tmp_path):
-    model = train(dataclasses.replace(recipe, mil_weight=1.0, size=48, bank=0, steps=2), tmp_path / "run")
+    model = train(recipe.replace(mil_weight=1.0, size=48, bank=0, steps=2), tmp_path / "run")
     assert model.config.visual.size == 48

@@ -1,8 +1,12 @@
+import dataclasses
 import json
 
 import pytest
+from making import CMAC_NANO
 
-from cmac_hub.train.recipe import Recipe, RecipeError, build, load_recipe, names
+from cmac_hub.errors import CheckpointError
+from cmac_hub.train.objective import ObjectiveSettings
+from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, names, upgrade
 
 
 def test_every_recipe_of_the_package_loads_and_says_what_it_is():
@@ -17,11 +21,11 @@ def test_kinetics400_is_section_4_1_to_the_letter():
     recipe = load_recipe("kinetics400")
     assert (recipe.architecture, recipe.epochs, recipe.warmup_epochs, recipe.batch) == ("cmac-base", 200, 10, 128)
     assert (recipe.optimizer, recipe.learning_rate, recipe.weight_decay) == ("sgd", 0.01, 1e-5)
-    assert (recipe.temperature, recipe.bank, recipe.momentum) == (0.07, 15000, 0.999)
-    assert (recipe.consistency_weight, recipe.within_negatives, recipe.within_positives) == (1.5, True, False)
+    assert (recipe.objective.temperature, recipe.bank, recipe.ema_momentum) == (0.07, 15000, 0.999)
+    assert recipe.objective == ObjectiveSettings(), "L_ac is a sum, as Eq. 6 is written"
     assert recipe.color_jitter
     config = recipe.config
-    assert (config.visual.frames, config.visual.size, config.audio.mel_bands) == (32, 128, 257)
+    assert (config.visual.frames, config.visual.size, config.audio.n_mels) == (32, 128, 257)
     assert (config.attention.filter_channels, config.attention.embedding, config.attention.scales) == (512, 256, 2)
 
 
@@ -71,11 +75,79 @@ def test_circles_are_named(tmp_path, monkeypatch):
         (lambda: load_recipe("nano", learning_rat=1.0), "did you mean 'learning_rate'"),
         (lambda: load_recipe("nano", steps="many"), "'steps' is 'many'; expected whole number"),
         (lambda: load_recipe("nano", bf16=1), "'bf16' is 1; expected true or false"),
-        (lambda: load_recipe("nano", architecture="huge"), "'architecture' is 'huge'; accepted are"),
-        (lambda: build({"batch": 0}), "'batch' is 0; it must be at least 1"),
-        (lambda: build({"bank": -1}), "'bank' is -1; it must not be negative"),
+        (lambda: load_recipe("nano", momentum=0.9), "'momentum' is called 'ema_momentum' now"),
+        (lambda: load_recipe("nano", objective={}), "unknown recipe key 'objective'"),
+        (lambda: load_recipe("nano", optimizer="lion"), "'optimizer' is 'lion'; accepted are sgd, adamw"),
+        (lambda: load_recipe("nano", scenes="hard"), "'scenes' is 'hard'; accepted are easy, mixed"),
+        (lambda: load_recipe("nano", batch=0), "'batch' is 0; it must be at least 1"),
+        (lambda: load_recipe("nano", bank=-1), "'bank' is -1; it must be at least 0"),
+        (lambda: load_recipe("nano", blur=1.5), "'blur' is 1.5; it must be from 0 to 1"),
+        (lambda: load_recipe("nano", background_loudest=-30), "'background_loudest' is -30; it must be at least -25.0"),
+        (lambda: load_recipe("nano", reduction="max"), "'reduction' is 'max'; accepted are sum, mean"),
     ],
 )
 def test_mistakes_are_named(call, message):
     with pytest.raises(RecipeError, match=message):
         call()
+
+
+def test_an_unknown_architecture_is_named():
+    with pytest.raises(CheckpointError, match="unknown architecture 'huge'; accepted are cmac-base, cmac-nano"):
+        load_recipe("nano", architecture="huge")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 0.0},
+        {"temperature": float("nan")},
+        {"ema_momentum": 1.5},
+        {"ema_momentum": -0.1},
+        {"learning_rate": 0.0},
+        {"learning_rate": -1.0},
+        {"broken_share": -1.0},
+        {"decay_steps": -5},
+        {"warmup_steps": -5},
+        {"warmup_epochs": -1},
+        {"weight_decay": -0.1},
+        {"consistency_weight": -1.0},
+        {"mil_weight": -1.0},
+        {"seed": -1},
+    ],
+)
+def test_impossible_numbers_are_refused(change):
+    with pytest.raises(RecipeError, match="it must be"):
+        Recipe().replace(**change)
+
+
+def test_the_keys_of_the_objective_are_flat():
+    recipe = Recipe(objective=ObjectiveSettings(temperature=0.2), batch=4)
+    values = recipe.to_dict()
+    assert values["temperature"] == 0.2 and values["batch"] == 4 and "objective" not in values
+    assert Recipe.from_dict(json.loads(json.dumps(values))) == recipe
+    assert recipe.replace(temperature=0.3).objective == ObjectiveSettings(temperature=0.3)
+
+
+def test_nano_takes_the_mean_over_positions_until_its_last_part():
+    found = {name: load_recipe(name).objective.reduction for name in names() if name.startswith("nano")}
+    assert found == {"nano": "mean", "nano_drawn": "mean", "nano_more": "mean", "nano_notes": "mean", "nano_96": "sum"}
+
+
+def test_an_architecture_of_ones_own(tmp_path):
+    dataclasses.replace(CMAC_NANO, name="mine").save(tmp_path / "mine.json")
+    recipe = load_recipe("nano", architecture=str(tmp_path / "mine.json"), size=32)
+    assert (recipe.config.name, recipe.config.visual.size) == ("mine", 32)
+    (tmp_path / "recipe.json").write_text(json.dumps({"extends": "nano", "architecture": "mine.json"}))
+    assert load_recipe(str(tmp_path / "recipe.json")).config.name == "mine", "relative to the recipe's folder"
+    with pytest.raises(CheckpointError, match=r"none\.json"):
+        load_recipe("nano", architecture="none.json")
+
+
+def test_a_recipe_of_version_1_keeps_its_meaning():
+    found = upgrade({"momentum": 0.9, "batch": 4}, 1)
+    assert found == Recipe().replace(ema_momentum=0.9, batch=4, reduction="mean").to_dict()
+    assert upgrade({"batch": 4}, 2)["reduction"] == "sum"
+    with pytest.raises(RecipeError, match="unknown recipe keys momentum"):
+        upgrade({"momentum": 0.9}, 2)
+    with pytest.raises(CheckpointError, match="format version 3, this package reads up to 2"):
+        upgrade({}, 3)

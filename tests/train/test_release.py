@@ -1,5 +1,3 @@
-from dataclasses import asdict
-
 import pytest
 import torch
 
@@ -9,13 +7,20 @@ from cmac_hub.hub import build
 from cmac_hub.model import CMAC
 from cmac_hub.train import release as module
 from cmac_hub.train.checkpoint import Checkpoints
-from cmac_hub.train.recipe import Recipe
-from cmac_hub.train.release import load_checkpoint, release
+from cmac_hub.train.networks import load_checkpoint, training_summary
+from cmac_hub.train.recipe import Recipe, load_recipe
+from cmac_hub.train.release import release
 
 
 @pytest.fixture
 def checkpoint(tiny, tmp_path):
-    state = {"recipe": asdict(Recipe(steps=99)), "config": tiny.config.to_dict(), "step": 7, "model": tiny.state_dict()}
+    state = {
+        "format_version": 2,
+        "recipe": Recipe(steps=99).to_dict(),
+        "config": tiny.config.to_dict(),
+        "step": 7,
+        "model": tiny.state_dict(),
+    }
     return Checkpoints(tmp_path / "run").save(state, 7)
 
 
@@ -55,11 +60,25 @@ def test_a_release_draws_the_map_that_points_better_beside_silent_things(
             for which, lead in (("known", known), ("new", new))
         }
 
-    limits = {"guidance": (0.1, 0.2), "prediction": (0.3, 0.4)}
-    monkeypatch.setattr(module, "calibrate", lambda *_: limits)
+    limits = {
+        "visual_guidance": (0.1, 0.2),
+        "visual_prediction": (0.3, 0.4),
+        "audio_guidance": (0.5, 0.6),
+        "audio_prediction": (0.7, 0.8),
+    }
+
+    def calibrate(model, library):
+        assert (library, model.config.visual.map_shift) == ("library", (0.25, 0.5)), "measured before anything else"
+        return limits
+
+    monkeypatch.setattr(module, "load_library", lambda *_: "library")
+    monkeypatch.setattr(module, "measure_map_shift", lambda *_: (0.25, 0.5))
+    monkeypatch.setattr(module, "calibrate", calibrate)
     monkeypatch.setattr(module, "evaluate", evaluate)
     release(checkpoint, tmp_path / "out", tmp_path)
-    assert build(tmp_path / "out", CMAC).config.display == DisplayConfig(**limits, default_map=better)
+    config = build(tmp_path / "out", CMAC).config
+    assert config.display == DisplayConfig(**limits, default_map=better)
+    assert config.visual.map_shift == (0.25, 0.5)
 
 
 def test_what_is_no_checkpoint_is_said(tmp_path, checkpoint):
@@ -69,3 +88,10 @@ def test_what_is_no_checkpoint_is_said(tmp_path, checkpoint):
             load_checkpoint(path)
     model, recipe = load_checkpoint(checkpoint)
     assert not model.training and recipe["steps"] == 7
+
+
+def test_an_ablation_says_what_it_is():
+    recipe = load_recipe("ablation/single_modality")
+    summary = training_summary({"format_version": 2, "recipe": recipe.to_dict(), "step": 1})
+    assert summary["recipe_name"] == "ablation/single_modality" and summary["cross_modal"] is False
+    assert summary["consistency_weight"] == 0 and "temperature" not in summary, "what is as the paper's is left out"

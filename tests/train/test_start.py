@@ -8,8 +8,8 @@ from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
+from cmac_hub.train.networks import load_checkpoint
 from cmac_hub.train.pretrain import pretrain
-from cmac_hub.train.release import load_checkpoint
 from cmac_hub.train.start import Start, check_start
 
 
@@ -28,7 +28,7 @@ def test_a_new_run_begins_with_what_it_is_given(tmp_path, tiny):
 
 
 def test_a_run_begins_with_given_weights_of_its_architecture(recipe, tiny_config, tmp_path):
-    still = dataclasses.replace(recipe, learning_rate=0.0, steps=1, frozen_batch_norm=True)
+    still = recipe.replace(learning_rate=1e-30, steps=1, frozen_batch_norm=True)
     first = train(recipe, tmp_path / "first")
     first.config = dataclasses.replace(first.config, training={"clips": 5})
     second = train(still, tmp_path / "second", initial=first)
@@ -42,7 +42,7 @@ def test_a_run_begins_with_given_weights_of_its_architecture(recipe, tiny_config
 
 def test_a_run_that_is_resumed_began_with_the_same_weights(recipe, tmp_path):
     first = train(recipe, tmp_path / "first")
-    changed = dataclasses.replace(recipe, steps=3)
+    changed = recipe.replace(steps=3)
     train(changed, tmp_path / "second", initial=first)
     other = CMAC(recipe.config)
     with pytest.raises(CMACError, match="give the same --from again"):
@@ -64,7 +64,7 @@ def test_a_chain_of_runs_tells_all_its_clips(recipe, tmp_path):
     train(recipe, tmp_path / "first")
     model, _ = load_checkpoint(tmp_path / "first" / "checkpoints" / "step_00000006.pt")
     assert model.config.training["clips"] == 6 * 8
-    train(dataclasses.replace(recipe, steps=3), tmp_path / "second", initial=model)
+    train(recipe.replace(steps=3), tmp_path / "second", initial=model)
     last = tmp_path / "second" / "checkpoints" / "step_00000003.pt"
     training = load_checkpoint(last)[0].config.training
     assert training["clips"] == 9 * 8 and training["before"]["steps"] == 6

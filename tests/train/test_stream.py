@@ -23,7 +23,7 @@ def rows(recipe, count, step=0, rank=0, processes=1):
 
 @given(st.sampled_from([1, 2, 4]), st.sampled_from([1, 2]), st.integers(0, 5), st.booleans())
 def test_all_processes_together_have_every_row_once(processes, accumulate, step, two_clips):
-    recipe = Recipe(batch=16, accumulate=accumulate, within_positives=two_clips)
+    recipe = Recipe(batch=16, accumulate=accumulate).replace(within_positives=two_clips)
     share = 2 * 16 // processes
     seen = [
         (int(pair.frames[0]), int(pair.waveform[0]))
@@ -36,7 +36,7 @@ def test_all_processes_together_have_every_row_once(processes, accumulate, step,
 
 
 def test_a_micro_batch_holds_both_clips_of_its_videos():
-    recipe = Recipe(batch=8, accumulate=2, within_positives=True)
+    recipe = Recipe(batch=8, accumulate=2).replace(within_positives=True)
     assert [(p.video, int(p.waveform[0])) for p in rows(recipe, 4)] == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 

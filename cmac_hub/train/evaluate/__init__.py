@@ -1,1 +1,1 @@
-"""Evaluations, one protocol a file."""
+"""Evaluations, one protocol a file; `sets.py` declares what each can be run on."""

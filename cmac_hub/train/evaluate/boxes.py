@@ -1,4 +1,4 @@
-"""Localisation on real videos with boxes: our own boxes on shots of `clips`, VGG-SS, Flickr-SoundNet, or any csv.
+"""Localization on real videos with boxes: boxes of ours on the shots of `clips`, VGG-SS, Flickr-SoundNet, or any csv.
 
     python -m cmac_hub.train localize --on clips --data DATA
     python -m cmac_hub.train localize --on vggss --data vggss.json --videos FOLDER
@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from cmac_hub.config import Map
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.media import probe
 from cmac_hub.model import CMAC
-from cmac_hub.moments import Map, observe
-from cmac_hub.train.evaluate.localization import random_weights
-from cmac_hub.train.evaluate.metrics import Box, BoxScores, box_mask, consensus_mask, rivals, score_maps
+from cmac_hub.moments import observe
+from cmac_hub.train.evaluate.toolbox.metrics import Box, BoxScores, box_mask, consensus_mask, rivals, score_maps
+from cmac_hub.train.evaluate.toolbox.untrained import random_weights
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 
@@ -43,8 +44,8 @@ class BoxedClip:
     """Whether the boxes are several people's answers, of which two must agree; else all of them count."""
 
 
-def own_boxes(data: Path) -> list[BoxedClip]:
-    """The boxes that lie in the package, of shots in `data/clips` of groups that training never sees.
+def shot_boxes(data: Path, videos: Path | None = None) -> list[BoxedClip]:
+    """The boxes that lie in the package, of shots in `data/clips` of groups that training never uses.
 
     Raises:
         CMACError: there is no folder `clips`.
@@ -132,15 +133,15 @@ def _find(folder: Path, name: str) -> Path:
     return found[0] if found else folder / f"{name}.mp4"
 
 
-def see(model: CMAC, clip: BoxedClip) -> dict[Map, np.ndarray]:
+def predict_clip(model: CMAC, clip: BoxedClip) -> dict[Map, np.ndarray]:
     """Both maps (H, W) fp32 over the whole displayed picture, of the window around the clip's time.
 
     Raises:
-        MediaError: the file cannot be read or lacks picture or sound.
+        MediaError: the file cannot be read or lacks video or audio.
     """
     info = probe(clip.path)
-    if not info.has_picture or not info.has_sound:
-        raise MediaError(f"{clip.path} lacks picture or sound")
+    if not info.has_video or not info.has_audio:
+        raise MediaError(f"{clip.path} lacks video or audio")
     window = model.config.window
     time = info.start + (info.duration or window) / 2 if clip.time is None else clip.time
     limits = {"start": time - window / 2, "stop": time + window / 2}
@@ -165,7 +166,7 @@ def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = 
     truths, missing = [], []
     for clip in tqdm(clips, disable=not progress, unit="clip"):
         try:
-            ours, theirs = see(model, clip), see(untrained, clip)
+            ours, theirs = predict_clip(model, clip), predict_clip(untrained, clip)
         except MediaError:
             missing.append(clip.path.name)
             continue
@@ -178,5 +179,6 @@ def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = 
         raise CMACError(
             f"none of the {len(clips)} videos could be read, the first is {clips[0].path if clips else '-'}"
         )
-    scores: dict[str, BoxScores] = {name: score_maps(found, truths) for name, found in heats.items()}
+    shift = model.config.require_visual().map_shift
+    scores: dict[str, BoxScores] = {name: score_maps(found, truths, shift) for name, found in heats.items()}
     return {"scores": scores | rivals(truths), "missing": missing}

@@ -20,16 +20,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cmac_hub.encoders import VisualEncoder
 from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
+from cmac_hub.network import make_encoder
 from cmac_hub.preprocessing import normalize_clips
 from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
-from cmac_hub.train.evaluate.actions import ActionSplit, ActionVideo
-from cmac_hub.train.evaluate.clips import RandomClips, UniformClips, read_ahead
-from cmac_hub.train.evaluate.paper import PAPER_ACTIONS
-from cmac_hub.train.runlog import write_json
+from cmac_hub.train.evaluate.toolbox.actions import ActionSplit, ActionVideo
+from cmac_hub.train.evaluate.toolbox.clips import RandomClips, UniformClips, read_ahead
+from cmac_hub.train.evaluate.toolbox.paper import PAPER_ACTIONS
+from cmac_hub.train.writing import write_json
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,17 @@ class FinetuneSettings:
 class Classifier(nn.Module):
     """Pooled features of the visual encoder -> scores of classes."""
 
-    def __init__(self, encoder: VisualEncoder, classes: int) -> None:
+    def __init__(self, encoder: nn.Module, channels: int, classes: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(encoder.channels, classes)
+        self.head = nn.Linear(channels, classes)
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """(B, 3, T, H, W) -> (B, classes)."""
         return self.head(self.encoder(clips_BCTHW).flatten(2).mean(2))
 
 
-def start_from(model: CMAC, weights: str = "cmac") -> VisualEncoder:
+def start_from(model: CMAC, weights: str = "cmac") -> nn.Module:
     """The encoder that finetuning begins with.
 
     Args:
@@ -73,18 +73,21 @@ def start_from(model: CMAC, weights: str = "cmac") -> VisualEncoder:
     """
     if weights == "cmac":
         # Finetuning must not change the network that it begins with.
-        return copy.deepcopy(model.visual_encoder)
+        return copy.deepcopy(model.encoder("visual"))
     if weights == "scratch":
-        return VisualEncoder(model.config.visual)
+        return make_encoder(model.config.require_visual())
     if weights != "torchvision":
         raise CMACError(f"weights are {weights!r}; accepted are cmac, scratch, torchvision")
-    encoder = VisualEncoder(model.config.visual)
-    if (model.config.visual.depth, model.config.visual.width) != (18, 64):
-        raise CMACError("torchvision's weights are of R(2+1)D-18 at full width; choose a cmac-base model")
     from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
 
+    encoder = make_encoder(model.config.require_visual())
+    with torch.device("meta"):
+        names = {name for name in r2plus1d_18().state_dict() if not name.startswith("fc.")}
+    if names != set(encoder.state_dict()):
+        # Before a download that would be in vain.
+        raise CMACError("torchvision's weights are of R(2+1)D-18 at full width; choose a cmac-base model")
     state = r2plus1d_18(weights=R2Plus1D_18_Weights.KINETICS400_V1).state_dict()
-    encoder.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
+    encoder.load_state_dict({name: state[name] for name in names})
     return encoder
 
 
@@ -105,7 +108,7 @@ def finetune(
         run: folder; one that holds epochs of the same settings goes on.
         settings: of the training.
         weights: see `start_from`.
-        workers: processes that decode; 0 takes one a core. They change nothing but the time.
+        workers: processes that decode; 0: one a core. They change nothing but the time.
 
     Returns:
         top-1 accuracy, the trivial rivals, and what was missing.
@@ -116,17 +119,17 @@ def finetune(
     """
     torch.manual_seed(settings.seed)
     labels = sorted({one.label for one in split.train})
-    classifier = Classifier(start_from(model, weights), len(labels)).to(model.device)
+    classifier = Classifier(start_from(model, weights), model.channels("visual"), len(labels)).to(model.device)
     optimizer = torch.optim.SGD(
         classifier.parameters(), settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay
     )
     checkpoints, epoch = Checkpoints(run, keep=1), 0
-    told = {**asdict(settings), "weights": weights, "labels": labels, "videos": len(split.train)}
+    recipe = {**asdict(settings), "weights": weights, "labels": labels, "videos": len(split.train)}
     if weights == "cmac":
-        told["model"] = checkpoint_hash(model)
+        recipe["model"] = checkpoint_hash(model)
     if (latest := checkpoints.latest()) is not None:
         state = read_checkpoint(latest)
-        if state["recipe"] != told:
+        if state["recipe"] != recipe:
             raise CMACError(f"{run} holds a run of other settings, weights or videos; choose another output folder")
         classifier.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
@@ -135,7 +138,7 @@ def finetune(
     while epoch < settings.epochs:
         classifier.train()
         for frames, targets in _batches(split.train, labels, model, settings, epoch, missing, workers):
-            clips = normalize_clips(frames.to(model.device), model.config.visual)
+            clips = normalize_clips(frames.to(model.device), model.config.require_visual())
             loss = F.cross_entropy(classifier(clips), targets.to(model.device))
             if not torch.isfinite(loss):
                 raise CMACError(f"the loss is {loss.item()} in epoch {epoch}; try a smaller learning rate")
@@ -144,11 +147,11 @@ def finetune(
             optimizer.step()
         epoch += 1
         config = model.config.to_dict()
-        state = {"recipe": told, "config": config, "step": epoch, "model": classifier.state_dict()}
+        state = {"recipe": recipe, "config": config, "step": epoch, "model": classifier.state_dict()}
         checkpoints.save({**state, "optimizer": optimizer.state_dict()}, epoch)
     report = test_videos(classifier.eval(), split.test, labels, model, settings, missing, workers)
     common = max(np.mean([one.label == label for one in split.test]) for label in labels)
-    report |= {"chance": 1 / len(labels), "most frequent class": float(common), "settings": told}
+    report |= {"chance": 1 / len(labels), "most frequent class": float(common), "settings": recipe}
     os.makedirs(run, exist_ok=True)
     write_json(run / "report.json", report)
     return report
@@ -159,8 +162,8 @@ def as_table(name: str, reports: dict[int, dict[str, Any]], weights: str = "cmac
     splits = sorted(reports)
     lines = ["| top-1 | " + " | ".join(f"split {split}" for split in splits) + " | mean |"]
     lines.append("| --- " * (len(splits) + 2) + "|")
-    own = {"cmac": "CMAC", "scratch": "from scratch", "torchvision": "torchvision's weights"}[weights]
-    for title, key in ((own, "top1"), ("most frequent class", "most frequent class"), ("chance", "chance")):
+    name_of_weights = {"cmac": "CMAC", "scratch": "from scratch", "torchvision": "torchvision's weights"}[weights]
+    for title, key in ((name_of_weights, "top1"), ("most frequent class", "most frequent class"), ("chance", "chance")):
         values = [100 * reports[split][key] for split in splits]
         lines.append(f"| {title} | " + " | ".join(f"{v:.1f}" for v in [*values, float(np.mean(values))]) + " |")
     if name in PAPER_ACTIONS:
@@ -182,7 +185,12 @@ def _batches(
     turns = rng.permutation(np.repeat(np.arange(len(videos)), settings.clips))
     paths, config = [one.path for one in videos], model.config
     clips = RandomClips(
-        paths, turns, config.visual, config.window, color_jitter=settings.color_jitter, seed=(settings.seed, epoch)
+        paths,
+        turns,
+        config.require_visual(),
+        config.window,
+        color_jitter=settings.color_jitter,
+        seed=(settings.seed, epoch),
     )
     read = read_ahead(clips, f"epoch {epoch + 1}", workers)
     waiting: list[tuple[Tensor, int]] = []
@@ -212,12 +220,12 @@ def test_videos(
 ) -> dict[str, Any]:
     """Top-1 accuracy; a video's softmax scores are averaged over its clips."""
     right, count, config = 0, 0, model.config
-    clips = UniformClips([one.path for one in videos], config.visual, config.window, settings.clips)
+    clips = UniformClips([one.path for one in videos], config.require_visual(), config.window, settings.clips)
     for video, frames in zip(videos, read_ahead(clips, "test", workers), strict=True):
         if frames is None:
             missing.add(video.path.name)
             continue
-        scores = classifier(normalize_clips(frames.to(model.device), config.visual)).softmax(1).mean(0)
+        scores = classifier(normalize_clips(frames.to(model.device), config.require_visual())).softmax(1).mean(0)
         right, count = right + (labels[int(scores.argmax())] == video.label), count + 1
     if not count:
         raise CMACError(f"none of the {len(videos)} test videos could be read, the first is {videos[0].path}")

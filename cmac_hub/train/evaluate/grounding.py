@@ -1,11 +1,11 @@
 """The other directions of the claim, on composed scenes: which frequencies, how much of the thing, and is it there?
 
 - Frequency grounding: does the audio map mark the time-frequency cells that the source dominates? Average precision
-  over cells, where an unseen sound is mixed in: 5 to 25 dB below the source, where loudness tells most, and about as
+  over cells, where a background sound is mixed in: 5 to 25 dB below the source, where loudness tells most, and about as
   loud as it, where loudness tells less.
 - Mask IoU at the best fixed threshold (`localization.py` has the measures of the field).
 - Off-screen: is the peak of the map lower when another thing stands in the source's place? Average precision and
-  largest F1 of telling the two apart, beside a map that does not hear. And as drawn: how many scenes stay dark then,
+  largest F1 of telling the two apart, beside a map that ignores audio. And as drawn: how many scenes stay dark then,
   how many sources are lit.
 """
 
@@ -13,27 +13,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cmac_hub.config import CMACConfig
+from cmac_hub.geometry import CENTERED, Shift
 from cmac_hub.model import CMAC
-from cmac_hub.train.dominance import dominance, mel_power
-from cmac_hub.train.evaluate.localization import (
-    Graded,
-    look,
+from cmac_hub.train.evaluate.toolbox.metrics import resize_map
+from cmac_hub.train.evaluate.toolbox.requirements import require_scikit_learn
+from cmac_hub.train.evaluate.toolbox.scene_maps import (
+    ScenePredictions,
+    by_things,
     make_absent,
     on_source,
-    random_weights,
+    predict_scenes,
     source_mask,
     source_shares,
 )
-from cmac_hub.train.evaluate.metrics import resize_map
-from cmac_hub.train.evaluate.needs import need_scikit_learn
-from cmac_hub.train.library import Library
-from cmac_hub.train.scene_settings import MEDIUM
-from cmac_hub.train.scenes import Scene, Scenes
+from cmac_hub.train.evaluate.toolbox.untrained import random_weights
+from cmac_hub.train.scenes.compose import Scene, Scenes
+from cmac_hub.train.scenes.dominance import dominance, mel_power
+from cmac_hub.train.scenes.library import Library
+from cmac_hub.train.scenes.readers import libraries
+from cmac_hub.train.scenes.settings import MEDIUM
+from cmac_hub.train.scenes.splits import Split
 
 
 def frequency_precision(maps_NFS: Sequence[np.ndarray], truths_NFS: Sequence[np.ndarray]) -> float:
@@ -47,9 +52,11 @@ def frequency_precision(maps_NFS: Sequence[np.ndarray], truths_NFS: Sequence[np.
     return float(np.mean(found)) if found else float("nan")
 
 
-def best_mask_iou(heats: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> tuple[float, float]:
-    """(mean IoU, threshold): of maps cut at the one threshold that suits them all best."""
-    large = np.stack([resize_map(heat, mask.shape) for heat, mask in zip(heats, masks, strict=True)])
+def best_mask_iou(
+    heats: Sequence[np.ndarray] | np.ndarray, masks: Sequence[np.ndarray], shift: Shift = CENTERED
+) -> tuple[float, float]:
+    """(mean IoU, threshold): of maps that lie off by `shift`, cut at the one threshold that suits them all best."""
+    large = np.stack([resize_map(heat, mask.shape, shift) for heat, mask in zip(heats, masks, strict=True)])
     truth = np.stack(list(masks))
     best = (0.0, 0.0)
     for threshold in np.quantile(large, np.linspace(0.02, 0.98, 49)):
@@ -70,14 +77,20 @@ def telling_apart(there: np.ndarray, absent: np.ndarray) -> dict[str, float]:
 
 
 def _sklearn() -> Any:
-    need_scikit_learn("this measure")
+    require_scikit_learn("this measure")
     from sklearn import metrics
 
     return metrics
 
 
+def measure_grounding(model: CMAC, data: Path, split: Split, count: int) -> tuple[dict[str, Any], str]:
+    """`evaluate_grounding` for known and for new things, and its tables."""
+    report = {which: evaluate_grounding(model, library, count) for which, library in libraries(data, split)}
+    return report, by_things({which: as_table(one) for which, one in report.items()})
+
+
 def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: int = 777) -> dict[str, Any]:
-    """All three, with their trivial rivals, on scenes with up to one silent thing and always an unseen second sound.
+    """All three, with their trivial rivals, on scenes with up to one distractor and always a background sound.
 
     Args:
         model: in eval mode.
@@ -89,35 +102,36 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
     scenes = _scenes(library, model.config, count, seed)
     absent = make_absent(library, model.config, count, seed + 1, background_sound=1.0)
     equal = _scenes(library, model.config, count, seed + 2, background_level=(-3.0, 3.0))
-    seen, unseen, none = look(model, scenes), look(model, absent), look(untrained, scenes)
+    present_maps, absent_maps = predict_scenes(model, scenes), predict_scenes(model, absent)
+    untrained_maps = predict_scenes(untrained, scenes)
     report: dict[str, Any] = {"scenes": count, "seed": seed}
     report["frequency_average_precision"] = {
-        "5 to 25 dB below": _frequencies(seen, none, scenes, model.config),
-        "as loud": _frequencies(look(model, equal), look(untrained, equal), equal, model.config),
+        "5 to 25 dB below": _frequencies(present_maps, untrained_maps, scenes, model.config),
+        "as loud": _frequencies(predict_scenes(model, equal), predict_scenes(untrained, equal), equal, model.config),
     }
 
-    masks = [source_mask(scene) for scene in scenes]
+    masks, shift = [source_mask(scene) for scene in scenes], present_maps.shift
     report["best_mask_iou"] = {
-        "guidance": best_mask_iou(list(seen.guidance_NHW), masks)[0],
-        "prediction": best_mask_iou(list(seen.prediction_NHW), masks)[0],
-        "random weights (guidance)": best_mask_iou(list(none.guidance_NHW), masks)[0],
-        "centred disc": best_mask_iou([_nearness_to_the_middle(*masks[0].shape)] * len(masks), masks)[0],
+        "guidance": best_mask_iou(present_maps.guidance_NHW, masks, shift)[0],
+        "prediction": best_mask_iou(present_maps.prediction_NHW, masks, shift)[0],
+        "random weights (guidance)": best_mask_iou(untrained_maps.guidance_NHW, masks, shift)[0],
+        "centered disc": best_mask_iou([_nearness_to_the_middle(*masks[0].shape)] * len(masks), masks)[0],
         "whole picture": float(np.mean([mask.mean() for mask in masks])),
     }
-    low = model.config.display.guidance[0]
-    peaks = {name: maps.guidance_NHW.max((1, 2)) for name, maps in (("there", seen), ("absent", unseen))}
-    deaf = [one.prediction_NHW.max((1, 2)) for one in (seen, unseen)]
-    on_NHW = on_source(source_shares(seen.guidance_NHW.shape[1:], scenes))
-    cosine = [(one.visual_ND * one.audio_ND).sum(1) for one in (seen, unseen)]
+    low = model.config.display.visual_guidance[0]
+    peaks = {name: maps.guidance_NHW.max((1, 2)) for name, maps in (("there", present_maps), ("absent", absent_maps))}
+    prediction_peaks = [one.prediction_NHW.max((1, 2)) for one in (present_maps, absent_maps)]
+    on_NHW = on_source(source_shares(present_maps.guidance_NHW.shape[1:], scenes, shift))
+    cosine = [(one.visual_ND * one.audio_ND).sum(1) for one in (present_maps, absent_maps)]
     # For the curve of precision over recall.
     report["peaks"] = {name: [round(float(v), 5) for v in values] for name, values in peaks.items()}
     report["offscreen"] = {
         "peak of guidance": telling_apart(peaks["there"], peaks["absent"]),
         "cosine of the embeddings": telling_apart(*cosine),
-        "peak of prediction": telling_apart(*deaf),
+        "peak of prediction": telling_apart(*prediction_peaks),
         "chance": {"average_precision": 0.5, "max_f1": 2 / 3},
         "left_dark": float((peaks["absent"] < low).mean()),
-        "lit": float(((seen.guidance_NHW >= low) & on_NHW).any((1, 2)).mean()),
+        "lit": float(((present_maps.guidance_NHW >= low) & on_NHW).any((1, 2)).mean()),
     }
     return report
 
@@ -127,12 +141,14 @@ def _nearness_to_the_middle(height: int, width: int) -> np.ndarray:
     return -((y - height / 2) ** 2) - (x - width / 2) ** 2
 
 
-def _frequencies(seen: Graded, untrained: Graded, scenes: Sequence[Scene], config: CMACConfig) -> dict[str, float]:
-    truths = [dominance(scene, config.audio) for scene in scenes]
-    mels = [mel_power(scene.waveform, config.audio) for scene in scenes]
+def _frequencies(
+    trained: ScenePredictions, untrained: ScenePredictions, scenes: Sequence[Scene], config: CMACConfig
+) -> dict[str, float]:
+    truths = [dominance(scene, config.require_audio()) for scene in scenes]
+    mels = [mel_power(scene.waveform, config.require_audio()) for scene in scenes]
     return {
-        "guidance": frequency_precision(list(seen.audio_guidance_NFS), truths),
-        "prediction": frequency_precision(list(seen.audio_prediction_NFS), truths),
+        "guidance": frequency_precision(list(trained.audio_guidance_NFS), truths),
+        "prediction": frequency_precision(list(trained.audio_prediction_NFS), truths),
         "random weights (guidance)": frequency_precision(list(untrained.audio_guidance_NFS), truths),
         "loudness": frequency_precision(mels, truths),
         "chance": float(np.mean([t.mean() for t in truths if 0 < t.mean() < 1])),
@@ -140,7 +156,13 @@ def _frequencies(seen: Graded, untrained: Graded, scenes: Sequence[Scene], confi
 
 
 def _scenes(library: Library, config: CMACConfig, count: int, seed: int, **changes: Any) -> list[Scene]:
-    level = replace(MEDIUM, size=config.visual.size, frames=config.visual.frames, drawn=0.0, background_sound=1.0)
+    level = replace(
+        MEDIUM,
+        size=config.require_visual().size,
+        frames=config.require_visual().frames,
+        drawn=0.0,
+        background_sound=1.0,
+    )
     return list(Scenes(library, [replace(level, **changes)], count, seed))
 
 
@@ -150,7 +172,7 @@ def as_table(report: dict[str, Any]) -> str:
     iou, off = report["best_mask_iou"], report["offscreen"]
     frequencies = [
         (
-            f"frequency grounding, average precision, an unseen sound {level}",
+            f"frequency grounding, average precision, a background sound {level}",
             f"guidance {found['guidance']:.2f}, prediction {found['prediction']:.2f}",
             f"random weights {found['random weights (guidance)']:.2f}, loudness {found['loudness']:.2f}, "
             f"chance {found['chance']:.2f}",
@@ -162,14 +184,16 @@ def as_table(report: dict[str, Any]) -> str:
         (
             "mask IoU at the best threshold",
             f"guidance {iou['guidance']:.2f}, prediction {iou['prediction']:.2f}",
-            f"random weights {iou['random weights (guidance)']:.2f}, disc in the middle {iou['centred disc']:.2f}, "
+            f"random weights {iou['random weights (guidance)']:.2f}, disc in the middle {iou['centered disc']:.2f}, "
             f"whole picture {iou['whole picture']:.2f}",
         ),
         (
             "source in the picture or not, average precision / max F1",
             "peak {average_precision:.2f} / {max_f1:.2f}".format(**off["peak of guidance"])
             + ", cosine {average_precision:.2f} / {max_f1:.2f}".format(**off["cosine of the embeddings"]),
-            "prediction, which is deaf, {average_precision:.2f} / {max_f1:.2f}".format(**off["peak of prediction"])
+            "prediction, which ignores audio, {average_precision:.2f} / {max_f1:.2f}".format(
+                **off["peak of prediction"]
+            )
             + ", chance 0.50 / 0.67",
         ),
         (

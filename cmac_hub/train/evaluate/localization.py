@@ -1,4 +1,4 @@
-"""Does the attention find what sounds? Graded on composed scenes, whose sources are known.
+"""Does the attention find what sounds? ScenePredictions on composed scenes, whose sources are known.
 
     python -m cmac_hub.train localize --data DATA -o localization.json
 
@@ -9,115 +9,27 @@ any) and things never seen. Beside each figure stand random weights and the riva
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
-from cmac_hub.config import CMACConfig
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.metrics import SIDE, as_json, from_json, points_at, rivals, score_maps
-from cmac_hub.train.evaluate.metrics import as_table as boxes_table
-from cmac_hub.train.library import Library
-from cmac_hub.train.own_library import libraries
-from cmac_hub.train.scene_settings import CURRICULA, MEDIUM
-from cmac_hub.train.scenes import Scene, Scenes
-from cmac_hub.train.splits import Split
-
-BATCH = 50
-GALLERY = 100
-"""Pairs among which retrieval looks for the right one."""
-
-
-@dataclass(frozen=True)
-class Graded:
-    """What the network says of a set of scenes."""
-
-    guidance_NHW: np.ndarray
-    """fp32, averaged over time, at map resolution."""
-    prediction_NHW: np.ndarray
-    visual_ND: np.ndarray
-    audio_ND: np.ndarray
-    audio_guidance_NFS: np.ndarray
-    audio_prediction_NFS: np.ndarray
-
-    def part(self, rows: Sequence[int]) -> Graded:
-        """Some of the scenes."""
-        return Graded(*(getattr(self, field.name)[list(rows)] for field in fields(self)))
-
-
-def make_scenes(library: Library, config: CMACConfig, count: int, seed: int) -> list[Scene]:
-    """Scenes of all levels of the curriculum in turn, at the network's size; the same seed gives the same scenes."""
-    levels = [replace(s, size=config.visual.size, frames=config.visual.frames, drawn=0.0) for s in CURRICULA["mixed"]]
-    return list(Scenes(library, levels, count, seed))
-
-
-def make_absent(library: Library, config: CMACConfig, count: int, seed: int, **changes: Any) -> list[Scene]:
-    """Scenes of the medium level with another thing in the source's place. `changes` go to its `SceneSettings`."""
-    level = replace(MEDIUM, size=config.visual.size, frames=config.visual.frames, drawn=0.0, **changes)
-    return list(Scenes(library, [replace(level, offscreen=1.0)], count, seed))
-
-
-@torch.inference_mode()
-def look(model: CMAC, scenes: Sequence[Scene]) -> Graded:
-    """Maps and embeddings of scenes; the size of a batch changes nothing, since the network is in eval mode."""
-    parts: list[list[np.ndarray]] = []
-    for start in range(0, len(scenes), BATCH):
-        batch = scenes[start : start + BATCH]
-        clips, spectrograms = model.prepare(
-            torch.from_numpy(np.stack([s.frames_THWC for s in batch])),
-            torch.from_numpy(np.stack([s.waveform for s in batch])),
-        )
-        assert clips is not None and spectrograms is not None
-        output = model(clips, spectrograms)
-        maps = output.attention
-        assert maps.visual_guidance is not None and maps.visual_prediction is not None
-        assert maps.audio_guidance is not None and maps.audio_prediction is not None
-        values = (
-            maps.visual_guidance.mean(1),
-            maps.visual_prediction.mean(1),
-            output.visual.embedding,
-            output.audio.embedding,
-            maps.audio_guidance,
-            maps.audio_prediction,
-        )
-        parts.append([v.float().cpu().numpy() for v in values])
-    return Graded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def source_mask(scene: Scene) -> np.ndarray:
-    """(H, W) bool: where the source is during at least half of the clip."""
-    return scene.masks_THW.mean(0) >= 0.5
-
-
-def source_shares(cells: tuple[int, ...], scenes: Sequence[Scene]) -> np.ndarray:
-    """(N, H, W): the share of each of H x W cells of the picture that the source covers, over the clip."""
-    rows, columns = cells
-    found = []
-    for scene in scenes:
-        height, width = scene.masks_THW.shape[1:]
-        whole = scene.masks_THW.mean(0)[: height // rows * rows, : width // columns * columns]
-        found.append(whole.reshape(rows, height // rows, columns, width // columns).mean((1, 3)))
-    return np.stack(found)
-
-
-def on_source(shares_NHW: np.ndarray) -> np.ndarray:
-    """(N, H, W) bool: the cells that lie on the source, of `source_shares`; where it covers none well, its best."""
-    return shares_NHW >= np.minimum(0.3, shares_NHW.max((1, 2), keepdims=True))
-
-
-def hits_at_1(visual_ND: np.ndarray, audio_ND: np.ndarray) -> np.ndarray:
-    """(N,): how often the right one of `GALLERY` pairs is nearest, from picture to sound and back: 0, 0.5 or 1; NaN for
-    the pairs that are left over."""
-    hits_N = np.full(len(visual_ND), np.nan)
-    for start in range(0, len(visual_ND) - GALLERY + 1, GALLERY):
-        rows = slice(start, start + GALLERY)
-        cosine, right = visual_ND[rows] @ audio_ND[rows].T, np.arange(GALLERY)
-        hits_N[rows] = ((cosine.argmax(1) == right) + (cosine.argmax(0) == right).astype(float)) / 2
-    return hits_N
+from cmac_hub.train.evaluate.toolbox.metrics import SIDE, as_json, from_json, points_at, rivals, score_maps
+from cmac_hub.train.evaluate.toolbox.metrics import as_table as boxes_table
+from cmac_hub.train.evaluate.toolbox.scene_maps import (
+    THINGS,
+    ScenePredictions,
+    hits_at_1,
+    make_scenes,
+    predict_scenes,
+    source_mask,
+)
+from cmac_hub.train.evaluate.toolbox.untrained import random_weights
+from cmac_hub.train.scenes.compose import Scene
+from cmac_hub.train.scenes.readers import libraries
+from cmac_hub.train.scenes.splits import Split
 
 
 def recall_at_1(hits_N: np.ndarray) -> float | None:
@@ -132,14 +44,14 @@ def error_over_things(right_N: Sequence[bool], things: Sequence[str]) -> float |
     return float(np.std(means, ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None
 
 
-def grade(
-    graded: Graded, untrained: Graded, scenes: Sequence[Scene], rows: Sequence[int] | None = None
+def score_group(
+    trained: ScenePredictions, untrained: ScenePredictions, scenes: Sequence[Scene], rows: Sequence[int] | None = None
 ) -> dict[str, Any]:
     """One group of scenes.
 
     Args:
-        graded: what the network says of all scenes.
-        untrained: what random weights say of them.
+        trained: of the network, for all scenes.
+        untrained: of random weights.
         scenes: all of them; the galleries of retrieval are made of all, so that groups can be compared.
         rows: numbers of those in the group; None takes all.
 
@@ -150,17 +62,18 @@ def grade(
         kinds; "error_over_things": standard error of guidance's pointing, from thing to thing.
     """
     rows = list(range(len(scenes)) if rows is None else rows)
-    hits = [recall_at_1(hits_at_1(one.visual_ND, one.audio_ND)[rows]) for one in (graded, untrained)]
-    graded, untrained, scenes = graded.part(rows), untrained.part(rows), [scenes[i] for i in rows]
+    hits = [recall_at_1(hits_at_1(one.visual_ND, one.audio_ND)[rows]) for one in (trained, untrained)]
+    trained, untrained, scenes = trained.part(rows), untrained.part(rows), [scenes[i] for i in rows]
     masks = [square(source_mask(scene)) for scene in scenes]
     maps = {
-        "guidance": graded.guidance_NHW,
-        "prediction": graded.prediction_NHW,
+        "guidance": trained.guidance_NHW,
+        "prediction": trained.prediction_NHW,
         "random weights (guidance)": untrained.guidance_NHW,
         "random weights (prediction)": untrained.prediction_NHW,
     }
-    scores = {name: score_maps(list(heats), masks) for name, heats in maps.items()} | rivals(masks)
-    right = [points_at(heat, mask) for heat, mask in zip(graded.guidance_NHW, masks, strict=True)]
+    shift = trained.shift
+    scores = {name: score_maps(list(heats), masks, shift) for name, heats in maps.items()} | rivals(masks)
+    right = [points_at(heat, mask, shift) for heat, mask in zip(trained.guidance_NHW, masks, strict=True)]
     things = [scene.thing for scene in scenes]
     return {
         "scores": {name: as_json(one) for name, one in scores.items()},
@@ -179,7 +92,7 @@ def square(mask_HW: np.ndarray) -> np.ndarray:
 
 
 def by_distractors(scenes: Sequence[Scene]) -> dict[str, list[int]]:
-    """Numbers of the scenes with none, 1, 2, ... silent things beside the source; "1+" is where a map must choose."""
+    """Numbers of the scenes with none, 1, 2, ... distractors beside the source; "1+" is where a map must choose."""
     counts = [scene.distractors for scene in scenes]
     groups = {"all": list(range(len(scenes)))}
     groups |= {str(n): [i for i, count in enumerate(counts) if count == n] for n in sorted(set(counts))}
@@ -188,28 +101,20 @@ def by_distractors(scenes: Sequence[Scene]) -> dict[str, list[int]]:
 
 
 def hardest(groups: dict[str, Any]) -> dict[str, Any]:
-    """Of a report's groups the scenes with silent things, the only ones where a map has to choose; else all."""
+    """Of a report's groups the scenes with distractors, the only ones where a map has to choose; else all."""
     return dict(groups.get("1+", groups["all"]))
 
 
-def random_weights(config: CMACConfig, seed: int = 0, device: torch.device | str = "cpu") -> CMAC:
-    """An untrained network whose batch norms have seen noise, in eval mode: what the architecture alone gives."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = CMAC(config).train().to(device)
-        visual, audio = config.visual, config.audio
-        with torch.no_grad():
-            for _ in range(20):
-                clips = torch.randn(8, 3, visual.frames, visual.size, visual.size)
-                sounds = torch.randn(8, 1, audio.mel_bands, 100)
-                model(clips.to(device), sounds.to(device))
-    return model.eval()
+def measure_scenes(model: CMAC, data: Path, split: Split, count: int) -> tuple[dict[str, Any], str]:
+    """`evaluate` and its table."""
+    report = evaluate(model, data, split, count)
+    return report, as_table(report)
 
 
 def evaluate(
     model: CMAC, data: Path | None, split: Split = "test", count: int = 500, seed: int = 12345
 ) -> dict[str, Any]:
-    """Known things and things never seen, all scenes together and by the number of silent things; and those alone whose
+    """Known things and things never seen, all scenes together and by the number of distractors; and those alone whose
     source has pictures and sounds that are not in training, where others have not.
 
     Args:
@@ -223,38 +128,35 @@ def evaluate(
     untrained = random_weights(model.config, device=model.device)
     for which, library in libraries(data, split):
         scenes = make_scenes(library, model.config, count, seed)
-        ours, theirs = look(model, scenes), look(untrained, scenes)
+        ours, theirs = predict_scenes(model, scenes), predict_scenes(untrained, scenes)
         groups = by_distractors(scenes)
-        lent = {thing.name for thing in library.things if thing.lent}
-        own = [i for i, scene in enumerate(scenes) if scene.thing not in lent]
-        if 0 < len(own) < len(scenes):
-            groups[OWN] = own
-        report[which] = {name: grade(ours, theirs, scenes, rows) for name, rows in groups.items()}
+        borrowed = {thing.name for thing in library.things if thing.borrowed}
+        unused = [i for i, scene in enumerate(scenes) if scene.thing not in borrowed]
+        if 0 < len(unused) < len(scenes):
+            groups[FILES_NOT_IN_TRAINING] = unused
+        report[which] = {name: score_group(ours, theirs, scenes, rows) for name, rows in groups.items()}
     return report
 
 
-OWN = "all, files not in training"
-"""The scenes of things that have pictures and sounds of the split; the other things lend those of training."""
+FILES_NOT_IN_TRAINING = "all, files not in training"
+"""The scenes of things that have pictures and sounds of the split; other things borrow those of training."""
 
 POINTING = {
     "guidance": "guidance",
     "prediction": "prediction",
-    "centred disc": "middle of the picture",
+    "centered disc": "middle of the picture",
     "random weights (guidance)": "random weights (guidance)",
     "random weights (prediction)": "random weights (prediction)",
 }
 """Score -> its column in the table of pointing."""
 
-THINGS = {"known": "seen in training", "new": "never seen"}
-"""Kind of things -> how tables name it."""
-
 
 def as_table(report: dict[str, Any]) -> str:
-    """Markdown: pointing by the number of silent things, then all measures of the field over all scenes."""
-    head = ["things", "silent things", *POINTING.values(), "chance", "R@1 of 100", "scenes", "of things", "error"]
+    """Markdown: pointing by the number of distractors, then all measures of the field over all scenes."""
+    head = ["things", "distractors", *POINTING.values(), "chance", "R@1 of 100", "scenes", "of things", "error"]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
-    told = [which for which in THINGS if which in report]
-    for which in told:
+    kinds = [which for which in THINGS if which in report]
+    for which in kinds:
         for group, found in report[which].items():
             cells = [f"{found['scores'][name]['pointing']:.2f}" for name in POINTING]
             recall = found["retrieval_r1_of_100"]
@@ -262,7 +164,7 @@ def as_table(report: dict[str, Any]) -> str:
             error = found["error_over_things"]
             cells += [str(found["scenes"]), str(found["things"]), "-" if error is None else f"{error:.2f}"]
             lines.append(f"| {THINGS[which]} | {group} | " + " | ".join(cells) + " |")
-    for which in told:
+    for which in kinds:
         scores = {name: from_json(one) for name, one in report[which]["all"]["scores"].items()}
         lines += ["", f"Things {THINGS[which]}, all scenes, in percent:", "", boxes_table(scores)]
     return "\n".join(lines)

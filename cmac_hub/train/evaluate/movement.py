@@ -10,15 +10,24 @@ shown, and scenes in which nothing moves; there nothing but chance (0.5) is left
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.localization import THINGS, look
-from cmac_hub.train.library import Library, Thing, pick
-from cmac_hub.train.scene_settings import EASY
-from cmac_hub.train.scenes import Scene, compose
+from cmac_hub.train.evaluate.toolbox.scene_maps import THINGS, predict_scenes
+from cmac_hub.train.scenes.compose import Scene, compose
+from cmac_hub.train.scenes.library import Library, Thing, pick
+from cmac_hub.train.scenes.readers import libraries
+from cmac_hub.train.scenes.settings import EASY
+from cmac_hub.train.scenes.splits import Split
+
+
+def measure_movement(model: CMAC, data: Path, split: Split, count: int) -> tuple[dict[str, Any], str]:
+    """`evaluate_movement` for known and for new things, and its table."""
+    report = {which: evaluate_movement(model, library, count) for which, library in libraries(data, split)}
+    return report, as_table(report)
 
 
 def evaluate_movement(model: CMAC, library: Library, count: int = 300, seed: int = 77) -> dict[str, float]:
@@ -33,7 +42,7 @@ def evaluate_movement(model: CMAC, library: Library, count: int = 300, seed: int
     Returns:
         "all moments", half of them, a quarter, and so on down to "1 moment", and "nothing moves" -> share.
     """
-    frames = model.config.visual.frames
+    frames = model.config.require_visual().frames
     moving, still = (make_twins(library, model, count, seed, share) for share in (1.0, 0.0))
     found = {"all moments": told_apart(model, *moving)}
     kept = frames // 2
@@ -46,7 +55,7 @@ def evaluate_movement(model: CMAC, library: Library, count: int = 300, seed: int
 
 def make_twins(library: Library, model: CMAC, count: int, seed: int, moving: float) -> tuple[list[Scene], list[Scene]]:
     """(first scenes, second scenes), row by row twins of one large thing; `moving` as in `SceneSettings`."""
-    visual = model.config.visual
+    visual = model.config.require_visual()
     settings = replace(EASY, size=visual.size, frames=visual.frames, drawn=0.0, moving=moving)
     sides: tuple[list[Scene], list[Scene]] = ([], [])
     for number in range(count):
@@ -66,16 +75,16 @@ def show_moments(scene: Scene, count: int) -> Scene:
 
 def told_apart(model: CMAC, first: list[Scene], second: list[Scene]) -> float:
     """Share of rows in which each scene is nearer to its own sound than to its twin's, both summed; a tie is half."""
-    one, two = look(model, first), look(model, second)
-    own = (one.visual_ND * one.audio_ND).sum(1) + (two.visual_ND * two.audio_ND).sum(1)
+    one, two = predict_scenes(model, first), predict_scenes(model, second)
+    matched = (one.visual_ND * one.audio_ND).sum(1) + (two.visual_ND * two.audio_ND).sum(1)
     crossed = (one.visual_ND * two.audio_ND).sum(1) + (two.visual_ND * one.audio_ND).sum(1)
-    return float(np.mean((own > crossed) + 0.5 * (own == crossed)))
+    return float(np.mean((matched > crossed) + 0.5 * (matched == crossed)))
 
 
 def as_table(report: dict[str, dict[str, Any]]) -> str:
     """Markdown: kind of things -> the result of `evaluate_movement`."""
     columns = list(next(iter(report.values())))
-    lines = ["| twins told apart | " + " | ".join(columns) + " | chance |", "| --- " * (len(columns) + 2) + "|"]
+    lines = ["| twins matched | " + " | ".join(columns) + " | chance |", "| --- " * (len(columns) + 2) + "|"]
     for which, found in report.items():
         lines.append(f"| {THINGS[which]} | " + " | ".join(f"{found[name]:.2f}" for name in columns) + " | 0.50 |")
     return "\n".join(lines)

@@ -3,7 +3,7 @@
     python -m cmac_hub.train probe --on esc50 --data DATA/esc50 -o esc50.json
 
 Floors: chance, statistics of the log-mel and of MFCCs, and the features of random weights, all through the same
-classifier. Its regularisation is chosen inside the training folds only. Seed 0 cuts the crops evenly, other seeds move
+classifier. Its regularization is chosen inside the training folds only. Seed 0 cuts the crops evenly, other seeds move
 each of them; a seed also draws the random weights.
 """
 
@@ -20,37 +20,36 @@ import torchaudio
 from torch import Tensor
 from tqdm import tqdm
 
-from cmac_hub.config import AudioConfig
 from cmac_hub.errors import CMACError
-from cmac_hub.media import read_sound
+from cmac_hub.media import read_audio
 from cmac_hub.model import CMAC
 from cmac_hub.preprocessing import log_mel
-from cmac_hub.train.evaluate.localization import random_weights
-from cmac_hub.train.evaluate.needs import need_scikit_learn
-from cmac_hub.train.evaluate.paper import PAPER_SOUNDS
-from cmac_hub.train.evaluate.sounds import PROTOCOLS, LabelledSound, Protocol, find_sounds
+from cmac_hub.registry import AudioConfig
+from cmac_hub.train.evaluate.sets import Crops, find_set
+from cmac_hub.train.evaluate.toolbox.paper import PAPER_SOUNDS
+from cmac_hub.train.evaluate.toolbox.requirements import require_scikit_learn
+from cmac_hub.train.evaluate.toolbox.sounds import LabeledSound, find_sounds
+from cmac_hub.train.evaluate.toolbox.untrained import random_weights
 
 Describe = Callable[[Tensor], Tensor]
 """Crops (B, n) fp32 of one recording -> (B, D) features."""
 
 STRENGTHS = (0.01, 0.1, 1.0)
-"""Inverse regularisations of the logistic regression that are tried."""
+"""Inverse regularizations of the logistic regression that are tried."""
 
 
-def cut_crops(
-    waveform: np.ndarray, protocol: Protocol, sample_rate: int, rng: np.random.Generator | None = None
-) -> Tensor:
+def cut_crops(waveform: np.ndarray, crops: Crops, sample_rate: int, rng: np.random.Generator | None = None) -> Tensor:
     """(crops, n) evenly over a recording; a shorter one is repeated until it is long enough.
 
     With `rng` each crop is moved by up to half of the distance between two.
     """
-    length = round(protocol.seconds * sample_rate)
+    length = round(crops.seconds * sample_rate)
     if len(waveform) < length:
         waveform = np.tile(waveform, -(-length // max(1, len(waveform))))[:length]
-    room = len(waveform) - length
-    places = np.linspace(0, room, protocol.crops)
+    slack = len(waveform) - length
+    places = np.linspace(0, slack, crops.count)
     if rng is not None:
-        places = (places + rng.uniform(-0.5, 0.5, protocol.crops) * room / max(1, protocol.crops - 1)).clip(0, room)
+        places = (places + rng.uniform(-0.5, 0.5, crops.count) * slack / max(1, crops.count - 1)).clip(0, slack)
     starts = places.round().astype(int)
     return torch.from_numpy(np.stack([waveform[start : start + length] for start in starts]).astype(np.float32))
 
@@ -60,7 +59,7 @@ def encoder_features(model: CMAC) -> Describe:
 
     def describe(crops_BN: Tensor) -> Tensor:
         _, spectrograms = model.prepare(None, crops_BN)
-        map_BCFS = model.audio_encoder(spectrograms).float()
+        map_BCFS = model.encoder("audio")(spectrograms).float()
         return torch.cat([map_BCFS.flatten(2).mean(2), map_BCFS.mean(2).amax(2)], 1)
 
     return describe
@@ -92,7 +91,7 @@ def mfcc_statistics(config: AudioConfig) -> Describe:
 
 @torch.inference_mode()
 def extract(
-    sounds: Sequence[LabelledSound], describe: dict[str, Describe], protocol: Protocol, sample_rate: int, seed: int = 0
+    sounds: Sequence[LabeledSound], describe: dict[str, Describe], crops: Crops, sample_rate: int, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Features of all crops, (recordings, crops, D) for each description; every file is decoded once.
 
@@ -102,9 +101,9 @@ def extract(
     found: dict[str, list[np.ndarray]] = {name: [] for name in describe}
     for number, one in enumerate(tqdm(sounds, unit="sound", disable=None)):
         rng = np.random.default_rng([seed, number]) if seed else None
-        crops = cut_crops(read_sound(one.path, sample_rate), protocol, sample_rate, rng)
+        crops_BN = cut_crops(read_audio(one.path, sample_rate), crops, sample_rate, rng)
         for name, how in describe.items():
-            features = how(crops).float().cpu().numpy()
+            features = how(crops_BN).float().cpu().numpy()
             if not np.isfinite(features).all():
                 raise CMACError(f"the features ({name}) of {one.path} are not finite; mend the checkpoint or the file")
             found[name].append(features)
@@ -112,14 +111,14 @@ def extract(
 
 
 def classify(features_NKD: np.ndarray, labels: np.ndarray, folds: np.ndarray, test: str, seed: int = 0) -> np.ndarray:
-    """What a linear classifier that saw all other folds takes the recordings of the fold `test` for.
+    """The answers of a linear classifier, fitted to all other folds, for the recordings of the fold `test`.
 
     Args:
         features_NKD: recordings, crops, dimensions.
         labels: (N,) text.
         folds: (N,) text.
         test: which fold.
-        seed: of the split that chooses the regularisation when there is one training fold only.
+        seed: of the split that chooses the regularization when there is one training fold only.
 
     Returns:
         labels of the tested recordings, in order; the scores of a recording's crops are averaged.
@@ -143,14 +142,14 @@ def classify(features_NKD: np.ndarray, labels: np.ndarray, folds: np.ndarray, te
 def _fit(
     features_NKD: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray, strength: float
 ) -> np.ndarray:
-    """What a classifier of the rows `train` takes the rows `test` for."""
+    """The answers of a classifier, fitted to the rows `train`, for the rows `test`."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     crops = features_NKD.shape[1]
     model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
-        # A weakly regularised fit may stop at `max_iter`; the split inside the training folds judges it as it is.
+        # A weakly regularized fit may stop at `max_iter`; the split inside the training folds judges it as it is.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(features_NKD[train].reshape(len(train) * crops, -1), np.repeat(labels[train], crops))
     shares = model.predict_proba(features_NKD[test].reshape(len(test) * crops, -1))
@@ -162,8 +161,8 @@ def _fit(
 
 def evaluate_probe(
     model: CMAC,
-    sounds: Sequence[LabelledSound],
-    protocol: Protocol,
+    sounds: Sequence[LabeledSound],
+    crops: Crops,
     tested: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     floors: bool = True,
@@ -173,20 +172,20 @@ def evaluate_probe(
     Args:
         model: in eval mode.
         sounds: of `find_sounds`.
-        protocol: crops.
+        crops: how a recording is cut.
         tested: folds to test on; None takes all but "train".
         seeds: see above; the accuracies are means over them.
         floors: also measure what stands beside the network; without, only the network and chance.
 
     Returns:
         "accuracy": name -> fold -> share; "spread": name -> standard deviation over seeds of the mean over folds (0
-        for one seed); "truth" and "said": labels of the tested recordings and what the network took them for, seed by
+        for one seed); "truth" and "predicted": labels of the tested recordings, and the network's answers, seed by
         seed; counts.
 
     Raises:
         CMACError: a fold that is not there, one class only, or scikit-learn is not installed.
     """
-    need_scikit_learn("the probe")
+    require_scikit_learn("the probe")
     labels, folds = np.array([one.label for one in sounds]), np.array([one.fold for one in sounds])
     tested = tested or sorted(set(folds) - {"train"})
     unknown = sorted(set(tested) - set(folds))
@@ -195,9 +194,9 @@ def evaluate_probe(
     classes = sorted(set(labels))
     if len(classes) < 2 or "" in classes:
         raise CMACError(f"the labels are {classes[:5]}; a probe needs at least two classes, and none without a name")
-    config = model.config.audio
+    config = model.config.require_audio()
     found: dict[str, list[dict[str, float]]] = {}
-    truth, said = [], []
+    truth, predicted = [], []
     for seed in seeds:
         describe = {"CMAC": encoder_features(model)}
         if floors:
@@ -206,7 +205,7 @@ def evaluate_probe(
                 "log-mel statistics": log_mel_statistics(config),
                 "MFCC statistics": mfcc_statistics(config),
             }
-        features = extract(sounds, describe, protocol, config.sample_rate, seed)
+        features = extract(sounds, describe, crops, config.sample_rate, seed)
         for name, values in features.items():
             accuracy = {}
             for fold in tqdm(tested, desc=name, disable=None):
@@ -214,22 +213,22 @@ def evaluate_probe(
                 accuracy[fold] = float((answers == labels[folds == fold]).mean())
                 if name == "CMAC":
                     truth += labels[folds == fold].tolist()
-                    said += answers.tolist()
+                    predicted += answers.tolist()
             found.setdefault(name, []).append(accuracy)
     found["chance"] = [dict.fromkeys(tested, 1 / len(classes))]
     means = {name: [float(np.mean(list(one.values()))) for one in runs] for name, runs in found.items()}
     return {
         "recordings": len(sounds),
         "classes": len(classes),
-        "crops": protocol.crops,
-        "seconds": protocol.seconds,
+        "crops": crops.count,
+        "seconds": crops.seconds,
         "seeds": list(seeds),
         "accuracy": {
             name: {fold: float(np.mean([one[fold] for one in runs])) for fold in tested} for name, runs in found.items()
         },
         "spread": {name: float(np.std(each, ddof=1)) if len(each) > 1 else 0.0 for name, each in means.items()},
         "truth": truth,
-        "said": said,
+        "predicted": predicted,
     }
 
 
@@ -256,5 +255,7 @@ def probe(
     seeds: Sequence[int] = (0,),
     floors: bool = True,
 ) -> dict[str, Any]:
-    """`evaluate_probe` on a set by name, see `cmac_hub.train.evaluate.sounds.find_sounds`."""
-    return {"set": name, **evaluate_probe(model, find_sounds(name, root), PROTOCOLS[name], tested, seeds, floors)}
+    """`evaluate_probe` on a set by name, see `cmac_hub.train.evaluate.toolbox.sounds.find_sounds`."""
+    crops = find_set("probe", name).crops
+    assert crops is not None
+    return {"set": name, **evaluate_probe(model, find_sounds(name, root), crops, tested, seeds, floors)}

@@ -10,20 +10,8 @@ from typing import Any
 from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
+from cmac_hub.train.evaluate.sets import SETS
 from cmac_hub.train.runlog import environment
-
-TITLES = {
-    ("localize", "scenes"): "Composed scenes",
-    ("localize", "grounding"): "Frequencies, masks and off-screen sounds on composed scenes",
-    ("localize", "movement"): "Movement: twins told apart, composed scenes",
-    ("localize", "clips"): "Real shots with boxes of our own",
-    ("localize", "vggss"): "VGG-SS",
-    ("localize", "flickr"): "Flickr-SoundNet",
-    ("localize", "csv"): "Videos with boxes of a csv",
-    ("probe", "esc50"): "ESC-50, linear classifier",
-    ("retrieve", "scenes"): "Sound to picture and back, composed scenes",
-    ("retrieve", "clips"): "Sound to picture and back, real shots",
-}
 
 
 def about(measure: str, on: str, name: str, model: CMAC) -> dict[str, Any]:
@@ -48,7 +36,7 @@ def join(results: Sequence[Path]) -> str:
     for path in results:
         try:
             one = json.loads(path.read_text(encoding="utf-8"))
-            title = TITLES.get((one["measure"], one["on"]), f"{one['measure']}: {one['on']}")
+            title = SETS[one["measure"]][one["on"]].title
             weights = f"`{one['model']}`, checkpoint {one['checkpoint']}, {one['training'].get('clips', 'no')} clips"
             parts += [f"## {title}", "", f"{weights}.", "", one["table"], ""]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

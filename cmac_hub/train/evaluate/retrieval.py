@@ -1,4 +1,4 @@
-"""Retrieval without finetuning: videos of the same action (paper, section 4.2), and sound to picture and back.
+"""Retrieval without finetuning: videos of the same action (paper, section 4.2), and audio to visual and back.
 
 python -m cmac_hub.train retrieve --on ucf101 --data UCF-101 --lists ucfTrainTestlist
 python -m cmac_hub.train retrieve --on scenes --data DATA
@@ -16,12 +16,13 @@ from torch import Tensor
 
 from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.actions import ActionSplit
-from cmac_hub.train.evaluate.clips import UniformClips, read_ahead
-from cmac_hub.train.evaluate.localization import look, make_scenes, random_weights
-from cmac_hub.train.evaluate.paper import PAPER_RETRIEVAL
-from cmac_hub.train.own_library import libraries
-from cmac_hub.train.splits import load_splits
+from cmac_hub.train.evaluate.toolbox.actions import ActionSplit
+from cmac_hub.train.evaluate.toolbox.clips import UniformClips, read_ahead
+from cmac_hub.train.evaluate.toolbox.paper import PAPER_RETRIEVAL
+from cmac_hub.train.evaluate.toolbox.scene_maps import by_things, make_scenes, predict_scenes
+from cmac_hub.train.evaluate.toolbox.untrained import random_weights
+from cmac_hub.train.scenes.readers import libraries
+from cmac_hub.train.scenes.splits import load_splits
 
 RANKS = (1, 5, 10, 20)
 PARTS = ("train", "test")
@@ -45,8 +46,8 @@ def recall_of_pairs(query_ND: np.ndarray, gallery_ND: np.ndarray) -> dict[str, f
     Ties count against the network: a constant embedding finds nothing.
     """
     similar = _unit(query_ND) @ _unit(gallery_ND).T
-    own = np.diag(similar)
-    rank = (similar >= own[:, None]).sum(1)
+    partner = np.diag(similar)
+    rank = (similar >= partner[:, None]).sum(1)
     return {f"R@{k}": float((rank <= k).mean()) for k in RANKS}
 
 
@@ -60,7 +61,7 @@ def _unit(vectors_ND: np.ndarray) -> np.ndarray:
 def video_features(model: CMAC, frames_NTHWC: Tensor) -> np.ndarray:
     """(C,): pooled features after the last block, averaged over a video's N clips of uint8 RGB."""
     clips, _ = model.prepare(frames_NTHWC, None)
-    return model.visual_encoder(clips).flatten(2).mean((0, 2)).float().cpu().numpy()
+    return model.encoder("visual")(clips).flatten(2).mean((0, 2)).float().cpu().numpy()
 
 
 def evaluate_actions(model: CMAC, split: ActionSplit, workers: int = 0) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def evaluate_actions(model: CMAC, split: ActionSplit, workers: int = 0) -> dict[
     Args:
         model: in eval mode.
         split: of `find_split`.
-        workers: processes that decode; 0 takes one a core.
+        workers: processes that decode; 0: one a core.
     """
     missing: list[str] = []
     networks = _networks(model)
@@ -77,7 +78,7 @@ def evaluate_actions(model: CMAC, split: ActionSplit, workers: int = 0) -> dict[
     labels: dict[str, list[str]] = {part: [] for part in PARTS}
     for part in PARTS:
         videos = getattr(split, part)
-        clips = UniformClips([one.path for one in videos], model.config.visual, model.config.window, CLIPS)
+        clips = UniformClips([one.path for one in videos], model.config.require_visual(), model.config.window, CLIPS)
         for one, frames in zip(videos, read_ahead(clips, part, workers), strict=True):
             if frames is None:
                 missing.append(one.path.name)
@@ -87,34 +88,46 @@ def evaluate_actions(model: CMAC, split: ActionSplit, workers: int = 0) -> dict[
                 features[part][name].append(video_features(network, frames))
     if not labels["train"] or not labels["test"]:
         raise CMACError(f"none of the videos could be read, the first is {missing[0]}")
-    said = {part: np.array(labels[part]) for part in PARTS}
+    names = {part: np.array(labels[part]) for part in PARTS}
     rows: dict[str, Any] = {}
     for name in networks:
         query, gallery = (np.stack(features[part][name]) for part in ("test", "train"))
-        rows[name] = recall_of_labels(query, said["test"], gallery, said["train"])
-    share = np.array([(said["train"] == label).mean() for label in said["test"]])
+        rows[name] = recall_of_labels(query, names["test"], gallery, names["train"])
+    share = np.array([(names["train"] == label).mean() for label in names["test"]])
     rows["chance"] = {f"R@{k}": float((1 - (1 - share) ** k).mean()) for k in RANKS}
-    counts = {"queries": len(said["test"]), "gallery": len(said["train"])}
+    counts = {"queries": len(names["test"]), "gallery": len(names["train"])}
     return {"recall": rows, **counts, "missing": sorted(set(missing))}
 
 
+def measure_scenes(model: CMAC, data: Path) -> tuple[dict[str, Any], str]:
+    """`evaluate_scenes` and its tables."""
+    report = evaluate_scenes(model, data)
+    return report, by_things({which: as_table(one) for which, one in report.items()})
+
+
+def measure_shots(model: CMAC, data: Path) -> tuple[dict[str, Any], str]:
+    """`evaluate_shots` and its table."""
+    report = evaluate_shots(model, data)
+    return report, as_table(report)
+
+
 def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) -> dict[str, Any]:
-    """Sound to picture and back among `count` composed test scenes, known things and things never seen."""
+    """Audio to visual and back among `count` composed test scenes, known things and things never seen."""
     report: dict[str, Any] = {}
     for which, library in libraries(data, "test"):
         scenes = make_scenes(library, model.config, count, seed)
         rows = {}
         for name, network in _networks(model).items():
-            found = look(network, scenes)
-            rows[f"{name}: sound to picture"] = recall_of_pairs(found.audio_ND, found.visual_ND)
-            rows[f"{name}: picture to sound"] = recall_of_pairs(found.visual_ND, found.audio_ND)
+            found = predict_scenes(network, scenes)
+            rows[f"{name}: audio to visual"] = recall_of_pairs(found.audio_ND, found.visual_ND)
+            rows[f"{name}: visual to audio"] = recall_of_pairs(found.visual_ND, found.audio_ND)
         rows["chance"] = {f"R@{k}": min(1.0, k / count) for k in RANKS}
         report[which] = {"recall": rows, "queries": count, "gallery": count, "missing": []}
     return report
 
 
 def evaluate_shots(model: CMAC, data: Path) -> dict[str, Any]:
-    """Sound to picture and back among the real shots of held-out groups, one mean embedding a shot."""
+    """Audio to visual and back among the real shots of held-out groups, one mean embedding a shot."""
     folder = data / "clips"
     if not (folder / "clips.csv").exists():
         raise CMACError(f"{data} has no folder 'clips' with its clips.csv; give the folder that holds clips/clips.csv")
@@ -133,8 +146,8 @@ def evaluate_shots(model: CMAC, data: Path) -> dict[str, Any]:
         if not pairs:
             raise CMACError(f"none of the {len(held)} held-out shots of {folder} could be read; give the whole data")
         visual, audio = (np.stack(column) for column in zip(*pairs, strict=True))
-        rows[f"{name}: sound to picture"] = recall_of_pairs(audio, visual)
-        rows[f"{name}: picture to sound"] = recall_of_pairs(visual, audio)
+        rows[f"{name}: audio to visual"] = recall_of_pairs(audio, visual)
+        rows[f"{name}: visual to audio"] = recall_of_pairs(visual, audio)
     rows["chance"] = {f"R@{k}": min(1.0, k / len(pairs)) for k in RANKS}
     return {"recall": rows, "queries": len(pairs), "gallery": len(pairs), "missing": sorted(set(missing))}
 

@@ -1,4 +1,4 @@
-"""A few figures that tell one pretrained network from another: does it point, does it retrieve, does it hear?"""
+"""A few figures that tell one pretrained network from another: does it localize, retrieve, and classify sounds?"""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ POINTING_KNOWN, POINTING_NEW, RECALL, HEARING = SUMMARY = (
     "R@1 of 100",
     "ESC-50 fold 5",
 )
-"""Guidance's pointing on validation scenes with at least one silent thing, retrieval on all of known things, and the
-linear probe's accuracy. Fold 5 is the card's test: it is told here, and nothing may be chosen by it."""
+"""Guidance's pointing on validation scenes with at least one distractor, retrieval on all of known things, and the
+linear probe's accuracy. Fold 5 is the card's test: it is reported, and nothing may be chosen by it."""
 
 
-def summarise(model: CMAC, data: Path | None, esc50: Path | None = None, scenes: int = 500) -> dict[str, float]:
+def summarize(model: CMAC, data: Path | None, esc50: Path | None = None, scenes: int = 500) -> dict[str, float]:
     """What can be measured with this data.
 
     Args:

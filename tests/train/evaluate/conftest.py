@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from making import tone, write_media
 
+from cmac_hub.train.evaluate.toolbox.scene_maps import make_scenes
+from cmac_hub.train.scenes.compose import Scene
+from cmac_hub.train.scenes.library import Library
+
 
 @pytest.fixture(scope="session")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -59,3 +63,9 @@ def shots(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
         shutil.copy(clip, folder / "clips" / name)
     (folder / "clips" / "clips.csv").write_text("\n".join(["file,group", *(f"{n},1" for n in held), "gone.mp4,3"]))
     return folder
+
+
+@pytest.fixture(scope="session")
+def scenes(tiny_config) -> list[Scene]:
+    """Two dozen composed scenes of the package's own drawings."""
+    return make_scenes(Library.of_drawings("test", count=2), tiny_config, 24, seed=0)

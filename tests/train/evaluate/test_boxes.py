@@ -15,16 +15,16 @@ from cmac_hub.train.evaluate.boxes import (
     csv_boxes,
     evaluate_boxes,
     flickr_boxes,
-    own_boxes,
-    see,
+    predict_clip,
+    shot_boxes,
     vggss_boxes,
 )
-from cmac_hub.train.evaluate.metrics import score_maps
-from cmac_hub.train.splits import load_splits
+from cmac_hub.train.evaluate.toolbox.metrics import score_maps
+from cmac_hub.train.scenes.splits import load_splits
 
 
-def test_own_boxes_are_whole_and_of_groups_that_training_never_sees(shared):
-    clips = own_boxes(shared)
+def test_shot_boxes_are_whole_and_of_groups_that_training_never_sees(shared):
+    clips = shot_boxes(shared)
     assert len(clips) >= 60
     groups = {row["file"]: row["group"] for row in csv.DictReader((shared / "clips" / "clips.csv").open())}
     for clip in clips:
@@ -51,9 +51,9 @@ def test_missing_videos_are_listed_and_not_counted(tiny, clip, silent_picture, t
 
 
 def test_the_map_is_of_the_window_around_the_time(tiny, clip):
-    middle = see(tiny, BoxedClip(clip, None, ()))["guidance"]
-    np.testing.assert_array_equal(middle, see(tiny, BoxedClip(clip, 1.5, ()))["guidance"])
-    assert not np.array_equal(middle, see(tiny, BoxedClip(clip, 0.7, ()))["guidance"])
+    middle = predict_clip(tiny, BoxedClip(clip, None, ()))["guidance"]
+    np.testing.assert_array_equal(middle, predict_clip(tiny, BoxedClip(clip, 1.5, ()))["guidance"])
+    assert not np.array_equal(middle, predict_clip(tiny, BoxedClip(clip, 0.7, ()))["guidance"])
     assert score_maps([middle], [np.ones((224, 224), bool)]).pointing == 1.0
 
 
@@ -62,7 +62,7 @@ def test_both_maps_of_a_video_are_what_the_network_gives_for_its_window(tiny, cl
     sizes = {"frames": visual.frames, "size": visual.size, "multiple": visual.multiple, "sample_rate": 16000}
     window = next(windows(clip, **sizes, start=1.0, stop=2.0))
     batch = torch.from_numpy(window.frames)[None], torch.from_numpy(window.waveform)[None]
-    maps, found = tiny.attend(*tiny.prepare(*batch)), see(tiny, BoxedClip(clip, 1.5, ()))
+    maps, found = tiny.attend(*tiny.prepare(*batch)), predict_clip(tiny, BoxedClip(clip, 1.5, ()))
     np.testing.assert_allclose(found["guidance"], maps.visual_guidance[0].mean(0), atol=1e-6)
     np.testing.assert_allclose(found["prediction"], maps.visual_prediction[0].mean(0), atol=1e-6)
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.evaluate import retrieval
-from cmac_hub.train.library import Library
+from cmac_hub.train.scenes.library import Library
 
 
 @pytest.mark.parametrize(

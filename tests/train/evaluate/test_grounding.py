@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cmac_hub.train.dominance import dominance, mel_power
 from cmac_hub.train.evaluate.grounding import (
     _frequencies,
     _nearness_to_the_middle,
@@ -13,10 +12,11 @@ from cmac_hub.train.evaluate.grounding import (
     frequency_precision,
     telling_apart,
 )
-from cmac_hub.train.evaluate.localization import Graded, make_scenes
-from cmac_hub.train.library import Library
-from cmac_hub.train.scene_settings import EASY
-from cmac_hub.train.scenes import compose
+from cmac_hub.train.evaluate.toolbox.scene_maps import ScenePredictions, make_scenes
+from cmac_hub.train.scenes.compose import compose
+from cmac_hub.train.scenes.dominance import dominance, mel_power
+from cmac_hub.train.scenes.library import Library
+from cmac_hub.train.scenes.settings import EASY
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_the_one_audio_map_that_is_right_is_told_as_right(tiny_config, library, 
     scenes = make_scenes(library, tiny_config, 6, seed=0)
     truths = np.stack([dominance(scene, tiny_config.audio) for scene in scenes]).astype(float)
     heats, empty = [truths if name == right else 1 - truths for name in MAPS], np.zeros((len(scenes), 1))
-    ours, theirs = (Graded(empty, empty, empty, empty, *pair) for pair in (heats[:2], heats[2:]))
+    ours, theirs = (ScenePredictions(empty, empty, empty, empty, *pair) for pair in (heats[:2], heats[2:]))
     found = _frequencies(ours, theirs, scenes, tiny_config)
     assert {name for name in MAPS if found.get(name, 0) > 0.99} == {right} & found.keys()
 

@@ -3,33 +3,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from cmac_hub.train.evaluate.localization import (
-    OWN,
-    Graded,
+    FILES_NOT_IN_TRAINING,
     as_table,
     by_distractors,
     error_over_things,
     evaluate,
-    grade,
-    hits_at_1,
-    look,
-    make_scenes,
-    on_source,
-    random_weights,
     recall_at_1,
-    source_mask,
-    source_shares,
+    score_group,
     square,
 )
-from cmac_hub.train.evaluate.metrics import pointing_accuracy, points_at, rivals, score_maps
-from cmac_hub.train.library import Library
-
-
-@pytest.fixture(scope="module")
-def scenes(tiny_config):
-    return make_scenes(Library.of_drawings("test", count=2), tiny_config, 24, seed=0)
+from cmac_hub.train.evaluate.toolbox.metrics import pointing_accuracy, points_at, rivals, score_maps
+from cmac_hub.train.evaluate.toolbox.scene_maps import (
+    ScenePredictions,
+    hits_at_1,
+    predict_scenes,
+    source_mask,
+)
+from cmac_hub.train.evaluate.toolbox.untrained import random_weights
+from cmac_hub.train.scenes.library import Library
 
 
 def test_pointing_equals_a_loop_over_cells():
@@ -61,15 +54,6 @@ def test_recall_of_the_same_embeddings_is_one_and_of_noise_near_chance():
     assert np.isnan(hits[100:]).all(), "no gallery is left for them"
 
 
-def test_hits_count_both_ways_the_same():
-    """Every picture is nearest to its own sound, and the sounds are all nearest to the first picture."""
-    visual, audio = 0.5 * np.eye(100), np.eye(100)
-    visual[0] = 0.9
-    visual[0, 0] = 1
-    expected = [1.0] + [0.5] * 99
-    assert hits_at_1(visual, audio).tolist() == hits_at_1(audio, visual).tolist() == expected
-
-
 def test_the_error_from_thing_to_thing_equals_a_hand_computed_case():
     """Means 1, 0.5 and 0: deviation 0.5, over the root of three."""
     found = error_over_things([True, True, True, False, False], ["dog", "dog", "cat", "cat", "owl"])
@@ -77,44 +61,13 @@ def test_the_error_from_thing_to_thing_equals_a_hand_computed_case():
     assert error_over_things([True, False], ["dog", "dog"]) is None
 
 
-def test_the_shares_of_cells_equal_a_loop(scenes):
-    for scene, shares in zip(scenes, source_shares((4, 4), scenes), strict=True):
-        step = scene.masks_THW.shape[1] // 4
-        for row in range(4):
-            for column in range(4):
-                cell = scene.masks_THW[:, row * step : (row + 1) * step, column * step : (column + 1) * step]
-                assert shares[row, column] == pytest.approx(cell.mean())
-
-
-def test_a_source_has_cells_even_where_it_covers_none_well():
-    shares = np.array([[[0.9, 0.3], [0.29, 0.0]], [[0.1, 0.2], [0.2, 0.0]]])
-    assert on_source(shares).tolist() == [[[True, True], [False, False]], [[False, True], [True, False]]]
-
-
 def test_an_untrained_network_is_graded_near_chance(tiny, scenes):
-    report = grade(look(tiny, scenes), look(random_weights(tiny.config), scenes), scenes)
+    report = score_group(predict_scenes(tiny, scenes), predict_scenes(random_weights(tiny.config), scenes), scenes)
     assert report["scenes"] == 24 and 0 < report["chance"] < 0.3
     for name in ("guidance", "random weights (guidance)"):
         assert 0 <= report["scores"][name]["pointing"] <= 0.6
     assert report["scores"]["whole image"]["pointing"] is None, "NaN is no JSON"
     json.dumps(report, allow_nan=False)
-
-
-def test_what_is_seen_of_scenes_is_what_the_network_gives_for_them(tiny, scenes):
-    frames, sounds = (np.stack([getattr(scene, name) for scene in scenes]) for name in ("frames_THWC", "waveform"))
-    clips, spectrograms = tiny.prepare(torch.from_numpy(frames), torch.from_numpy(sounds))
-    maps, found = tiny.attend(clips, spectrograms), look(tiny, scenes)
-    with torch.inference_mode():
-        seen, heard = tiny.visual_stream(clips).embedding, tiny.audio_stream(spectrograms).embedding
-    for got, expected in (
-        (found.guidance_NHW, maps.visual_guidance.mean(1)),
-        (found.prediction_NHW, maps.visual_prediction.mean(1)),
-        (found.visual_ND, seen),
-        (found.audio_ND, heard),
-        (found.audio_guidance_NFS, maps.audio_guidance),
-        (found.audio_prediction_NFS, maps.audio_prediction),
-    ):
-        np.testing.assert_allclose(got, expected.numpy(), atol=1e-5)
 
 
 MAPS = ["guidance", "prediction", "random weights (guidance)", "random weights (prediction)"]
@@ -124,12 +77,12 @@ MAPS = ["guidance", "prediction", "random weights (guidance)", "random weights (
 def test_the_one_map_that_is_right_is_told_as_right(scenes, right):
     masks = np.stack([source_mask(scene).astype(float) for scene in scenes])
     heats, empty = [masks if name == right else -masks for name in MAPS], np.zeros((len(scenes), 1))
-    ours, theirs = (Graded(*pair, empty, empty, empty, empty) for pair in (heats[:2], heats[2:]))
-    scores = grade(ours, theirs, scenes)["scores"]
+    ours, theirs = (ScenePredictions(*pair, empty, empty, empty, empty) for pair in (heats[:2], heats[2:]))
+    scores = score_group(ours, theirs, scenes)["scores"]
     assert {name: scores[name]["pointing"] for name in MAPS} == {name: float(name == right) for name in MAPS}
 
 
-def test_scenes_are_graded_by_the_number_of_silent_things(scenes):
+def test_scenes_are_graded_by_the_number_of_distractors(scenes):
     groups = by_distractors(scenes)
     assert groups["all"] == list(range(24)) and set(groups) <= {"all", "0", "1", "2", "3", "1+"}
     assert sorted(groups["0"] + groups["1+"]) == groups["all"]
@@ -150,35 +103,25 @@ def test_a_perfect_map_of_scenes_gets_the_ceiling_of_boxes(scenes):
 
 def test_the_released_weights_beat_their_baselines(shared):
     """On known things, the promise of the README; a tenth of the scenes that its figures come from."""
-    from cmac_hub.hub import load_model
+    from cmac_hub.model import CMAC
 
-    report = evaluate(load_model("cmac-nano"), shared, "test", count=60)
-    own = report["known"][OWN]["scenes"]
+    report = evaluate(CMAC.from_pretrained("cmac-nano"), shared, "test", count=60)
+    own = report["known"][FILES_NOT_IN_TRAINING]["scenes"]
     assert 0 < own < 60, "24 of the 74 known things have pictures and sounds that training has not"
-    assert OWN not in report["new"]
+    assert FILES_NOT_IN_TRAINING not in report["new"]
     known = report["known"]["all"]
     found = {name: one["pointing"] for name, one in known["scores"].items()}
-    others = ("centred disc", "random weights (guidance)", "random weights (prediction)", "random map")
+    others = ("centered disc", "random weights (guidance)", "random weights (prediction)", "random map")
     assert found["guidance"] > max(*(found[name] for name in others), known["chance"]) + 0.1
-    assert as_table(report).startswith("| things | silent things | guidance |")
-
-
-def test_the_size_of_a_batch_changes_nothing(tiny, scenes, monkeypatch):
-    from cmac_hub.train.evaluate import localization
-
-    whole = localization.look(tiny, scenes)
-    monkeypatch.setattr(localization, "BATCH", 5)
-    parts = localization.look(tiny, scenes)
-    np.testing.assert_allclose(parts.guidance_NHW, whole.guidance_NHW, atol=1e-5)
-    np.testing.assert_allclose(parts.audio_ND, whole.audio_ND, atol=1e-5)
+    assert as_table(report).startswith("| things | distractors | guidance |")
 
 
 def test_a_folder_without_new_things_is_graded_on_known_ones(tiny, monkeypatch):
     from cmac_hub.train.evaluate import localization
-    from cmac_hub.train.evaluate.summary import summarise
+    from cmac_hub.train.evaluate.summary import summarize
 
     library = Library.of_drawings("test", count=2)
     monkeypatch.setattr(localization, "libraries", lambda *_: iter([("known", library)]))
     report = evaluate(tiny, None, "validation", 12)
     assert "new" not in report and "never seen" not in as_table(report)
-    assert set(summarise(tiny, Path("/"), scenes=12)) == {"pointing, known"}
+    assert set(summarize(tiny, Path("/"), scenes=12)) == {"pointing, known"}

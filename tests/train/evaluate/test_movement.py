@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from cmac_hub.train.evaluate import movement
-from cmac_hub.train.evaluate.localization import Graded
 from cmac_hub.train.evaluate.movement import as_table, evaluate_movement, make_twins, show_moments, told_apart
-from cmac_hub.train.library import Library
+from cmac_hub.train.evaluate.toolbox.scene_maps import ScenePredictions
+from cmac_hub.train.scenes.library import Library
 
 
 @pytest.fixture(scope="module")
@@ -12,20 +12,20 @@ def library():
     return Library.of_drawings("test", count=2)
 
 
-def graded(visual, audio):
+def predicted(visual, audio):
     empty = np.zeros((len(visual), 1, 1), np.float32)
-    return Graded(empty, empty, np.array(visual, float), np.array(audio, float), empty, empty)
+    return ScenePredictions(empty, empty, np.array(visual, float), np.array(audio, float), empty, empty)
 
 
 def test_twins_are_told_apart_by_the_sum_of_cosines(tiny, monkeypatch):
     """Row 0 right, row 1 crossed, row 2 a tie."""
-    looks = iter(
+    predictions = iter(
         [
-            graded([[1, 0], [1, 0], [1, 0]], [[1, 0], [0, 1], [1, 0]]),
-            graded([[0, 1], [0, 1], [1, 0]], [[0, 1], [1, 0], [1, 0]]),
+            predicted([[1, 0], [1, 0], [1, 0]], [[1, 0], [0, 1], [1, 0]]),
+            predicted([[0, 1], [0, 1], [1, 0]], [[0, 1], [1, 0], [1, 0]]),
         ]
     )
-    monkeypatch.setattr(movement, "look", lambda *_: next(looks))
+    monkeypatch.setattr(movement, "predict_scenes", lambda *_: next(predictions))
     assert told_apart(tiny, [], []) == pytest.approx(1.5 / 3)
 
 
@@ -47,4 +47,4 @@ def test_the_report_is_whole(tiny, library):
     found = evaluate_movement(tiny, library, count=6)
     assert list(found) == ["all moments", "4 moments", "2 moments", "1 moment", "nothing moves"]
     assert all(0 <= value <= 1 for value in found.values())
-    assert as_table({"known": found}).startswith("| twins told apart | all moments | 4 moments |")
+    assert as_table({"known": found}).startswith("| twins matched | all moments | 4 moments |")

@@ -16,8 +16,8 @@ def test_results_are_joined(model_folder, shots, own_folder, tmp_path):
     written = [str(tmp_path / name / f"{name}.json") for name in ("clips", "scenes")]
     assert main(["report", *written, "-o", str(report)]) == 0
     text = report.read_text()
-    assert text.index("Sound to picture and back, real shots") < text.index("Composed scenes")
-    assert "| 2 queries among 2 |" in text and "| CMAC: sound to picture |" in text
+    assert text.index("Audio to visual and back, real shots") < text.index("Composed scenes")
+    assert "| 2 queries among 2 |" in text and "| CMAC: audio to visual |" in text
 
 
 def test_what_is_no_result_is_one_line(tmp_path, capsys):

@@ -1,0 +1,90 @@
+"""Dictionaries of `config.json` -> frozen dataclasses, strictly, in every format that there was.
+
+A key that came later has a default that gives the old behavior (`registry.since`), and older files may lack it; a key
+that was renamed is read under its old name in files of the older format. Unknown keys are errors in all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from cmac_hub.errors import CheckpointError
+from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind
+
+MODALITIES: dict[str, type[VisualConfig] | type[AudioConfig]] = {"visual": VisualConfig, "audio": AudioConfig}
+"""Sections whose class depends on the kind of encoder that they name."""
+
+RENAMED_IN_2 = {
+    "audio": {"fft_size": "n_fft", "mel_bands": "n_mels", "mel_min_hz": "f_min", "mel_max_hz": "f_max"},
+    "display": {"guidance": "visual_guidance", "prediction": "visual_prediction"},
+}
+"""Old name -> new name, by section."""
+
+
+def from_version_1(values: dict[str, Any]) -> dict[str, Any]:
+    """0.1.0 knew one encoder of each modality, gave lengths of the spectrogram in seconds, and drew audio maps with the
+    limits of visual ones."""
+    values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
+    for section, names in RENAMED_IN_2.items():
+        if isinstance(part := values.get(section), dict):
+            values[section] = {names.get(key, key): value for key, value in part.items()}
+    if isinstance(visual := values.get("visual"), dict):
+        values["visual"] = {"kind": "r2plus1d", **visual}
+    if isinstance(audio := values.get("audio"), dict):
+        audio["kind"] = "resnet9"
+        for old, new in (("window_seconds", "win_length"), ("hop_seconds", "hop_length")):
+            seconds, rate = audio.pop(old, None), audio.get("sample_rate")
+            if isinstance(seconds, int | float) and isinstance(rate, int):
+                audio[new] = round(seconds * rate)
+    if isinstance(display := values.get("display"), dict):
+        for which in ("guidance", "prediction"):
+            if f"visual_{which}" in display:
+                display[f"audio_{which}"] = display[f"visual_{which}"]
+    return values
+
+
+def build(kind: type, values: Any, where: str, version: int) -> Any:
+    """One frozen dataclass from a dictionary, strictly: none unknown, none missing that its format had, each of its
+    kind."""
+    if not isinstance(values, dict):
+        raise CheckpointError(f"config key '{where}' holds a {type(values).__name__}, not an object")
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    if unknown := sorted(values.keys() - known.keys()):
+        raise CheckpointError(f"unknown config keys in '{where or 'config'}': {', '.join(unknown)}")
+    required = {name for name, f in known.items() if f.metadata.get("since", 1) <= version}
+    if missing := sorted(required - values.keys()):
+        raise CheckpointError(f"missing config keys in '{where or 'config'}': {', '.join(missing)}")
+    default = kind()
+    try:
+        return kind(
+            **{
+                name: _value(value, getattr(default, name), f"{where}.{name}" if where else name, version)
+                for name, value in values.items()
+            }
+        )
+    except ValueError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"the config is not valid: {error}") from error
+
+
+def _value(value: Any, like: Any, where: str, version: int) -> Any:
+    """One value, of the kind that the default has."""
+    if where in ("visual", "audio", "attention") and value is None:
+        return None
+    if where in MODALITIES and isinstance(value, dict):
+        return build(encoder_kind(str(value.get("kind")), MODALITIES[where]).config_class, value, where, version)
+    if dataclasses.is_dataclass(like):
+        return build(type(like), value, where, version)
+    if isinstance(like, tuple) and isinstance(value, list | tuple) and len(value) == len(like):
+        return tuple(
+            _value(one, element, f"{where}[{i}]", version)
+            for i, (one, element) in enumerate(zip(value, like, strict=True))
+        )
+    if isinstance(like, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(like):
+        expected = f"{type(like).__name__}" + (f" of {len(like)}" if isinstance(like, tuple) else "")
+        raise CheckpointError(f"config key '{where}' is {value!r}; expected a {expected}")
+    return value

@@ -1,0 +1,185 @@
+"""R(2+1)D (Tran et al. 2018): a clip -> a feature map of moments and places.
+
+Module names and parameter shapes are torchvision's, so at width 64 and depth 18 `load_state_dict` takes
+`torchvision.models.video.r2plus1d_18` weights as they are (classifier aside).
+
+Every factor of a (2+1)D convolution runs as a 2D convolution on a view: the spatial one on (B T, C, H, W), the temporal
+one on (B, C, T, H W). In channels_last_3d memory both views are free, the kernels are faster on CPU, and the wrong
+bf16 weight gradient of Conv3d at two frames (PyTorch 2.13, 2.14 on CPU) is never met.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cmac_hub.encoders.initialization import initialize
+from cmac_hub.registry import VisualConfig, register_encoder
+
+
+@dataclass(frozen=True)
+class R2Plus1DConfig(VisualConfig):
+    """A clip, and the R(2+1)D that reads it; the default is the paper's (section 4.1).
+
+    Raises:
+        ValueError: another depth than 10 or 18; see also `VisualConfig`.
+    """
+
+    kind: str = "r2plus1d"
+    depth: Literal[10, 18] = 18
+    """10 has one block a stage, 18 has two."""
+    width: int = 64
+    """Channels of the stem and the first stage; they double at each of the three following stages."""
+    stem_time_stride: int = 1
+    stage_strides: tuple[int, int, int, int] = (1, 2, 2, 2)
+    """Spatial strides of the four stages; the stem adds a factor of 2."""
+    stage_time_strides: tuple[int, int, int, int] = (1, 2, 2, 2)
+    middle_multiple: int = 1
+    """The channels between the spatial and the temporal convolution are rounded up to a multiple of this
+    (1: torchvision's numbers; 16 is nearly twice as fast to train in bf16 on a CPU)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.depth not in (10, 18):
+            raise ValueError(f"depth is {self.depth}; accepted are 10 and 18")
+
+
+class SpatialConv(nn.Conv3d):
+    """A bias-free 1 x k x k convolution, computed frame by frame."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            inputs, outputs, (1, kernel, kernel), (1, stride, stride), (0, kernel // 2, kernel // 2), bias=False
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        b, c, t, h, w = input.shape
+        frames = input.transpose(1, 2).reshape(b * t, c, h, w)
+        maps = F.conv2d(frames, self.weight.squeeze(2), None, self.stride[1:], self.padding[1:])
+        return maps.unflatten(0, (b, t)).transpose(1, 2)
+
+
+class TemporalConv(nn.Conv3d):
+    """A bias-free 3 x 1 x 1 convolution, computed on rows of pixels."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        h, w = input.shape[3:]
+        maps = F.conv2d(input.flatten(3), self.weight.squeeze(4), None, (self.stride[0], 1), (1, 0))
+        return maps.unflatten(3, (h, w))
+
+
+class PointConv(nn.Conv3d):
+    """The 1 x 1 x 1 convolution of a shortcut; its stride only drops positions."""
+
+    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int, int]) -> None:
+        super().__init__(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        t, h, w = self.stride
+        kept = input[:, :, ::t, ::h, ::w]
+        return F.conv2d(kept.flatten(3), self.weight.squeeze(4)).unflatten(3, kept.shape[3:])
+
+
+def middle_channels(inputs: int, outputs: int, multiple: int) -> int:
+    """Channels between the two factors, so that the pair has as many weights as the 3x3x3 convolution it stands for."""
+    middle = (inputs * outputs * 3 * 3 * 3) // (inputs * 3 * 3 + 3 * outputs)
+    return -(-middle // multiple) * multiple
+
+
+class Conv2Plus1D(nn.Sequential):
+    """Space, then time."""
+
+    def __init__(self, inputs: int, middle: int, outputs: int, stride: int, time_stride: int) -> None:
+        super().__init__(
+            SpatialConv(inputs, middle, 3, stride),
+            nn.BatchNorm3d(middle),
+            nn.ReLU(inplace=True),
+            TemporalConv(middle, outputs, time_stride),
+        )
+
+
+class Block(nn.Module):
+    """A basic residual block of two (2+1)D convolutions."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, time_stride: int, multiple: int) -> None:
+        super().__init__()
+        # As in torchvision, the first convolution's middle channels serve the whole block.
+        middle = middle_channels(inputs, outputs, multiple)
+        self.conv1 = nn.Sequential(
+            Conv2Plus1D(inputs, middle, outputs, stride, time_stride), nn.BatchNorm3d(outputs), nn.ReLU(inplace=True)
+        )
+        self.conv2 = nn.Sequential(Conv2Plus1D(outputs, middle, outputs, 1, 1), nn.BatchNorm3d(outputs))
+        self.downsample: nn.Module | None = None
+        if inputs != outputs or stride != 1 or time_stride != 1:
+            self.downsample = nn.Sequential(
+                PointConv(inputs, outputs, (time_stride, stride, stride)), nn.BatchNorm3d(outputs)
+            )
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        shortcut = x_BCTHW if self.downsample is None else self.downsample(x_BCTHW)
+        return self.relu(self.conv2(self.conv1(x_BCTHW)) + shortcut)
+
+
+class R2Plus1D(nn.Module):
+    """R(2+1)D of depth 10 (one block a stage) or 18 (two), f_v of the paper.
+
+    Args:
+        config: widths, depth and strides; the default is the paper's network.
+    """
+
+    def __init__(self, config: R2Plus1DConfig | None = None) -> None:
+        super().__init__()
+        config = config or R2Plus1DConfig()
+        self.config = config
+        width, blocks = config.width, {10: 1, 18: 2}[config.depth]
+        # torchvision's stem has 45 middle channels at width 64.
+        stem = -(-(width * 45 // 64) // config.middle_multiple) * config.middle_multiple
+        self.stem = nn.Sequential(
+            SpatialConv(3, stem, 7, 2),
+            nn.BatchNorm3d(stem),
+            nn.ReLU(inplace=True),
+            TemporalConv(stem, width, config.stem_time_stride),
+            nn.BatchNorm3d(width),
+            nn.ReLU(inplace=True),
+        )
+        inputs = width
+        for stage, (stride, time_stride) in enumerate(
+            zip(config.stage_strides, config.stage_time_strides, strict=True)
+        ):
+            outputs = width << stage
+            layers = [Block(inputs, outputs, stride, time_stride, config.middle_multiple)]
+            layers += [Block(outputs, outputs, 1, 1, config.middle_multiple) for _ in range(blocks - 1)]
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
+            inputs = outputs
+        self.channels = inputs
+        initialize(self)
+
+    def forward(self, clips_BCTHW: Tensor) -> Tensor:
+        """Clips -> feature maps.
+
+        Args:
+            clips_BCTHW: (B, 3, T, H, W) float, normalized RGB as `CMAC.preprocess` makes it; any T, H, W.
+
+        Returns:
+            (B, C, T', H', W') float, non-negative, not pooled.
+
+        Raises:
+            ValueError: the input has not five dimensions or not three channels.
+        """
+        if clips_BCTHW.ndim != 5 or clips_BCTHW.shape[1] != 3:
+            raise ValueError(f"clips have shape {tuple(clips_BCTHW.shape)}; expected (B, 3, T, H, W)")
+        x_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+        for part in self.children():
+            x_BCTHW = part(x_BCTHW)
+        return x_BCTHW
+
+
+register_encoder("r2plus1d", R2Plus1DConfig, R2Plus1D)

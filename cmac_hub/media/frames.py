@@ -1,0 +1,144 @@
+"""Frames of a file, upright and at the right times: clock, scaler, full-size frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from cmac_hub.errors import MediaError
+from cmac_hub.media.decode import decode_stream
+from cmac_hub.media.info import MediaInfo, as_info, frame_rotation
+from cmac_hub.windows import INSTANT
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame at full size."""
+
+    time: float
+    """Seconds on the container's clock."""
+    image: np.ndarray
+    """(H, W, 3) uint8 RGB as displayed."""
+    duration: float | None = None
+    """Seconds that it is to be shown, as the file says; None where it does not."""
+
+
+class Clock:
+    """Presentation times of decoded frames, which come in the order of display and therefore always rise.
+
+    A frame's own stamp counts as long as stamps rise. AVI stores only the order of decoding, and FFmpeg's guess at the
+    rest goes back and forth: there, and wherever stamps have fallen, decoding stamps are right. A frame without any
+    follows the one before at the stream's rate.
+    """
+
+    def __init__(self, info: MediaInfo) -> None:
+        self._step = 1 / (info.frame_rate or 25.0)
+        self._first = info.start
+        self._by_decoding = info.path.suffix.lower() == ".avi"
+        self._previous: float | None = None
+
+    def time_of(self, frame: av.VideoFrame) -> float:
+        base = float(frame.time_base or 0)
+        stamps = (frame.dts, frame.pts) if self._by_decoding else (frame.pts, frame.dts)
+        times = [stamp * base for stamp in stamps if stamp is not None and base]
+        if self._previous is not None:
+            if times and times[0] <= self._previous:
+                self._by_decoding = True
+            times = [time for time in times if time > self._previous] + [self._previous + self._step]
+        self._previous = times[0] if times else self._first
+        return self._previous
+
+
+def decode_frames(info: MediaInfo, start: float | None = None) -> Iterator[tuple[float, av.VideoFrame]]:
+    """(time in seconds, frame as decoded) in order, from the frame on screen at `start` on (default: the first)."""
+    clock = Clock(info)
+    held: tuple[float, av.VideoFrame] | None = None
+    for frame in decode_stream(info.path, "video", start):
+        assert isinstance(frame, av.VideoFrame)
+        timed = clock.time_of(frame), frame
+        if start is not None and timed[0] <= start + INSTANT:
+            held = timed
+            continue
+        if held is not None:
+            yield held
+            held = None
+        yield timed
+    if held is not None:
+        yield held
+
+
+class Scaler:
+    """Decoded frame -> (height, width, 3) uint8 RGB as displayed, whatever the frame's own size and format.
+
+    One scaler of one thread is reused for a whole stream: a new one a frame is 3 to 15 times slower.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self._size = width, height
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        turn = frame_rotation(frame)
+        width, height = self._size if turn in (0, 180) else self._size[::-1]
+        rgb = self._reformatter.reformat(
+            frame, width=width, height=height, format="rgb24", src_color_range=frame.color_range, threads=1
+        )
+        image: np.ndarray = rgb.to_ndarray()
+        return np.ascontiguousarray(np.rot90(image, turn // 90)) if turn else image
+
+
+def read_frames(
+    media: str | Path | MediaInfo, *, start: float | None = None, stop: float | None = None
+) -> Iterator[Frame]:
+    """Full-size frames as displayed, in order, with their times; all of one size, as `probe` gives it.
+
+    Args:
+        media: a video, or what `probe` said of it.
+        start: seconds on the container's clock; the first frame is the one on screen then. Default: all from the first.
+        stop: seconds; frames at or after it are left out.
+
+    Raises:
+        MediaError: the file cannot be read, has no video stream, or no frame that can be decoded.
+    """
+    info = as_info(media)
+    if not info.has_video:
+        raise MediaError(f"{info.path} has no video stream; give a file that shows something")
+    return _read_frames(info, start, stop)
+
+
+def _read_frames(info: MediaInfo, start: float | None, stop: float | None) -> Iterator[Frame]:
+    scaler = Scaler(info.width, info.height)
+    empty = True
+    for time, frame in decode_frames(info, start):
+        empty = False
+        if stop is not None and time >= stop:
+            return
+        lasting = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else None
+        if lasting and info.duration and (left := info.start + info.duration - time) > 0:
+            # What a broken file says may be absurd: no frame outlasts its file.
+            lasting = min(lasting, left)
+        yield Frame(time, scaler(frame), lasting)
+    if empty:
+        raise MediaError(f"no frame of {info.path} can be decoded; the video stream is broken")
+
+
+def read_frame(media: str | Path | MediaInfo, time: float) -> Frame:
+    """The frame on screen at a moment: the last one not after it, else the first of all.
+
+    Args:
+        media: a video, or what `probe` said of it.
+        time: seconds on the container's clock.
+
+    Raises:
+        MediaError: as `read_frames`.
+    """
+    frames = read_frames(media, start=time)
+    try:
+        return next(frames)
+    finally:
+        frames.close()  # type: ignore[attr-defined]

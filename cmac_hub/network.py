@@ -1,0 +1,290 @@
+"""The network of the paper: two encoders, the attention that joins them, one projection head. It knows no files.
+
+`model.py` has the same network as its users hold it, with files, names and the Hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from cmac_hub import attention, preprocessing
+from cmac_hub.config import CMACConfig
+from cmac_hub.errors import MissingPartError
+from cmac_hub.outputs import Attention, Output, Stream
+from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind
+
+Part = TypeVar("Part")
+
+
+class Embedded(NamedTuple):
+    """One modality of a batch, without its maps."""
+
+    features: Tensor
+    """(B, C): the encoder's map, averaged over its positions."""
+    embedding: Tensor | None
+    """(B, D) of unit length, fp32; None in a network without attention."""
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Batch norms as in eval mode, and no gradients; afterwards every module is in the mode it was in.
+
+    The results are ordinary tensors, so a probe or a student can be trained on them.
+    """
+    training = [module for module in model.modules() if module.training]
+    try:
+        with torch.no_grad():
+            model.eval()
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class Network(nn.Module):
+    """Encoders, transforms, saliency heads and projection of one config.
+
+    A new instance has random weights and is in training mode. A network may lack one encoder, or the attention: it
+    gives features of the streams that it has, and what needs the missing part raises `MissingPartError`.
+
+    Args:
+        config: every number of the network; the default is `cmac-base`, the paper's.
+    """
+
+    visual_encoder: nn.Module | None
+    audio_encoder: nn.Module | None
+
+    def __init__(self, config: CMACConfig | None = None) -> None:
+        super().__init__()
+        config = config or CMACConfig()
+        self.config = config
+        self.visual_encoder = None if config.visual is None else make_encoder(config.visual)
+        self.audio_encoder = None if config.audio is None else make_encoder(config.audio)
+        size = config.attention
+        if size is None:
+            return
+        visual, audio = self.channels("visual"), self.channels("audio")
+        self.visual_transform = attention.Transform(3, visual, size.filter_channels)
+        self.audio_transform = attention.Transform(2, audio, size.filter_channels)
+        self.visual_saliency = attention.Saliency(3, visual, size.saliency_channels)
+        self.audio_saliency = attention.Saliency(2, audio, size.saliency_channels)
+        # Shared: Eq. 4 compares the filter of one modality with the map of the other, so their spaces must agree, and
+        # only a common projection makes the contrastive loss align the spaces themselves.
+        heads = ["shared"] if size.shared_head else ["visual", "audio"]
+        self.heads = nn.ModuleDict({name: nn.Linear(size.filter_channels, size.embedding) for name in heads})
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; raw inputs may be anywhere."""
+        return next(self.parameters()).device
+
+    def encoder(self, modality: str) -> nn.Module:
+        """The "visual" or the "audio" encoder. Raises MissingPartError when the network has none."""
+        found: nn.Module | None = getattr(self, f"{modality}_encoder")
+        if found is None:
+            raise MissingPartError(f"the network {self.config.name!r} has no {modality} encoder")
+        return found
+
+    def channels(self, modality: str) -> int:
+        """C of the feature map of the "visual" or the "audio" encoder."""
+        return int(self.encoder(modality).channels)  # type: ignore[arg-type]
+
+    def require_attention(self, what: str) -> None:
+        """Raises MissingPartError, which names `what` needs both encoders and the attention, when one is missing."""
+        missing = [name for name in ("visual", "audio", "attention") if getattr(self.config, name) is None]
+        if missing:
+            parts = [name if name == "attention" else f"{name} encoder" for name in missing]
+            raise MissingPartError(
+                f"{what} needs both encoders and the attention; the network {self.config.name!r} has no "
+                f"{' and no '.join(parts)}; it gives features: extract_features"
+            )
+
+    def embed_visual(self, clips_BCTHW: Tensor) -> Embedded:
+        """Clips (B, 3, T, H, W), normalized -> pooled features and embeddings. Raises MissingPartError."""
+        return self.embed("visual", self.encoder("visual")(clips_BCTHW))
+
+    def embed_audio(self, spectrograms_BCFS: Tensor) -> Embedded:
+        """Spectrograms (B, 1, F, S), normalized -> pooled features and embeddings. Raises MissingPartError."""
+        return self.embed("audio", self.encoder("audio")(spectrograms_BCFS))
+
+    def embed(self, modality: str, map_BC: Tensor) -> Embedded:
+        """The feature map (B, C, ...) of the "visual" or the "audio" encoder -> pooled features and embeddings."""
+        features_BC = map_BC.flatten(2).mean(2)
+        if self.config.attention is None:
+            return Embedded(features_BC, None)
+        transformed = getattr(self, f"{modality}_transform")(map_BC)
+        return Embedded(features_BC, self.project(modality, attention.make_filter(transformed)))
+
+    def project(self, modality: str, filter_BC: Tensor) -> Tensor:
+        """Filters kappa (B, C) of one modality -> embeddings (B, D) of unit length, fp32."""
+        head = self.heads["shared" if self.config.require_attention().shared_head else modality]
+        return F.normalize(head(filter_BC).float(), dim=1)
+
+    def visual_stream(self, clips_BCTHW: Tensor) -> Stream:
+        """Clips (B, 3, T, H, W), normalized -> their stream. Raises MissingPartError, or ValueError as the encoder."""
+        self.require_attention("a map")
+        return self._stream("visual", self.encoder("visual")(clips_BCTHW))
+
+    def audio_stream(self, spectrograms_BCFS: Tensor) -> Stream:
+        """Spectrograms (B, 1, F, S), normalized -> their stream. Raises as `visual_stream`."""
+        self.require_attention("a map")
+        return self._stream("audio", self.encoder("audio")(spectrograms_BCFS))
+
+    def _stream(self, modality: str, map_BC: Tensor) -> Stream:
+        transformed = getattr(self, f"{modality}_transform")(map_BC)
+        saliency = getattr(self, f"{modality}_saliency")(map_BC)
+        filter_BC = attention.make_filter(transformed)
+        return Stream(map_BC, transformed, filter_BC, self.project(modality, filter_BC), saliency)
+
+    def forward(self, clips: Tensor, spectrograms: Tensor) -> Output:
+        """One batch of synchronous pairs through the whole network.
+
+        Args:
+            clips: (B, 3, T, H, W) float, from `preprocess`.
+            spectrograms: (B, 1, F, S) float, from `preprocess`.
+
+        Raises:
+            ValueError: a wrong shape, or batches of different sizes.
+            MissingPartError: the network lacks an encoder or the attention.
+        """
+        _check_pairs(clips, spectrograms)
+        visual, audio = self.visual_stream(clips), self.audio_stream(spectrograms)
+        return Output(visual, audio, self._attention(visual, audio))
+
+    def _attention(self, visual: Stream | None, audio: Stream | None) -> Attention:
+        visual_guidance = audio_guidance = None
+        if visual is not None and audio is not None:
+            size = self.config.require_attention()
+            how = size.scales, size.normalization
+            # In fp32 under autocast too: a cosine near 1 has three digits in bf16.
+            with attention.without_autocast(visual.map.device):
+                visual_guidance = attention.correlate_pyramid(audio.filter.float(), visual.transformed.float(), *how)
+                audio_guidance = attention.correlate_pyramid(visual.filter.float(), audio.transformed.float(), *how)
+        return Attention(
+            visual_guidance,
+            None if visual is None else visual.saliency,
+            audio_guidance,
+            None if audio is None else audio.saliency,
+        )
+
+    def attend(self, clips: Tensor | None = None, spectrograms: Tensor | None = None) -> Attention:
+        """The four attention maps, in eval mode and without gradients; with one stream alone, its prediction only.
+
+        Args:
+            clips: (B, 3, T, H, W) float, from `preprocess`, or None.
+            spectrograms: (B, 1, F, S) float, from `preprocess`, or None.
+
+        Returns:
+            maps of (B, T', H', W') and (B, F', S'), fp32, see `Attention` for their range.
+
+        Raises:
+            ValueError: neither stream given, a wrong shape, or batches of different sizes.
+            MissingPartError: the network lacks an encoder or the attention.
+        """
+        if clips is None and spectrograms is None:
+            raise ValueError("neither clips nor spectrograms were given; give at least one of them")
+        self.require_attention("attend")
+        _check_pairs(clips, spectrograms)
+        with evaluating(self):
+            return self.attend_maps(
+                None if clips is None else self.encoder("visual")(clips),
+                None if spectrograms is None else self.encoder("audio")(spectrograms),
+            )
+
+    def attend_maps(self, visual_map: Tensor | None, audio_map: Tensor | None) -> Attention:
+        """`attend`, for those who have the encoders' maps already.
+
+        Args:
+            visual_map: (B, C, T', H', W'), or None.
+            audio_map: (B, C, F', S'), or None.
+
+        Raises:
+            MissingPartError: the network lacks an encoder or the attention.
+        """
+        self.require_attention("attend")
+        with evaluating(self):
+            maps = self._attention(
+                None if visual_map is None else self._stream("visual", visual_map),
+                None if audio_map is None else self._stream("audio", audio_map),
+            )
+        return Attention(*(None if one is None else one.float() for one in maps))
+
+    def similarity(self, clips: Tensor, spectrograms: Tensor) -> Tensor:
+        """Does this sound belong to this clip? (B, B') cosines of every clip with every spectrogram, fp32.
+
+        In eval mode and without gradients. Raises MissingPartError when the network lacks an encoder or the attention.
+        """
+        self.require_attention("similarity")
+        with evaluating(self):
+            visual, audio = self.embed_visual(clips).embedding, self.embed_audio(spectrograms).embedding
+        assert visual is not None and audio is not None
+        return visual @ audio.T
+
+    def preprocess(
+        self,
+        frames: ArrayLike | None = None,
+        frame_rate: float | None = None,
+        waveform: ArrayLike | None = None,
+        sample_rate: float | None = None,
+        *,
+        window: float | None = None,
+        hop: float | None = None,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Raw arrays -> what the encoders take, one row a window, on the network's device and in its dtype.
+
+        Args:
+            frames: (T, H, W, 3) uint8 RGB, or None.
+            frame_rate: hertz.
+            waveform: (channels, n) or (n,) float in [-1, 1], or None.
+            sample_rate: hertz.
+            window: seconds; the default is the config's.
+            hop: seconds between the starts of two windows; the default is the window.
+
+        Returns:
+            clips (B, 3, T, H, W) and spectrograms (B, 1, F, S); None in the place of a stream that was not given, or
+            that the network has no encoder for.
+
+        Raises:
+            ValueError: neither stream given, a missing rate, a wrong shape or dtype.
+        """
+        window = self.config.window if window is None else window
+        cut = preprocessing.cut_windows(
+            frames, frame_rate, waveform, sample_rate, self.config, window, window if hop is None else hop
+        )
+        return self.prepare(*preprocessing.stack(list(cut)))
+
+    def prepare(self, frames_BTHWC: Tensor | None, waveforms_BN: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Windows already cut -> what the encoders take.
+
+        Args:
+            frames_BTHWC: (B, T, H, W, 3) uint8 at the config's size, or None.
+            waveforms_BN: (B, n) float in [-1, 1] at the config's sample rate, or None.
+
+        Returns:
+            clips and spectrograms, see `preprocess`.
+        """
+        clips = spectrograms = None
+        device, dtype = self.device, next(self.parameters()).dtype
+        if frames_BTHWC is not None and self.config.visual is not None:
+            clips = preprocessing.normalize_clips(frames_BTHWC.to(device), self.config.visual).to(dtype)
+        if waveforms_BN is not None and self.config.audio is not None:
+            spectrograms = preprocessing.log_mel(waveforms_BN.to(device), self.config.audio).to(dtype)
+        return clips, spectrograms
+
+
+def _check_pairs(clips: Tensor | None, spectrograms: Tensor | None) -> None:
+    if clips is not None and spectrograms is not None and len(clips) != len(spectrograms):
+        raise ValueError(f"{len(clips)} clips and {len(spectrograms)} spectrograms; give as many of each")
+
+
+def make_encoder(config: VisualConfig | AudioConfig) -> nn.Module:
+    """An encoder of the kind that the config names, with random weights."""
+    modality = VisualConfig if isinstance(config, VisualConfig) else AudioConfig
+    return encoder_kind(config.kind, modality).network_class(config)

@@ -1,0 +1,153 @@
+"""What an encoder is to the rest of the package, and the one table of encoders by kind.
+
+A kind of encoder is a config class, which inherits from `VisualConfig` or `AudioConfig` and adds its own numbers, and a
+network class. `config.json` names the kind; nothing outside of `cmac_hub/encoders/` names a class. One of your own:
+
+    @dataclass(frozen=True)
+    class MyConfig(VisualConfig):
+        kind: str = "mine"
+        width: int = 32
+
+    class MyEncoder(nn.Module):
+        def __init__(self, config: MyConfig): ...      # sets self.channels, C of the feature map
+        def forward(self, clips_BCTHW): ...            # (B, 3, T, H, W) -> (B, C, T', H', W')
+
+    register_encoder("mine", MyConfig, MyEncoder)
+
+A visual encoder that reads its frames one by one inherits from `cmac_hub.encoders.FrameEncoder`, so that overlapping
+windows can share them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def since(version: int, default: Any) -> Any:
+    """A field that came with a later format of `config.json`: older files may lack it, and then mean `default`."""
+    return field(default=default, metadata={"since": version})
+
+
+@dataclass(frozen=True)
+class VisualConfig:
+    """What every visual encoder is given: a clip (paper, section 4.1).
+
+    Raises:
+        ValueError: a number of frames, a size or a multiple that is not positive.
+    """
+
+    kind: str = ""
+    """Of the encoder, see `register_encoder`."""
+    frames: int = 32
+    """T, frames of one window: those on screen at T even instants of it."""
+    size: int = 128
+    """Short side in pixels; the long side keeps the aspect ratio, rounded to `multiple`."""
+    multiple: int = 16
+    """Both sides are a multiple of this many pixels."""
+    mean: tuple[float, float, float] = (0.43216, 0.394666, 0.37645)
+    std: tuple[float, float, float] = (0.22803, 0.22145, 0.216989)
+    """Of RGB in [0, 1]; the defaults are Kinetics-400's."""
+    map_shift: tuple[float, float] = since(2, (0.0, 0.0))
+    """Rows and columns by which maps lie below and right of what they describe, in cells; see `cmac_hub.geometry`."""
+
+    def __post_init__(self) -> None:
+        _check_at_least_one(self, "frames", "size", "multiple")
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """What every audio encoder is given: a log-mel spectrogram (paper, section 4.1).
+
+    Raises:
+        ValueError: a rate, a length or a number of bands that is not positive; a window longer than the FFT.
+    """
+
+    kind: str = ""
+    """Of the encoder, see `register_encoder`."""
+    sample_rate: int = 24000
+    """Hertz, mono."""
+    win_length: int = 480
+    """Samples of the Hann window; 20 ms at 24 kHz."""
+    hop_length: int = 240
+    """Samples from one spectrogram frame to the next; 10 ms at 24 kHz."""
+    n_fft: int = 2048
+    """Samples of the zero-padded window; shorter ones leave empty bands at 257."""
+    n_mels: int = 257
+    """F, mel bands."""
+    f_min: float = 0.0
+    f_max: float = 12000.0
+    """Hertz: where the lowest band begins and the highest one ends."""
+    log_floor: float = 1e-6
+    """Added to the mel power before the natural logarithm."""
+    mean: float = -6.0
+    std: float = 4.0
+    """Of the log-mel values, in nats."""
+
+    def __post_init__(self) -> None:
+        _check_at_least_one(self, "sample_rate", "win_length", "hop_length", "n_fft", "n_mels")
+        if self.win_length > self.n_fft:
+            raise ValueError(f"win_length is {self.win_length}, n_fft {self.n_fft}; the window must fit into the FFT")
+
+    @property
+    def hop_seconds(self) -> float:
+        """Seconds from one spectrogram frame to the next."""
+        return self.hop_length / self.sample_rate
+
+
+def _check_at_least_one(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 1")
+
+
+class EncoderKind(NamedTuple):
+    """One line of the table."""
+
+    config_class: type[VisualConfig] | type[AudioConfig]
+    network_class: type[nn.Module]
+
+
+_KINDS: dict[str, EncoderKind] = {}
+
+
+def register_encoder(
+    kind: str, config_class: type[VisualConfig] | type[AudioConfig], network_class: type[nn.Module]
+) -> None:
+    """Makes an encoder known to `config.json`, `CMAC`, training and the command line.
+
+    Args:
+        kind: its name in `config.visual.kind` or `config.audio.kind`.
+        config_class: a frozen dataclass that inherits from `VisualConfig` or `AudioConfig`, with `kind` as its default.
+        network_class: an `nn.Module` made from such a config; it has `channels` and gives unpooled feature maps.
+
+    Raises:
+        ValueError: another encoder has this kind already; or the config is of neither modality, or names another kind.
+    """
+    if kind in _KINDS:
+        raise ValueError(f"there is an encoder of kind {kind!r} already; choose another name")
+    if not issubclass(config_class, VisualConfig | AudioConfig) or config_class().kind != kind:
+        raise ValueError(
+            f"{config_class.__name__} is no config of kind {kind!r}; inherit from VisualConfig or AudioConfig and set "
+            f'kind: str = "{kind}"'
+        )
+    _KINDS[kind] = EncoderKind(config_class, network_class)
+
+
+def encoder_kind(kind: str, modality: type[VisualConfig] | type[AudioConfig]) -> EncoderKind:
+    """The encoder of a kind.
+
+    Raises:
+        ValueError: there is none of this modality.
+    """
+    found = _KINDS.get(kind)
+    if found is None or not issubclass(found.config_class, modality):
+        known = [name for name, one in _KINDS.items() if issubclass(one.config_class, modality)]
+        raise ValueError(
+            f"there is no such encoder as {kind!r}; known are {', '.join(known)}; register others first: "
+            "cmac_hub.register_encoder"
+        )
+    return found

@@ -1,0 +1,137 @@
+"""Composed scenes as the network sees them: its maps and embeddings of many scenes, and where their sources are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from cmac_hub.config import CMACConfig
+from cmac_hub.geometry import CENTERED, Shift
+from cmac_hub.model import CMAC
+from cmac_hub.train.scenes.compose import Scene, Scenes
+from cmac_hub.train.scenes.library import Library
+from cmac_hub.train.scenes.settings import CURRICULA, MEDIUM
+
+BATCH = 50
+GALLERY = 100
+"""Pairs among which retrieval looks for the right one."""
+
+THINGS = {"known": "seen in training", "new": "never seen"}
+"""Kind of things -> how tables name it."""
+
+
+@dataclass(frozen=True)
+class ScenePredictions:
+    """Maps and embeddings of a set of scenes."""
+
+    guidance_NHW: np.ndarray
+    """fp32, averaged over time, at map resolution."""
+    prediction_NHW: np.ndarray
+    visual_ND: np.ndarray
+    audio_ND: np.ndarray
+    audio_guidance_NFS: np.ndarray
+    audio_prediction_NFS: np.ndarray
+    shift: Shift = field(default=CENTERED, kw_only=True)
+    """How far the visual maps lie off, see `cmac_hub.geometry`."""
+
+    def visual_maps(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N, H, W) guidance and prediction."""
+        return self.guidance_NHW, self.prediction_NHW
+
+    def part(self, rows: Sequence[int]) -> ScenePredictions:
+        """Some of the scenes."""
+        arrays = [one.name for one in fields(self) if one.name != "shift"]
+        return replace(self, **{name: getattr(self, name)[list(rows)] for name in arrays})
+
+
+def make_scenes(library: Library, config: CMACConfig, count: int, seed: int) -> list[Scene]:
+    """Scenes of all levels of the curriculum in turn, at the network's size; the same seed gives the same scenes."""
+    levels = [
+        replace(s, size=config.require_visual().size, frames=config.require_visual().frames, drawn=0.0)
+        for s in CURRICULA["mixed"]
+    ]
+    return list(Scenes(library, levels, count, seed))
+
+
+def make_absent(library: Library, config: CMACConfig, count: int, seed: int, **changes: Any) -> list[Scene]:
+    """Scenes of the medium level with another thing in the source's place. `changes` go to its `SceneSettings`."""
+    level = replace(
+        MEDIUM, size=config.require_visual().size, frames=config.require_visual().frames, drawn=0.0, **changes
+    )
+    return list(Scenes(library, [replace(level, offscreen=1.0)], count, seed))
+
+
+@torch.inference_mode()
+def predict_scenes(model: CMAC, scenes: Sequence[Scene]) -> ScenePredictions:
+    """Maps and embeddings of scenes; the size of a batch changes nothing, since the network is in eval mode."""
+    parts: list[list[np.ndarray]] = []
+    for start in range(0, len(scenes), BATCH):
+        batch = scenes[start : start + BATCH]
+        clips, spectrograms = model.prepare(
+            torch.from_numpy(np.stack([s.frames_THWC for s in batch])),
+            torch.from_numpy(np.stack([s.waveform for s in batch])),
+        )
+        assert clips is not None and spectrograms is not None
+        output = model(clips, spectrograms)
+        maps = output.attention
+        assert maps.visual_guidance is not None and maps.visual_prediction is not None
+        assert maps.audio_guidance is not None and maps.audio_prediction is not None
+        values = (
+            maps.visual_guidance.mean(1),
+            maps.visual_prediction.mean(1),
+            output.visual.embedding,
+            output.audio.embedding,
+            maps.audio_guidance,
+            maps.audio_prediction,
+        )
+        parts.append([v.float().cpu().numpy() for v in values])
+    arrays = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return ScenePredictions(*arrays, shift=model.config.require_visual().map_shift)
+
+
+def source_mask(scene: Scene) -> np.ndarray:
+    """(H, W) bool: where the source is during at least half of the clip."""
+    return scene.masks_THW.mean(0) >= 0.5
+
+
+def source_shares(cells: tuple[int, ...], scenes: Sequence[Scene], shift: Shift = CENTERED) -> np.ndarray:
+    """(N, H, W): the share of what each of H x W cells describes that the source covers, over the clip.
+
+    `shift` is how far the cells lie off, see `cmac_hub.geometry`; nothing is covered outside of the picture.
+    """
+    rows, columns = cells
+    found = []
+    for scene in scenes:
+        height, width = (side / count for side, count in zip(scene.masks_THW.shape[1:], cells, strict=True))
+        margin = int(np.ceil(max(height, width)))
+        padded = Image.fromarray(np.pad(scene.masks_THW.mean(0).astype(np.float32), margin))
+        top, left = margin - shift[0] * height, margin - shift[1] * width
+        box = (left, top, left + columns * width, top + rows * height)
+        found.append(np.asarray(padded.resize((columns, rows), Image.Resampling.BOX, box=box)))
+    return np.stack(found)
+
+
+def on_source(shares_NHW: np.ndarray) -> np.ndarray:
+    """(N, H, W) bool: the cells that lie on the source, of `source_shares`; where it covers none well, its best."""
+    return shares_NHW >= np.minimum(0.3, shares_NHW.max((1, 2), keepdims=True))
+
+
+def hits_at_1(visual_ND: np.ndarray, audio_ND: np.ndarray) -> np.ndarray:
+    """(N,): how often the right one of `GALLERY` pairs is nearest, from visual to audio and back: 0, 0.5 or 1; NaN for
+    the pairs that are left over."""
+    hits_N = np.full(len(visual_ND), np.nan)
+    for start in range(0, len(visual_ND) - GALLERY + 1, GALLERY):
+        rows = slice(start, start + GALLERY)
+        cosine, right = visual_ND[rows] @ audio_ND[rows].T, np.arange(GALLERY)
+        hits_N[rows] = ((cosine.argmax(1) == right) + (cosine.argmax(0) == right).astype(float)) / 2
+    return hits_N
+
+
+def by_things(tables: dict[str, str]) -> str:
+    """One text of the tables of each kind of things."""
+    return "\n\n".join(f"Things {THINGS[which]}:\n\n{table}" for which, table in tables.items())

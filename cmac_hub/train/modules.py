@@ -1,0 +1,79 @@
+"""What a run trains and a checkpoint restores: the network, its momentum copy, the memory bank, the optimizer."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from cmac_hub.model import CMAC
+from cmac_hub.train.distributed import World
+from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
+from cmac_hub.train.optimization import make_optimizer, set_training
+from cmac_hub.train.recipe import FORMAT_VERSION, Recipe
+from cmac_hub.train.start import start_from
+
+
+@dataclass
+class Modules:
+    """The parts of a run that have a state."""
+
+    model: CMAC
+    momentum: MomentumNetwork | None
+    bank: MemoryBank | None
+    optimizer: torch.optim.Optimizer
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Restores all of them from a checkpoint."""
+        for field in dataclasses.fields(self):
+            if (module := getattr(self, field.name)) is not None:
+                module.load_state_dict(state[field.name])
+
+    def snapshot(self, recipe: Recipe, step: int, before: dict[str, Any]) -> dict[str, Any]:
+        """All that a run needs to go on. Random numbers are drawn from seed and step, so they have no state.
+
+        Args:
+            recipe: of the run.
+            step: steps done.
+            before: how the weights were made that the run began with.
+        """
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            "format_version": FORMAT_VERSION,
+            "recipe": recipe.to_dict(),
+            "config": recipe.config.to_dict(),
+            "step": step,
+            "before": before,
+            **{name: None if module is None else module.state_dict() for name, module in parts.items()},
+        }
+
+
+def make_modules(recipe: Recipe, initial: CMAC | None, world: World) -> Modules:
+    """All of them as a new run has them, on the device of this process, in training mode.
+
+    Raises:
+        CheckpointError: the initial network has another architecture.
+    """
+    torch.manual_seed(recipe.seed)
+    model = CMAC(recipe.config)
+    if initial is not None:
+        start_from(model, initial)
+    model = model.to(world.device)
+    if world.size > 1 and world.device.type == "cuda":
+        # Without it each process would tell its keys from others' by their statistics (MoCo shuffles instead).
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if recipe.objective.consistency_weight == 0:
+        model.visual_saliency.requires_grad_(False)
+        model.audio_saliency.requires_grad_(False)
+    momentum = bank = None
+    if recipe.bank:
+        momentum = MomentumNetwork(model, recipe.ema_momentum)
+        bank = MemoryBank(recipe.bank, recipe.config.require_attention().embedding, recipe.seed).to(world.device)
+    optimizer = make_optimizer(recipe, model)
+    for network in (model, momentum):
+        if network is not None:
+            set_training(network, recipe)
+    return Modules(model, momentum, bank, optimizer)

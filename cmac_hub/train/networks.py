@@ -1,0 +1,54 @@
+"""Networks to measure or to begin with: by name or folder, of a run, or of one training checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from cmac_hub.config import CMACConfig
+from cmac_hub.errors import CheckpointError
+from cmac_hub.model import CMAC
+from cmac_hub.train.checkpoint import read_checkpoint
+from cmac_hub.train.distributed import pick_device
+from cmac_hub.train.recipe import Recipe, upgrade
+
+
+def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
+    """The network of a training checkpoint (or of a run folder's latest), in eval mode, with a training summary in its
+    config; and the recipe with the steps done.
+
+    Raises:
+        CheckpointError: there is no such file, or it is no checkpoint of `pretrain`.
+    """
+    state = read_checkpoint(path)
+    config = CMACConfig.from_dict(state["config"])
+    model = CMAC(config)
+    try:
+        model.load_state_dict(state["model"])
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit its own config ({str(error).splitlines()[0]})") from error
+    model.config = dataclasses.replace(config, training=training_summary(state))
+    recipe = upgrade(state["recipe"], state.get("format_version", 1))
+    return model.eval(), {**recipe, "steps": state["step"]}
+
+
+def load_network(name: str, device: str | None = None) -> CMAC:
+    """A network by name or folder, or of a training run, in eval mode on a device (`pick_device`)."""
+    path, where = Path(name), pick_device(device)
+    trained = path.suffix == ".pt" or (path / "checkpoints").is_dir()
+    return load_checkpoint(path)[0].to(where) if trained else CMAC.from_pretrained(name, device=where)
+
+
+def training_summary(state: dict[str, Any]) -> dict[str, Any]:
+    """How the weights of a training checkpoint were made, for the config: what differs from a recipe's defaults.
+
+    "before" tells how the weights were made that the run began with; "clips" counts both parts.
+    """
+    recipe, before = upgrade(state["recipe"], state.get("format_version", 1)), state.get("before", {})
+    defaults = Recipe().to_dict()
+    # The config is the architecture, and its own "name" is the network's.
+    changed = {key: value for key, value in recipe.items() if value != defaults[key] and key != "architecture"}
+    summary = {"recipe_name" if key == "name" else key: value for key, value in changed.items()}
+    clips = state["step"] * recipe["batch"] + before.get("clips", 0)
+    return {**summary, "steps": state["step"], "clips": clips} | ({"before": before} if before else {})

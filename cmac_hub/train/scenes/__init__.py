@@ -1,0 +1,1 @@
+"""Sounding scenes: composed clips with known truth, what they are made of, and training pairs from them."""

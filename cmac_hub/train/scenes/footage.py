@@ -1,0 +1,70 @@
+"""Real shots in memory, a few of which are mixed among the composed scenes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from cmac_hub.errors import MediaError
+from cmac_hub.media import windows
+from cmac_hub.train.scenes.backdrops import cut_film
+from cmac_hub.train.scenes.library import FILM_RATE, SAMPLE_RATE
+from cmac_hub.train.scenes.splits import load_splits
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One real shot in memory at 16 frames and 16 000 samples a second, from one instant on."""
+
+    frames_THWC: np.ndarray
+    waveform: np.ndarray
+
+    RATE = FILM_RATE
+
+
+def load_shots(root: Path, size: int, *, progress: bool = True) -> list[Shot]:
+    """The training groups of `root/clips` that have sound, short side a quarter larger than `size`."""
+    return [shot for _, shot in read_shots(root, size, progress=progress)]
+
+
+def read_shots(root: Path, size: int, *, progress: bool = True) -> Iterator[tuple[dict[str, str], Shot]]:
+    """The same one by one, each with its line of `clips.csv`; none where there is no such file."""
+    folder = Path(root) / "clips"
+    splits = load_splits()
+    if not (folder / "clips.csv").exists():
+        return
+    with (folder / "clips.csv").open(newline="") as file:
+        listed = [row for row in csv.DictReader(file) if row["file"]]
+    rows = [row for row in listed if splits.split_of("clip_group", row["group"]) == "train"]
+    for row in tqdm(rows, disable=not progress, desc="real shots", unit="shot"):
+        try:
+            cut = windows(
+                folder / row["file"],
+                window=0.5,
+                hop=0.5,
+                frames=Shot.RATE // 2,
+                size=size * 5 // 4,
+                sample_rate=SAMPLE_RATE,
+            )
+            parts = [w for w in cut if not w.padded]
+        except MediaError:
+            continue
+        pictures = [w.frames for w in parts if w.frames is not None]
+        sounds = [w.waveform for w in parts if w.waveform is not None]
+        if len(pictures) >= 2 and len(sounds) == len(pictures) and np.abs(np.concatenate(sounds)).max() > 1e-3:
+            yield row, Shot(np.concatenate(pictures), np.concatenate(sounds))
+
+
+def cut_shot(shot: Shot, rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """A random second, square cut, flip and color of one shot: (T, H, W, 3) uint8 and (n,) float32."""
+    clip, start = cut_film(shot.frames_THWC, rng, size, frames, seconds=1.0, smallest=0.65)
+    gain, offset = rng.uniform(0.7, 1.3, 3) * rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
+    clip = np.clip(clip * gain + offset, 0, 255).astype(np.uint8)
+    first = start * SAMPLE_RATE // Shot.RATE
+    sound = shot.waveform[first : first + SAMPLE_RATE] * 10 ** (rng.uniform(-12, 3) / 20)
+    return clip, np.clip(sound, -1, 1).astype(np.float32)

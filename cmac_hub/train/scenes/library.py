@@ -1,0 +1,163 @@
+"""What scenes are made of, in memory: pictures with alpha, sounds, photographs, distractors.
+
+A thing has pictures and sounds. A library holds those of one split: things, which may sound, and pictures of what never
+sounds. Pictures are uint8 RGBa with the color premultiplied by alpha, so that resizing leaves no fringe. `readers.py`
+reads a library from files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from cmac_hub import demo
+from cmac_hub.errors import CMACError
+from cmac_hub.media import read_audio
+from cmac_hub.train.scenes.splits import Split
+
+T = TypeVar("T")
+
+PICTURE_SIZE = 96
+"""Longest side of a kept picture, in pixels."""
+BACKGROUND_SIZE = 128
+"""Short side of a drawn background, in pixels."""
+PHOTOGRAPH_SIZE = 256
+"""Short side of a kept photograph, in pixels: cuts of half of it still have the pixels of a clip."""
+FEWEST = 3
+"""Things of which a scene may need one each: two sources and one distractor."""
+SAMPLE_RATE = 16000
+"""Hertz of every kept sound."""
+FILM_RATE = 16
+"""Frames a second of kept footage."""
+BLOCK = SAMPLE_RATE // 20
+"""Samples of the stretches whose loudness is kept."""
+
+
+class File(NamedTuple):
+    """One file of a collection."""
+
+    kind: str
+    """"picture", "sound", "silent" (a distractor's picture) or "background"."""
+    thing: str
+    """Empty for the last two."""
+    path: Path
+    split: Split
+
+
+class NoThingsError(CMACError):
+    """A folder has no thing of the kind that was asked for."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """One recording: `samples` (n,) int16 at SAMPLE_RATE, `energy` (n // BLOCK,) fp32 mean squares of its blocks."""
+
+    samples: np.ndarray
+    energy: np.ndarray
+
+    @classmethod
+    def of(cls, waveform: np.ndarray) -> Sound:
+        """From a float waveform in [-1, 1]."""
+        samples = np.round(waveform * 32767).astype(np.int16)
+        blocks = waveform[: len(waveform) // BLOCK * BLOCK].reshape(-1, BLOCK)
+        return cls(samples, np.square(blocks).mean(1).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something that may sound, with its `pictures` (h, w, 4) uint8 premultiplied and its sounds."""
+
+    name: str
+    pictures: tuple[np.ndarray, ...]
+    sounds: tuple[Sound, ...]
+    borrowed: bool = False
+    """Whether its pictures or sounds are those of training, because the split has none."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """All that a composer of scenes draws from."""
+
+    things: tuple[Thing, ...]
+    drawn: tuple[Thing, ...]
+    """The package's own drawings with their synthesized sounds (`cmac_hub.demo`)."""
+    distractors: tuple[np.ndarray, ...]
+    """Pictures of what never sounds."""
+    backgrounds: tuple[np.ndarray, ...]
+    """(h, w, 3) uint8."""
+    films: tuple[np.ndarray, ...] = ()
+    """(t, h, w, 3) uint8 at FILM_RATE: real footage as moving backgrounds; the caller adds them."""
+
+    @classmethod
+    def of_drawings(cls, split: Split, count: int = 12) -> Library:
+        """Drawn shapes with synthesized sounds on drawn backgrounds: needs no data at all."""
+        start = {"train": 2000, "validation": 1000, "test": 0}[split]
+        rng = np.random.default_rng([start, 7])
+        things = []
+        for kind in demo.KINDS:
+            pictures = [shrink(Image.fromarray(demo.draw_thing(kind, rng, 128))) for _ in range(count)]
+            sounds = [Sound.of(demo.synthesize(kind, rng, 3.0, SAMPLE_RATE)) for _ in range(count)]
+            things.append(Thing(f"drawn_{kind}", tuple(pictures), tuple(sounds)))
+        size = BACKGROUND_SIZE
+        backgrounds = [demo.draw_background(rng, size * 3 // 2, size) for _ in range(count)]
+        return cls(tuple(things), tuple(things), (), tuple(backgrounds))
+
+
+def prefer(files: Sequence[tuple[Path, str]], split: str) -> list[Path]:
+    """The files of this split; if a thing has none there, those of training, never those of a later split."""
+    return [p for p, s in files if s == split] or [p for p, s in files if s == "train"]
+
+
+def is_borrowed(files: Sequence[tuple[Path, str]], split: str) -> bool:
+    """Whether `prefer` gives files of training in place of the split's."""
+    return not any(s == split for _, s in files)
+
+
+def load_sound(path: Path) -> Sound | None:
+    """One recording with a peak of 0.9; None for a file that is all but silent."""
+    waveform = read_audio(path, SAMPLE_RATE)
+    peak = float(np.abs(waveform).max(initial=0))
+    return Sound.of(waveform * (0.9 / peak)) if peak > 1e-3 else None
+
+
+def load_picture(path: Path) -> np.ndarray:
+    """One picture, see `shrink`. Raises CMACError for a file that cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return shrink(image)
+    except (UnidentifiedImageError, OSError) as error:
+        raise CMACError(f"{path} is no picture that can be read ({error})") from error
+
+
+def shrink(image: Image.Image) -> np.ndarray:
+    """A picture cut to what is visible, its longest side at most PICTURE_SIZE, premultiplied."""
+    image = image.convert("RGBA")
+    image = image.crop(image.getchannel("A").point(lambda a: 255 * (a > 16)).getbbox() or (0, 0, *image.size))
+    scale = PICTURE_SIZE / max(image.size)
+    premultiplied = image.convert("RGBa")
+    if scale < 1:
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        premultiplied = premultiplied.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    return np.asarray(premultiplied)
+
+
+def photograph(path: Path) -> np.ndarray:
+    """(h, w, 3) uint8, its short side at PHOTOGRAPH_SIZE. Raises CMACError for a file that cannot be read."""
+    try:
+        with Image.open(path) as image:
+            scale = PHOTOGRAPH_SIZE / min(image.size)
+            size = round(image.width * scale), round(image.height * scale)
+            image.draft("RGB", size)
+            return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX))
+    except (UnidentifiedImageError, OSError) as error:
+        raise CMACError(f"{path} is no photograph that can be read ({error})") from error
+
+
+def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
+    """One of them, each as likely."""
+    return items[int(rng.integers(len(items)))]

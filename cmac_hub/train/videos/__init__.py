@@ -1,0 +1,1 @@
+"""Collections of videos: what they hold, and training pairs from them."""

@@ -1,0 +1,128 @@
+"""`train index`: looks into every video of a collection once, and writes the manifest of those that can be trained on.
+
+    python -m cmac_hub.train index videos/ -o manifest.csv
+
+What is left out stands in `manifest.skipped.csv` with the reason. A second call goes on where the first was broken off.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from cmac_hub.errors import MediaError
+from cmac_hub.media import probe, read_frame, windows
+from cmac_hub.media.find import is_drawn
+from cmac_hub.train.videos.dataset_layouts import Candidate
+from cmac_hub.train.videos.manifest import AS_BYTES, COLUMNS
+from cmac_hub.train.videos.pairs import AUDIBLE
+from cmac_hub.train.writing import writing
+
+SOUNDED = 8
+"""Seconds that are listened to, evenly over a video, before it counts as silent."""
+
+
+def inspect(candidate: Candidate, shortest: float = 1.0) -> tuple[str, float, float]:
+    """(reason why it cannot be used or "", start, end in seconds)."""
+    if candidate.path is None or not candidate.path.exists():
+        return "missing", 0.0, 0.0
+    if is_drawn(candidate.path):
+        return "drawn by cmac localize", 0.0, 0.0
+    try:
+        info = probe(candidate.path)
+        if not info.has_video:
+            return "no video", 0.0, 0.0
+        if not info.has_audio:
+            return "no audio", 0.0, 0.0
+        start, end = info.start, info.start + (info.duration or 0.0)
+        if (
+            candidate.start is not None
+            and candidate.end is not None
+            and end - start > candidate.end - candidate.start + 2
+        ):
+            # The whole video of which the collection means a part.
+            start, end = info.start + candidate.start, min(end, info.start + candidate.end)
+        if end - start < shortest:
+            return "no duration" if info.duration is None else "too short", start, end
+        read_frame(info.path, (start + end) / 2)
+        for moment in np.linspace(start, end - 1, SOUNDED):
+            if _loudest(info.path, float(moment)) >= AUDIBLE:
+                return "", start, end
+        return "silent", start, end
+    except MediaError:
+        return "broken", 0.0, 0.0
+
+
+def _loudest(path: Path, moment: float) -> float:
+    cut = windows(path, frames=1, size=16, sample_rate=8000, start=moment, stop=moment + 1, video=False)
+    waveform = next(cut).waveform
+    return 0.0 if waveform is None else float(np.abs(waveform).max(initial=0))
+
+
+def index(candidates: list[Candidate], manifest: Path, *, workers: int = 0, progress: bool = True) -> Counter[str]:
+    """Writes `manifest` and, beside it, `STEM.skipped.csv` (name, reason).
+
+    Args:
+        candidates: see `cmac_hub.train.videos.dataset_layouts.find_candidates`.
+        manifest: where to write; its paths are relative to its folder.
+        workers: processes; 0: one a core.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        how many there are of each reason; "" counts the good ones.
+    """
+    part = manifest.with_suffix(".partial.csv")
+    done = _read_partial(part)
+    waiting = [one for one in candidates if one.key not in done]
+    with part.open("a", newline="", encoding="utf-8", errors=AS_BYTES) as file:
+        writer = csv.writer(file)
+        for one, (reason, start, end) in _inspect_all(waiting, workers, progress):
+            where = "" if one.path is None else os.path.relpath(one.path, manifest.parent)
+            row = [where, f"{start:.3f}", f"{end:.3f}", one.label, "", one.key, reason]
+            writer.writerow(row)
+            file.flush()
+            done[one.key] = row
+    rows = [done[one.key] for one in candidates]
+    _write(manifest, COLUMNS, [row[:5] for row in rows if not row[6]])
+    _write(manifest.with_suffix(".skipped.csv"), ["name", "reason"], [row[5:7] for row in rows if row[6]])
+    part.unlink()
+    return Counter(row[6] for row in rows)
+
+
+def _inspect_all(
+    candidates: list[Candidate], workers: int, progress: bool
+) -> Iterable[tuple[Candidate, tuple[str, float, float]]]:
+    bar = partial(tqdm, total=len(candidates), disable=not progress, unit="video", desc="index")
+    if workers == 1 or len(candidates) < 2:
+        yield from bar((one, inspect(one)) for one in candidates)
+        return
+    # A forked FFmpeg or torch thread pool may hang; a spawned process has none of either.
+    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        yield from bar(zip(candidates, pool.map(inspect, candidates, chunksize=4), strict=True))
+
+
+def _read_partial(part: Path) -> dict[str, list[str]]:
+    """Rows of a broken-off call by name; a last line that was cut is left out."""
+    if not part.exists():
+        return {}
+    with part.open(newline="", encoding="utf-8", errors=AS_BYTES) as file:
+        text = file.read()
+    whole = io.StringIO(text[: text.rfind("\n") + 1], newline="")
+    rows = [row for row in csv.reader(whole) if len(row) == 7]
+    _write(part, None, rows)
+    return {row[5]: row for row in rows}
+
+
+def _write(path: Path, header: list[str] | None, rows: list[list[str]]) -> None:
+    with writing(path, errors=AS_BYTES) as file:
+        csv.writer(file).writerows([*([header] if header else []), *rows])

@@ -1,0 +1,43 @@
+"""What a header says, and where it must not be believed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from making import tone, write_media
+
+from cmac_hub.media import probe, read_frame
+from cmac_hub.media.info import _frame_rate
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("start", [0.0, 20.0])
+def test_a_duration_is_from_the_start_to_the_end(tmp_path, suffix, start):
+    times = start + np.arange(75) / 25
+    info = probe(write_media(tmp_path / f"a{suffix}", times=times, sound=tone(3.0), sound_start=start))
+    assert info.start == pytest.approx(start, abs=0.1)
+    assert info.duration == pytest.approx(3.0, abs=0.15)
+
+
+def test_pixels_that_are_not_square_are_made_so(tmp_path):
+    path = write_media(tmp_path / "wide.mp4", times=np.arange(5) / 25, size=(64, 64), aspect=Fraction(2, 1))
+    assert (probe(path).width, probe(path).height) == (128, 64)
+    assert read_frame(path, 0.0).image.shape == (64, 128, 3)
+    odd = write_media(tmp_path / "odd.mkv", times=np.arange(5) / 25, size=(64, 64), aspect=Fraction(8, 1))
+    with av.open(str(odd)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == 8
+    assert probe(odd).width == 64, "nobody has such pixels"
+
+
+@pytest.mark.parametrize(
+    ("average", "guessed", "expected"),
+    [(25, 30, 25.0), (30000, 25, 25.0), (None, 24, 24.0), (90000, 1000, None), (None, None, None), (240, 1, 240.0)],
+)
+def test_a_rate_of_the_clock_is_no_frame_rate(average, guessed, expected):
+    class Stream:
+        average_rate, guessed_rate = average, guessed
+
+    assert _frame_rate(Stream()) == expected

@@ -1,0 +1,51 @@
+"""Where the cells of a map lie in the frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cmac_hub.geometry import over_frame, peak
+
+
+def test_the_peak_is_the_center_of_the_highest_cell():
+    one = np.zeros((4, 6), np.float32)
+    one[1, 4] = 1
+    assert peak(one) == pytest.approx((4.5 / 6, 1.5 / 4))
+
+
+def test_a_map_that_lies_right_and_low_is_moved_back():
+    one = np.zeros((4, 6), np.float32)
+    one[1, 4] = 1
+    x, y = peak(one, (0.25, 0.5))
+    assert (x, y) == pytest.approx((4.0 / 6, 1.25 / 4))
+
+
+@given(st.floats(-0.6, 0.6), st.floats(-0.6, 0.6))
+def test_a_ramp_over_the_frame_is_moved_by_the_shift(rows, columns):
+    """Two ramps, down and to the right: every pixel shows the value of the place that the cells describe."""
+    y, x = np.mgrid[:6, :9].astype(np.float32) + 0.5
+    for cells, shift, axis in ((y, rows, 0), (x, columns, 1)):
+        drawn = over_frame(cells, 90, 60, (rows, columns), smooth=False)
+        pixels = (np.arange(drawn.shape[axis]) + 0.5) / 10 + shift
+        line = drawn[:, 45] if axis == 0 else drawn[30]
+        inner = slice(15, -15)
+        assert line[inner] == pytest.approx(pixels[inner], abs=0.02)
+
+
+def test_drawing_and_peak_agree():
+    one = np.zeros((5, 5), np.float32)
+    one[2, 3] = 1
+    for shift in ((0.0, 0.0), (0.3, -0.2)):
+        drawn = over_frame(one, 500, 500, shift)
+        row, column = np.unravel_index(drawn.argmax(), drawn.shape)
+        x, y = peak(one, shift)
+        assert (column / 500, row / 500) == pytest.approx((x, y), abs=0.01)
+
+
+def test_a_peak_never_leaves_the_frame():
+    one = np.zeros((3, 3), np.float32)
+    one[0, 0] = 1
+    assert peak(one, (0.9, 0.9)) == (0.0, 0.0)

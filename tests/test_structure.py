@@ -1,0 +1,41 @@
+"""The house: imports point downward, nothing is imported in a circle, and light things stay light."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from arrows import ORDER, arrows, circles, modules, room, upward
+
+
+def test_every_module_has_a_room():
+    assert not [name for name in modules(arrows.__defaults__[0]) if name and room(name) not in ORDER]
+
+
+def test_no_circle_and_one_upward_arrow():
+    found = arrows()
+    assert circles(found) == []
+    # A recipe names the curricula of scenes, and scenes are drawn by recipes.
+    assert upward(found) == [("train.recipe", "train.scenes.settings")]
+
+
+def test_a_circle_and_an_upward_arrow_are_seen():
+    ring = {("model", "hub"), ("hub", "network"), ("network", "model")}
+    assert circles(ring) == [["hub", "model", "network"]]
+    assert upward(ring) == [("network", "model")]
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("cmac_hub", ["torch", "numpy", "av"]),
+        ("cmac_hub.cli", ["torch", "numpy", "av"]),
+        ("cmac_hub.model", ["av", "PIL", "matplotlib", "torchvision"]),
+        ("cmac_hub.train.__main__", ["torch", "numpy", "av"]),
+    ],
+)
+def test_what_a_module_does_not_load(module, absent):
+    code = f"import {module}, sys; print([n for n in {absent!r} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+
+from cmac_hub.train.evaluate.toolbox import scene_maps
+from cmac_hub.train.evaluate.toolbox.scene_maps import (
+    hits_at_1,
+    on_source,
+    predict_scenes,
+    source_shares,
+)
+
+
+def test_the_shares_of_cells_equal_a_loop(scenes):
+    for scene, shares in zip(scenes, source_shares((4, 4), scenes), strict=True):
+        step = scene.masks_THW.shape[1] // 4
+        for row in range(4):
+            for column in range(4):
+                cell = scene.masks_THW[:, row * step : (row + 1) * step, column * step : (column + 1) * step]
+                assert shares[row, column] == pytest.approx(cell.mean())
+
+
+def test_a_source_has_cells_even_where_it_covers_none_well():
+    shares = np.array([[[0.9, 0.3], [0.29, 0.0]], [[0.1, 0.2], [0.2, 0.0]]])
+    assert on_source(shares).tolist() == [[[True, True], [False, False]], [[False, True], [True, False]]]
+
+
+def test_predictions_of_scenes_are_what_the_network_gives_for_them(tiny, scenes):
+    frames, sounds = (np.stack([getattr(scene, name) for scene in scenes]) for name in ("frames_THWC", "waveform"))
+    clips, spectrograms = tiny.prepare(torch.from_numpy(frames), torch.from_numpy(sounds))
+    maps, found = tiny.attend(clips, spectrograms), predict_scenes(tiny, scenes)
+    with torch.inference_mode():
+        visual, audio = tiny.visual_stream(clips).embedding, tiny.audio_stream(spectrograms).embedding
+    for got, expected in (
+        (found.guidance_NHW, maps.visual_guidance.mean(1)),
+        (found.prediction_NHW, maps.visual_prediction.mean(1)),
+        (found.visual_ND, visual),
+        (found.audio_ND, audio),
+        (found.audio_guidance_NFS, maps.audio_guidance),
+        (found.audio_prediction_NFS, maps.audio_prediction),
+    ):
+        np.testing.assert_allclose(got, expected.numpy(), atol=1e-5)
+
+
+def test_the_size_of_a_batch_changes_nothing(tiny, scenes, monkeypatch):
+    whole = predict_scenes(tiny, scenes)
+    monkeypatch.setattr(scene_maps, "BATCH", 5)
+    parts = predict_scenes(tiny, scenes)
+    np.testing.assert_allclose(parts.guidance_NHW, whole.guidance_NHW, atol=1e-5)
+    np.testing.assert_allclose(parts.audio_ND, whole.audio_ND, atol=1e-5)
+
+
+def test_hits_count_both_ways_the_same():
+    """Every picture is nearest to its own sound, and the sounds are all nearest to the first picture."""
+    visual, audio = 0.5 * np.eye(100), np.eye(100)
+    visual[0] = 0.9
+    visual[0, 0] = 1
+    expected = [1.0] + [0.5] * 99
+    assert hits_at_1(visual, audio).tolist() == hits_at_1(audio, visual).tolist() == expected

@@ -1,0 +1,20 @@
+from dataclasses import replace
+
+import pytest
+
+from cmac_hub.model import CMAC
+from cmac_hub.train.evaluate.toolbox.untrained import random_weights
+
+
+@pytest.mark.parametrize(("window", "frames"), [(1.0, 100), (0.5, 50)])
+def test_noise_has_the_size_of_the_networks_own_windows(tiny_config, window, frames, monkeypatch):
+    shapes = []
+    forward = CMAC.forward
+
+    def spy(self, clips, spectrograms):
+        shapes.append((tuple(clips.shape), tuple(spectrograms.shape)))
+        return forward(self, clips, spectrograms)
+
+    monkeypatch.setattr(CMAC, "forward", spy)
+    random_weights(replace(tiny_config, window=window))
+    assert set(shapes) == {((8, 3, 8, 32, 32), (8, 1, 64, frames))}

@@ -1,0 +1,159 @@
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making import tone, write_media
+
+from cmac_hub.train.__main__ import main
+from cmac_hub.train.videos import index as module
+from cmac_hub.train.videos.dataset_layouts import Candidate, find_candidates
+from cmac_hub.train.videos.index import index
+from cmac_hub.train.videos.manifest import Manifest, ManifestError
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Good, silent, mute, short and broken files."""
+    folder = tmp_path_factory.mktemp("videos")
+    (folder / "dogs").mkdir()
+    times = np.arange(50) / 25
+    write_media(folder / "dogs" / "good.mp4", times=times, sound=tone(2.0))
+    write_media(folder / "silent.mp4", times=times, sound=np.zeros(32000, np.float32))
+    write_media(folder / "mute.mp4", times=times)
+    write_media(folder / "short.mp4", times=times[:10], sound=tone(0.4))
+    write_media(folder / "tone.m4a", sound=tone(2.0))
+    (folder / "broken.mp4").write_bytes(b"no video at all")
+    return folder
+
+
+REASONS = {
+    "broken.mp4": "broken",
+    "mute.mp4": "no audio",
+    "short.mp4": "too short",
+    "silent.mp4": "silent",
+    "tone.m4a": "no video",
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_good_are_listed_and_the_others_have_a_reason(videos, tmp_path, workers):
+    counts = index(find_candidates(videos), tmp_path / "m.csv", workers=workers, progress=False)
+    assert counts == {"": 1, **dict.fromkeys(REASONS.values(), 1)}
+    segment = Manifest.load(tmp_path / "m.csv")[0]
+    assert segment.label == "dogs" and segment.end - segment.start == pytest.approx(2.0, abs=0.1)
+    with (tmp_path / "m.skipped.csv").open() as file:
+        assert {row["name"]: row["reason"] for row in csv.DictReader(file)} == REASONS
+    assert not (tmp_path / "m.partial.csv").exists()
+
+
+def test_a_broken_off_call_goes_on(videos, tmp_path, monkeypatch):
+    candidates = find_candidates(videos)
+    seen = []
+    original = module.inspect
+
+    def interrupted(candidate, *rest):
+        seen.append(candidate.name)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return original(candidate, *rest)
+
+    monkeypatch.setattr(module, "inspect", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        index(candidates, tmp_path / "m.csv", workers=1, progress=False)
+    with (tmp_path / "m.partial.csv").open("a") as file:
+        file.write("dogs/good.mp4,0,2,dogs,,dogs/go")
+    counts = index(candidates, tmp_path / "m.csv", workers=1, progress=False)
+    assert counts.total() == 6 and counts[""] == 1
+    assert len(seen) == 4 + 3, "the three that were done are not looked at again"
+
+
+def test_overlays_and_names_of_other_days(videos, tmp_path):
+    """An overlay beside its source is no training video; a name that is no UTF-8 is like any other."""
+    for name in (b"dog.mp4", b"dog_attention.mp4", b"caf\xe9.mp4"):
+        shutil.copy(videos / "dogs" / "good.mp4", os.fsencode(tmp_path) + b"/" + name)
+    counts = index(find_candidates(tmp_path), tmp_path / "m.csv", workers=1, progress=False)
+    assert counts == {"": 2, "drawn by cmac localize": 1}
+    found = Manifest.load(tmp_path / "m.csv")
+    assert found.hash() and sorted(os.fsencode(Path(found[i].path).name) for i in range(2)) == [
+        b"caf\xe9.mp4", b"dog.mp4",
+    ]  # fmt: skip
+    assert all(Path(found[i].path).exists() for i in range(2))
+
+
+def test_kinetics(videos, tmp_path):
+    folder = tmp_path / "k400"
+    (folder / "dog barking").mkdir(parents=True)
+    for name in ("dog barking/aaa_000005_000015.mp4", "bbb.mp4"):
+        (folder / name).write_bytes(b"x")
+    table = tmp_path / "train.csv"
+    table.write_text(
+        "label,youtube_id,time_start,time_end,split\ndog barking,aaa,5,15,train\nx,bbb,10,20,train\nx,ccc,0,10,train\n"
+    )
+    found = find_candidates(table, folder)
+    assert found[0] == Candidate(folder / "dog barking" / "aaa_000005_000015.mp4", "aaa_000005_000015", "dog barking")
+    assert found[1] == Candidate(folder / "bbb.mp4", "bbb", "x", 10.0, 20.0)
+    assert found[2].path is None
+    assert module.inspect(found[2])[0] == "missing"
+
+
+def test_audioset(tmp_path):
+    folder = tmp_path / "audioset"
+    folder.mkdir()
+    for name in ("--PJHxphWEs_30000_40000.mp4", "Yabc.mp4"):
+        (folder / name).write_bytes(b"x")
+    table = tmp_path / "balanced.csv"
+    table.write_text(
+        "# Segments csv created\n# YTID, start_seconds, end_seconds, positive_labels\n"
+        '--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"\nabc, 0.000, 10.000, "/m/04rlf"\n'
+    )
+    found = find_candidates(table, folder)
+    assert found[0] == Candidate(
+        folder / "--PJHxphWEs_30000_40000.mp4", "--PJHxphWEs_30000_40000", "/m/09x0r,/t/dd00088"
+    )
+    assert found[1] == Candidate(folder / "Yabc.mp4", "abc", "/m/04rlf", 0.0, 10.0)
+
+
+def test_a_segment_of_a_longer_video(tmp_path):
+    path = write_media(tmp_path / "long.mp4", times=np.arange(150) / 25, sound=tone(6.0))
+    reason, start, end = module.inspect(Candidate(path, "long", "", 2.0, 3.5))
+    assert (reason, round(end - start, 2)) == ("", 1.5) and start == pytest.approx(2.0, abs=0.05)
+
+
+def test_several_stretches_of_one_video(tmp_path):
+    write_media(tmp_path / "aaa.mp4", times=np.arange(150) / 25, sound=tone(6.0))
+    (tmp_path / "k.csv").write_text("label,youtube_id,time_start,time_end\nx,aaa,0,2\ny,aaa,3,5\n")
+    index(find_candidates(tmp_path / "k.csv", tmp_path), tmp_path / "m.csv", workers=1, progress=False)
+    manifest = Manifest.load(tmp_path / "m.csv")
+    assert [(manifest[i].label, round(manifest[i].start)) for i in range(2)] == [("x", 0), ("y", 3)]
+
+
+@pytest.mark.parametrize("text", ["label,youtube_id,time_start,time_end\nx,aaa,,\n", "# ids\nabc, zero, 1, x\n"])
+def test_a_broken_line_of_a_collection_is_said(videos, tmp_path, text):
+    (tmp_path / "bad.csv").write_text(text)
+    with pytest.raises(ManifestError, match="has a line without an id and two times"):
+        find_candidates(tmp_path / "bad.csv", videos)
+
+
+def test_lists_and_what_is_no_source(videos, tmp_path):
+    (videos / "list.txt").write_text("dogs/good.mp4\n\nmute.mp4\n")
+    assert [one.name for one in find_candidates(videos / "list.txt")] == ["dogs/good.mp4", "mute.mp4"]
+    (videos / "list.txt").unlink()
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    for source, folder, message in (
+        (tmp_path / "none", None, "there is no folder or file"),
+        (tmp_path / "other.csv", None, "say where they lie"),
+        (tmp_path / "other.csv", videos, "expected Kinetics"),
+    ):
+        with pytest.raises(ManifestError, match=message):
+            find_candidates(source, folder)
+
+
+def test_nothing_but_broken_files_is_an_error(videos, tmp_path, capsys):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "one.mp4").write_bytes(b"x")
+    assert main(["index", str(tmp_path / "bad"), "-o", str(tmp_path / "m.csv"), "--workers", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert "1 left out: broken" in out and "no video can be trained on" in err
