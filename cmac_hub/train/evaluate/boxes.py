@@ -24,12 +24,11 @@ from tqdm import tqdm
 from cmac_hub.config import Map
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.media import probe
+from cmac_hub.media.find import VIDEO_SUFFIXES
 from cmac_hub.model import CMAC
 from cmac_hub.moments import observe
 from cmac_hub.train.evaluate.toolbox.metrics import Box, BoxScores, box_mask, consensus_mask, rivals, score_maps
 from cmac_hub.train.evaluate.toolbox.untrained import random_weights
-
-SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def flickr_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
 
 
 def _find(folder: Path, name: str) -> Path:
-    found = [folder / f"{name}{suffix}" for suffix in SUFFIXES if (folder / f"{name}{suffix}").exists()]
+    found = [path for suffix in sorted(VIDEO_SUFFIXES) if (path := folder / f"{name}{suffix}").exists()]
     return found[0] if found else folder / f"{name}.mp4"
 
 
