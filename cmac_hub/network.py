@@ -127,10 +127,14 @@ class Network(nn.Module):
         head = self.heads["shared" if self.config.require_attention().shared_head else modality]
         return F.normalize(head(filter_BC).float(), dim=1)
 
-    def visual_stream(self, clips_BCTHW: Tensor) -> Stream:
-        """Clips (B, 3, T, H, W), normalized -> their stream. Raises MissingPartError, or ValueError as the encoder."""
+    def visual_stream(self, clips_BCTHW: Tensor, encoded: bool = False) -> Stream:
+        """Clips (B, 3, T, H, W), normalized -> their stream. Raises MissingPartError, or ValueError as the encoder.
+
+        `encoded` takes what `FrameEncoder.encode_frames` gave (B, c, T, h, w) in the place of clips.
+        """
         self.require_attention("a map")
-        return self._stream("visual", self.encoder("visual")(clips_BCTHW))
+        encoder = self.encoder("visual")
+        return self._stream("visual", encoder.join_frames(clips_BCTHW) if encoded else encoder(clips_BCTHW))  # type: ignore[operator]
 
     def audio_stream(self, spectrograms_BCFS: Tensor) -> Stream:
         """Spectrograms (B, 1, F, S), normalized -> their stream. Raises as `visual_stream`."""
@@ -143,19 +147,21 @@ class Network(nn.Module):
         filter_BC = attention.make_filter(transformed)
         return Stream(map_BC, transformed, filter_BC, self.project(modality, filter_BC), saliency)
 
-    def forward(self, clips: Tensor, spectrograms: Tensor) -> Output:
+    def forward(self, clips: Tensor, spectrograms: Tensor, encoded: bool = False) -> Output:
         """One batch of synchronous pairs through the whole network.
 
         Args:
             clips: (B, 3, T, H, W) float, from `preprocess`.
             spectrograms: (B, 1, F, S) float, from `preprocess`.
+            encoded: `clips` are the frames' features (B, c, T, h, w) of a `FrameEncoder`, so that a frozen trunk need
+                not run again.
 
         Raises:
             ValueError: a wrong shape, or batches of different sizes.
             MissingPartError: the network lacks an encoder or the attention.
         """
         _check_pairs(clips, spectrograms)
-        visual, audio = self.visual_stream(clips), self.audio_stream(spectrograms)
+        visual, audio = self.visual_stream(clips, encoded), self.audio_stream(spectrograms)
         return Output(visual, audio, self._attention(visual, audio))
 
     def _attention(self, visual: Stream | None, audio: Stream | None) -> Attention:

@@ -7,18 +7,20 @@ gives each frame the map of its backbone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-from cmac_hub.encoders.efficientnet_lite import EfficientNetLite0
+from cmac_hub.encoders.efficientnet_lite import EfficientNetLite0, load_lite0
 from cmac_hub.encoders.frames import FrameEncoder
 from cmac_hub.encoders.initialization import initialize
 from cmac_hub.encoders.levels import Level, join_levels
 from cmac_hub.encoders.r2plus1d import PointConv, TemporalConv
 from cmac_hub.encoders.timm_trunk import TimmTrunk
+from cmac_hub.errors import CheckpointError
 from cmac_hub.registry import VisualConfig, register_encoder
 
 LITE0, TIMM = "efficientnet_lite0", "timm/"
@@ -102,6 +104,16 @@ class FrameNetwork(FrameEncoder):
         self.channels = sum(self.trunk.channels)
         layers = (TemporalLayer(self.channels, config.temporal_channels) for _ in range(config.temporal_layers))
         self.layers = nn.Sequential(*layers)
+
+    def load_published(self, state: Mapping[str, Tensor]) -> None:
+        """Gives the trunk the published weights of EfficientNet-Lite0, see `load_lite0`.
+
+        Raises:
+            CheckpointError: they are of another network, or the backbone is another one.
+        """
+        if not isinstance(self.trunk, EfficientNetLite0):
+            raise CheckpointError(f"the weights are EfficientNet-Lite0's, and the backbone is {self.config.backbone}")
+        load_lite0(self.trunk, state)
 
     def encode_frames(self, frames_NCHW: Tensor) -> Tensor:
         """Frames -> their maps.

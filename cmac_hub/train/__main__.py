@@ -52,6 +52,12 @@ def build_parser() -> argparse.ArgumentParser:
     add_training(pretrain)
     pretrain.add_argument("-o", "--output", type=Path, help="run folder")
     pretrain.add_argument("--from", dest="initial", help="begin with the weights of a model, run folder or checkpoint")
+    pretrain.add_argument(
+        "--visual-from",
+        type=Path,
+        help="begin with the visual encoder of a model or run, or a .pth of EfficientNet-Lite0",
+    )
+    pretrain.add_argument("--audio-from", type=Path, help="audio encoder to begin with: a model or a run")
     pretrain.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     pretrain.add_argument("--dry-run", action="store_true", help="print settings, size, memory and time, and stop")
     pretrain.set_defaults(run=commands.pretrain)

@@ -100,6 +100,28 @@ def augment_spectrograms(spectrograms_BCFS: Tensor, *, seed: int, time_warp: int
     return spectrograms_BCFS
 
 
+def mix_sounds(waveforms_BN: Tensor, *, seed: int, share: float) -> Tensor:
+    """Adds to some waveforms the next one of the batch, 5 to 20 dB below theirs: a sound whose source is elsewhere.
+
+    Args:
+        waveforms_BN: (B, n) float in [-1, 1].
+        seed: the same seed gives the same mixtures.
+        share: of the waveforms that get one.
+
+    Returns:
+        a new (B, n) in [-1, 1].
+    """
+    if not share or len(waveforms_BN) < 2:
+        return waveforms_BN
+    rng = np.random.default_rng(seed)
+    chosen_B1 = torch.from_numpy(rng.random(len(waveforms_BN)) < share)[:, None]
+    gain_B1 = torch.from_numpy(10 ** (-rng.uniform(5, 20, len(waveforms_BN)) / 20)).float()[:, None]
+    other_BN = waveforms_BN.roll(1, 0)
+    level_B1, other_level_B1 = (one.square().mean(1, keepdim=True).sqrt() for one in (waveforms_BN, other_BN))
+    added_BN = other_BN * gain_B1 * level_B1 / other_level_B1.clamp(min=1e-4)
+    return torch.where(chosen_B1.to(waveforms_BN.device), waveforms_BN + added_BN, waveforms_BN).clamp(-1, 1)
+
+
 def warp_time(spectrograms_BCFS: Tensor, most: int) -> Tensor:
     """Moves one random moment of each spectrogram by up to `most` frames; what lies around it stretches linearly.
 

@@ -72,9 +72,14 @@ def pretrain(options: argparse.Namespace) -> int:
     from cmac_hub.train.networks import load_network
     from cmac_hub.train.pretrain import StoppedError
     from cmac_hub.train.pretrain import pretrain as train
+    from cmac_hub.train.start import begin_with_parts
 
     _settle(options.threads)
-    initial = None if options.initial is None else load_network(options.initial, "cpu")
+    initial = None
+    if options.initial is not None:
+        initial = load_network(options.initial, "cpu")
+    elif options.visual_from is not None or options.audio_from is not None:
+        initial = begin_with_parts(recipe, options.visual_from, options.audio_from)
     with join_world(options.device) as world:
         try:
             train(recipe, options.data, options.output, resume=options.resume, initial=initial, world=world)
@@ -141,7 +146,7 @@ def scenes(options: argparse.Namespace) -> int:
     if options.data is None:
         library = Library.of_drawings(options.split)
     else:
-        library = load_library(options.data, options.split, options.things)
+        library = load_library(options.data, options.split, options.things, clip_size=options.size)
     print(write_scenes(library, settings, options.count, options.output, options.seed, options.frame_rate))
     return 0
 

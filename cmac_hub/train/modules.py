@@ -12,7 +12,7 @@ from torch import nn
 from cmac_hub.model import CMAC
 from cmac_hub.train.distributed import World
 from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
-from cmac_hub.train.optimization import make_optimizer, set_training
+from cmac_hub.train.optimization import find_trunk, make_optimizer, set_training
 from cmac_hub.train.recipe import FORMAT_VERSION, Recipe
 from cmac_hub.train.start import start_from
 
@@ -31,6 +31,9 @@ class Modules:
         for field in dataclasses.fields(self):
             if (module := getattr(self, field.name)) is not None:
                 module.load_state_dict(state[field.name])
+        for group in self.optimizer.param_groups:
+            # Runs of 0.1.0 had one rate for all.
+            group.setdefault("rate", 1.0)
 
     def snapshot(self, recipe: Recipe, step: int, before: dict[str, Any]) -> dict[str, Any]:
         """All that a run needs to go on. Random numbers are drawn from seed and step, so they have no state.
@@ -68,6 +71,8 @@ def make_modules(recipe: Recipe, initial: CMAC | None, world: World) -> Modules:
     if recipe.objective.consistency_weight == 0:
         model.visual_saliency.requires_grad_(False)
         model.audio_saliency.requires_grad_(False)
+    if recipe.trunk_is_frozen and (trunk := find_trunk(model)) is not None:
+        trunk.requires_grad_(False)
     momentum = bank = None
     if recipe.bank:
         momentum = MomentumNetwork(model, recipe.ema_momentum)

@@ -19,21 +19,36 @@ def learning_rate(recipe: Recipe, step: int, videos: int | None = None) -> float
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """SGD as in the paper, or AdamW; weight decay on matrices and filters alone."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """SGD as in the paper, or AdamW; weight decay on matrices and filters alone.
+
+    Each group has a "rate", its learning rate as a share of the run's: that of a trunk may be smaller.
+    """
+    in_trunk = {id(p) for p in trunk.parameters()} if (trunk := find_trunk(model)) is not None else set()
+    groups = []
+    for inside, rate in ((False, 1.0), (True, recipe.trunk_rate)):
+        some = [p for p in model.parameters() if p.requires_grad and (id(p) in in_trunk) == inside]
+        if some:
+            groups += [
+                {"params": [p for p in some if p.ndim > 1], "weight_decay": recipe.weight_decay, "rate": rate},
+                {"params": [p for p in some if p.ndim <= 1], "weight_decay": 0.0, "rate": rate},
+            ]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9)
     # A shorter second moment forgets the scale of gradients on the first plateau, and the run never leaves it.
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.999))
 
 
+def find_trunk(network: nn.Module) -> nn.Module | None:
+    """What a visual encoder runs on single frames, if it has such a part."""
+    found: nn.Module | None = getattr(getattr(network, "visual_encoder", None), "trunk", None)
+    return found
+
+
 def set_training(network: nn.Module, recipe: Recipe) -> None:
-    """Training mode, batch norms in eval mode if the recipe freezes them."""
+    """Training mode, batch norms in eval mode if the recipe freezes them; a frozen trunk in eval mode altogether."""
     network.train()
+    if recipe.trunk_is_frozen and (trunk := find_trunk(network)) is not None:
+        trunk.eval()
     for module in network.modules():
         if recipe.frozen_batch_norm and isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
+from cmac_hub.train.cached_pairs import CachedPairs
 from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
 from cmac_hub.train.distributed import World
 from cmac_hub.train.interrupts import catching_signals, out_of_memory_hint
@@ -106,6 +107,8 @@ def pretrain(
         step = int(state["step"])
         state = None  # it is as large as the run's own
     model, momentum, bank, optimizer = modules.model, modules.momentum, modules.bank, modules.optimizer
+    if recipe.cached_pairs:
+        source = CachedPairs(source, recipe, model, progress=progress and world.first)
     trained = DistributedDataParallel(model) if world.size > 1 else model
 
     total = recipe.total_steps(source.videos)
@@ -123,7 +126,7 @@ def pretrain(
     with bar, log or nullcontext(), out_of_memory_hint(), catching_signals() as stop:
         while step < total and not world.any(bool(stop)):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, step, source.videos)
+                group["lr"] = learning_rate(recipe, step, source.videos) * group["rate"]
             optimizer.zero_grad(set_to_none=True)
             if momentum is not None:
                 momentum.update(model)

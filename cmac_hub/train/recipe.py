@@ -79,6 +79,16 @@ class Recipe:
     mask_share: float = setting(0.2, low=0, high=1)
     """Widest frequency and time mask of SpecAugment, as a share of the axis."""
 
+    mix_share: float = setting(0.0, low=0, high=1)
+    """Share of the pairs whose sound is mixed with that of another pair of the batch, 5 to 20 dB below it."""
+
+    # A visual encoder that has learned to look at pictures before
+    cached_pairs: int = setting(0, low=0)
+    """Pairs whose frames the trunk of a `FrameEncoder` encodes once, before training; they come again and again, in
+    another order each time, and the trunk stays as it is. 0 draws every pair anew and trains the trunk as well."""
+    trunk_rate: float = setting(1.0, low=0, high=1)
+    """Learning rate of the trunk, as a share of the others'."""
+
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     """Weights and alternatives of the loss; flat in files and on the command line."""
     bank: int = setting(15000, low=0)
@@ -161,6 +171,11 @@ class Recipe:
     def clips_per_video(self) -> int:
         """2 where the objective compares clips of one video."""
         return 2 if self.objective.within_positives or not self.objective.cross_modal else 1
+
+    @property
+    def trunk_is_frozen(self) -> bool:
+        """Whether the trunk of the visual encoder stays as it is."""
+        return self.cached_pairs > 0 or self.trunk_rate == 0
 
     def epoch_steps(self, videos: int | None = None) -> int:
         """Steps of one epoch over so many videos; the paper's Table 3 counts them (3509, with two clips 7018)."""

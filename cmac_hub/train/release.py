@@ -38,7 +38,7 @@ def release(
     model = load_checkpoint(checkpoint)[0].to(device)
     display = DisplayConfig()
     if data is not None:
-        library = load_library(data, "validation", "known")
+        library = load_library(data, "validation", "known", clip_size=model.config.require_visual().size)
         visual = dataclasses.replace(model.config.require_visual(), map_shift=measure_map_shift(model, library))
         model.config = dataclasses.replace(model.config, visual=visual)
         limits = calibrate(model, library)

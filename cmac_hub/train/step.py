@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cmac_hub.errors import CMACError, OutputError
 from cmac_hub.files import make_folder
 from cmac_hub.outputs import Output
-from cmac_hub.train.augmentation import augment_spectrograms
+from cmac_hub.train.augmentation import augment_spectrograms, mix_sounds
 from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.distributed import World
 from cmac_hub.train.modules import Modules
@@ -54,14 +54,17 @@ def micro_batch(
         draw: seed of the augmentation.
     """
     video_B = torch.as_tensor(batch.video).to(world.device)
-    clips, spectrograms = modules.model.prepare(batch.frames, batch.waveform)
+    encoded = recipe.cached_pairs > 0
+    waveforms = mix_sounds(batch.waveform, seed=draw, share=recipe.mix_share)
+    clips, spectrograms = modules.model.prepare(None if encoded else batch.frames, waveforms)
+    clips = batch.frames.to(world.device, torch.float32) if encoded else clips
     assert clips is not None and spectrograms is not None
     spectrograms = augment_spectrograms(
         spectrograms, seed=draw, time_warp=recipe.time_warp, mask_share=recipe.mask_share
     )
     keys = None
     with autocast(recipe, world.device):
-        output = trained(clips, spectrograms)
+        output = trained(clips, spectrograms, encoded)
         if modules.momentum is not None:
             keys = modules.momentum(clips, spectrograms)
     if negatives is None:

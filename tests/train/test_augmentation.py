@@ -12,6 +12,7 @@ from cmac_hub.train.augmentation import (
     augment_spectrograms,
     change_color,
     flip_and_gain,
+    mix_sounds,
     warp_time,
 )
 
@@ -136,3 +137,22 @@ def test_a_turn_of_hue_keeps_luma_and_grays_and_is_undone_by_its_opposite():
     assert change_color(red, 1, 1, 1, 0.1).flatten().argsort().tolist() == torch.tensor(hue).argsort().tolist()
     gray = torch.full((1, 4, 4, 3), 77, dtype=torch.uint8)
     assert torch.equal(change_color(gray, 1, 1, 1.4, 0.1), gray)
+
+
+def test_some_sounds_get_another_one_beneath_them():
+    waveforms = torch.randn(64, 4000) * torch.linspace(0.02, 0.2, 64)[:, None]
+    mixed = mix_sounds(waveforms, seed=3, share=0.5)
+    assert torch.equal(mixed, mix_sounds(waveforms, seed=3, share=0.5))
+    changed = [i for i in range(64) if not torch.equal(mixed[i], waveforms[i])]
+    assert 16 < len(changed) < 48
+    for i in changed:
+        added = mixed[i] - waveforms[i]
+        decibels = 20 * torch.log10(added.square().mean().sqrt() / waveforms[i].square().mean().sqrt())
+        assert -20.5 < decibels < -4.5
+        assert torch.corrcoef(torch.stack([added, waveforms[i - 1]]))[0, 1] > 0.99
+    assert torch.equal(mix_sounds(waveforms, seed=3, share=0.0), waveforms)
+    assert torch.equal(mix_sounds(waveforms[:1], seed=3, share=1.0), waveforms[:1])
+
+
+def test_mixtures_stay_within_full_scale():
+    assert mix_sounds(torch.ones(4, 100), seed=0, share=1.0).abs().max() <= 1

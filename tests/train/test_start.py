@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.networks import load_checkpoint
 from cmac_hub.train.pretrain import pretrain
-from cmac_hub.train.start import Start, check_start
+from cmac_hub.train.start import Start, begin_with_parts, check_start
 
 
 def train(recipe, run, **how):
@@ -68,3 +69,25 @@ def test_a_chain_of_runs_tells_all_its_clips(recipe, tmp_path):
     last = tmp_path / "second" / "checkpoints" / "step_00000003.pt"
     training = load_checkpoint(last)[0].config.training
     assert training["clips"] == 9 * 8 and training["before"]["steps"] == 6
+
+
+def test_a_run_begins_with_encoders_of_two_networks(recipe, tiny, tmp_path):
+    torch.manual_seed(7)
+    other = CMAC(tiny.config)
+    tiny.save_pretrained(tmp_path / "tiny")
+    other.save_pretrained(tmp_path / "other")
+    model = begin_with_parts(recipe, tmp_path / "tiny", tmp_path / "other")
+    for modality, given in (("visual", tiny), ("audio", other)):
+        for name, value in given.encoder(modality).state_dict().items():
+            assert torch.equal(model.encoder(modality).state_dict()[name], value), name
+    assert set(model.config.training) == {"visual", "audio"}
+    torch.manual_seed(recipe.seed)
+    assert torch.equal(model.heads["shared"].weight, CMAC(recipe.config).heads["shared"].weight)
+
+
+def test_an_encoder_that_does_not_fit_is_named(recipe, tmp_path):
+    with pytest.raises(CMACError, match="the audio encoder of cmac-nano does not fit the recipe's: stem"):
+        begin_with_parts(recipe, None, Path("cmac-nano"))
+    (tmp_path / "lite0.pth").write_bytes(b"x")
+    with pytest.raises(CMACError, match="no published weights for the recipe's visual encoder"):
+        begin_with_parts(recipe, tmp_path / "lite0.pth", None)

@@ -42,7 +42,7 @@ def localize(options: argparse.Namespace) -> int:
         from cmac_hub.train.evaluate.toolbox.sheet import contact_sheet
         from cmac_hub.train.scenes.readers import load_library
 
-        library = load_library(options.data, options.split)
+        library = load_library(options.data, options.split, clip_size=model.config.require_visual().size)
         sheet = contact_sheet(model, make_scenes(library, model.config, options.scenes, report["seed"]))
         with replacing(options.sheet) as temporary:
             sheet.save(temporary)

@@ -85,7 +85,10 @@ def _sklearn() -> Any:
 
 def measure_grounding(model: CMAC, data: Path, split: Split, count: int) -> tuple[dict[str, Any], str]:
     """`evaluate_grounding` for known and for new things, and its tables."""
-    report = {which: evaluate_grounding(model, library, count) for which, library in libraries(data, split)}
+    report = {
+        which: evaluate_grounding(model, library, count)
+        for which, library in libraries(data, split, model.config.require_visual().size)
+    }
     return report, by_things({which: as_table(one) for which, one in report.items()})
 
 

@@ -126,7 +126,7 @@ def evaluate(
     """
     report: dict[str, Any] = {"split": split, "seed": seed}
     untrained = random_weights(model.config, device=model.device)
-    for which, library in libraries(data, split):
+    for which, library in libraries(data, split, model.config.require_visual().size):
         scenes = make_scenes(library, model.config, count, seed)
         ours, theirs = predict_scenes(model, scenes), predict_scenes(untrained, scenes)
         groups = by_distractors(scenes)

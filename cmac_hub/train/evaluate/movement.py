@@ -26,7 +26,10 @@ from cmac_hub.train.scenes.splits import Split
 
 def measure_movement(model: CMAC, data: Path, split: Split, count: int) -> tuple[dict[str, Any], str]:
     """`evaluate_movement` for known and for new things, and its table."""
-    report = {which: evaluate_movement(model, library, count) for which, library in libraries(data, split)}
+    report = {
+        which: evaluate_movement(model, library, count)
+        for which, library in libraries(data, split, model.config.require_visual().size)
+    }
     return report, as_table(report)
 
 

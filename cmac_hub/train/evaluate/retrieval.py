@@ -114,7 +114,7 @@ def measure_shots(model: CMAC, data: Path) -> tuple[dict[str, Any], str]:
 def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) -> dict[str, Any]:
     """Audio to visual and back among `count` composed test scenes, known things and things never seen."""
     report: dict[str, Any] = {}
-    for which, library in libraries(data, "test"):
+    for which, library in libraries(data, "test", model.config.require_visual().size):
         scenes = make_scenes(library, model.config, count, seed)
         rows = {}
         for name, network in _networks(model).items():

@@ -27,14 +27,15 @@ from tqdm import tqdm
 
 from cmac_hub.errors import CMACError
 from cmac_hub.train.scenes.library import (
+    CLIP_SIZE,
     File,
     Library,
     NoThingsError,
     Thing,
     is_borrowed,
+    load_photograph,
     load_picture,
     load_sound,
-    photograph,
     prefer,
 )
 from cmac_hub.train.scenes.splits import Split, Splits, load_splits
@@ -44,7 +45,12 @@ FilesByThing = defaultdict[str, list[tuple[Path, str]]]
 
 
 def load_collected(
-    root: Path, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True
+    root: Path,
+    split: Split,
+    which: Literal["known", "new"] = "known",
+    *,
+    clip_size: int = CLIP_SIZE,
+    progress: bool = True,
 ) -> Library:
     """Reads one split.
 
@@ -53,6 +59,7 @@ def load_collected(
         split: whose pictures, sounds, photographs and distractors.
         which: "known" takes the things of training, with pictures and sounds of `split` wherever a thing has some;
             "new" takes the things that belong to `split` altogether.
+        clip_size: pixels of the clips that scenes will have.
         progress: show a progress bar on stderr.
 
     Raises:
@@ -71,7 +78,7 @@ def load_collected(
         picture_files, sound_files = prefer(pictures[name], split), prefer(sounds[name], split)
         if not picture_files or not sound_files:
             continue
-        images = tuple(load_picture(path) for path in picture_files)
+        images = tuple(load_picture(path, clip_size) for path in picture_files)
         recordings = tuple(sound for sound in map(load_sound, sound_files) if sound is not None)
         if recordings:
             borrowed = is_borrowed(pictures[name], split) or is_borrowed(sounds[name], split)
@@ -83,8 +90,8 @@ def load_collected(
     return Library(
         tuple(things),
         Library.of_drawings(split).things,
-        tuple(load_picture(scenes / "distractors" / name) for name in distractors),
-        tuple(photograph(scenes / "backgrounds" / name) for name in photographs),
+        tuple(load_picture(scenes / "distractors" / name, clip_size) for name in distractors),
+        tuple(load_photograph(scenes / "backgrounds" / name, clip_size) for name in photographs),
     )
 
 

@@ -29,15 +29,16 @@ from tqdm import tqdm
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.media.find import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from cmac_hub.train.scenes.library import (
+    CLIP_SIZE,
     File,
     Library,
     NoThingsError,
     Sound,
     Thing,
     is_borrowed,
+    load_photograph,
     load_picture,
     load_sound,
-    photograph,
     prefer,
 )
 from cmac_hub.train.scenes.splits import Split
@@ -63,7 +64,12 @@ def is_folder_library(root: Path) -> bool:
 
 
 def load_folder(
-    root: Path, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True
+    root: Path,
+    split: Split,
+    which: Literal["known", "new"] = "known",
+    *,
+    clip_size: int = CLIP_SIZE,
+    progress: bool = True,
 ) -> Library:
     """Reads one split of such a folder.
 
@@ -71,6 +77,7 @@ def load_folder(
         root: the folder.
         split: whose files; a thing without any there borrows those of training.
         which: "known" are things with files for training; "new" are the others.
+        clip_size: pixels of the clips that scenes will have.
         progress: show on stderr a progress bar, and which things training leaves out.
 
     Raises:
@@ -88,7 +95,7 @@ def load_folder(
         if (which == "known") != _is_known(pictures, sounds):
             others.append(name)
             continue
-        images = tuple(load_picture(path) for path in prefer(pictures, split))
+        images = tuple(load_picture(path, clip_size) for path in prefer(pictures, split))
         recordings = tuple(sound for path in prefer(sounds, split) if (sound := _load_sound(path)) is not None)
         if images and recordings:
             borrowed = which == "known" and (is_borrowed(pictures, split) or is_borrowed(sounds, split))
@@ -110,8 +117,8 @@ def load_folder(
     return Library(
         tuple(things),
         Library.of_drawings(split).things,
-        tuple(load_picture(path) for path in distractors),
-        tuple(photograph(path) for path in photographs),
+        tuple(load_picture(path, clip_size) for path in distractors),
+        tuple(load_photograph(path, clip_size) for path in photographs),
     )
 
 

@@ -22,12 +22,10 @@ from cmac_hub.train.scenes.splits import Split
 
 T = TypeVar("T")
 
-PICTURE_SIZE = 96
-"""Longest side of a kept picture, in pixels."""
+CLIP_SIZE = 96
+"""Pixels of the clips for which pictures are kept unless larger ones are asked for."""
 BACKGROUND_SIZE = 128
 """Short side of a drawn background, in pixels."""
-PHOTOGRAPH_SIZE = 256
-"""Short side of a kept photograph, in pixels: cuts of half of it still have the pixels of a clip."""
 FEWEST = 3
 """Things of which a scene may need one each: two sources and one distractor."""
 SAMPLE_RATE = 16000
@@ -108,6 +106,16 @@ class Library:
         return cls(tuple(things), tuple(things), (), tuple(backgrounds))
 
 
+def picture_size(clip_size: int) -> int:
+    """Longest side of a picture that is kept for clips of that size, in pixels: no thing is drawn larger."""
+    return max(CLIP_SIZE, clip_size)
+
+
+def photograph_size(clip_size: int) -> int:
+    """Short side of a photograph that is kept, in pixels: cuts of half of it still have the pixels of a clip."""
+    return max(256, 2 * clip_size)
+
+
 def prefer(files: Sequence[tuple[Path, str]], split: str) -> list[Path]:
     """The files of this split; if a thing has none there, those of training, never those of a later split."""
     return [p for p, s in files if s == split] or [p for p, s in files if s == "train"]
@@ -125,20 +133,20 @@ def load_sound(path: Path) -> Sound | None:
     return Sound.of(waveform * (0.9 / peak)) if peak > 1e-3 else None
 
 
-def load_picture(path: Path) -> np.ndarray:
+def load_picture(path: Path, clip_size: int = CLIP_SIZE) -> np.ndarray:
     """One picture, see `shrink`. Raises CMACError for a file that cannot be read."""
     try:
         with Image.open(path) as image:
-            return shrink(image)
+            return shrink(image, picture_size(clip_size))
     except (UnidentifiedImageError, OSError) as error:
         raise CMACError(f"{path} is no picture that can be read ({error})") from error
 
 
-def shrink(image: Image.Image) -> np.ndarray:
-    """A picture cut to what is visible, its longest side at most PICTURE_SIZE, premultiplied."""
+def shrink(image: Image.Image, longest: int = CLIP_SIZE) -> np.ndarray:
+    """A picture cut to what is visible, its longest side at most so many pixels, premultiplied."""
     image = image.convert("RGBA")
     image = image.crop(image.getchannel("A").point(lambda a: 255 * (a > 16)).getbbox() or (0, 0, *image.size))
-    scale = PICTURE_SIZE / max(image.size)
+    scale = longest / max(image.size)
     premultiplied = image.convert("RGBa")
     if scale < 1:
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
@@ -146,11 +154,11 @@ def shrink(image: Image.Image) -> np.ndarray:
     return np.asarray(premultiplied)
 
 
-def photograph(path: Path) -> np.ndarray:
-    """(h, w, 3) uint8, its short side at PHOTOGRAPH_SIZE. Raises CMACError for a file that cannot be read."""
+def load_photograph(path: Path, clip_size: int = CLIP_SIZE) -> np.ndarray:
+    """(h, w, 3) uint8, its short side at `photograph_size`. Raises CMACError for a file that cannot be read."""
     try:
         with Image.open(path) as image:
-            scale = PHOTOGRAPH_SIZE / min(image.size)
+            scale = photograph_size(clip_size) / min(image.size)
             size = round(image.width * scale), round(image.height * scale)
             image.draft("RGB", size)
             return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX))

@@ -25,7 +25,7 @@ from cmac_hub.files import make_folder
 from cmac_hub.media import write_audio, write_video
 from cmac_hub.train.scenes.folder_library import COLUMNS
 from cmac_hub.train.scenes.footage import read_shots
-from cmac_hub.train.scenes.library import FILM_RATE, SAMPLE_RATE, File, load_picture, load_sound, photograph
+from cmac_hub.train.scenes.library import FILM_RATE, SAMPLE_RATE, File, load_photograph, load_picture, load_sound
 from cmac_hub.train.scenes.readers import library_files
 from cmac_hub.train.scenes.splits import Split
 from cmac_hub.train.writing import writing
@@ -91,7 +91,7 @@ def _write(file: File, folder: Path, name: str, bit_rate: int) -> str | None:
         write_audio(folder / f"{name}.opus", sound.samples / np.float32(32767), SAMPLE_RATE, bit_rate)
         return f"{name}.opus"
     if file.kind == "background":
-        Image.fromarray(photograph(file.path)).save(folder / f"{name}.jpg", quality=90)
+        Image.fromarray(load_photograph(file.path)).save(folder / f"{name}.jpg", quality=90)
         return f"{name}.jpg"
     premultiplied = load_picture(file.path)
     height, width = premultiplied.shape[:2]

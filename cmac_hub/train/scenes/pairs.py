@@ -49,7 +49,7 @@ class ScenePairs:
             )
             for level in CURRICULA[recipe.scenes]
         ]
-        self.library = load_library(data, "train", progress=progress)
+        self.library = load_library(data, "train", clip_size=visual.size, progress=progress)
         if len(self.library.things) < FEWEST:
             names = ", ".join(thing.name for thing in self.library.things)
             raise CMACError(f"{data} has too few things to mix ({names}); give at least {FEWEST}")

@@ -10,14 +10,20 @@ from typing import Literal
 
 from cmac_hub.train.scenes.collected_library import collected_files, load_collected
 from cmac_hub.train.scenes.folder_library import folder_files, is_folder_library, load_folder
-from cmac_hub.train.scenes.library import FEWEST, File, Library, NoThingsError
+from cmac_hub.train.scenes.library import CLIP_SIZE, FEWEST, File, Library, NoThingsError
 from cmac_hub.train.scenes.splits import Split
 
 
 def load_library(
-    root: Path | None, split: Split, which: Literal["known", "new"] = "known", *, progress: bool = True
+    root: Path | None,
+    split: Split,
+    which: Literal["known", "new"] = "known",
+    *,
+    clip_size: int = CLIP_SIZE,
+    progress: bool = True,
 ) -> Library:
-    """One split of a folder: "known" things are those of training, "new" ones training never uses.
+    """One split of a folder: "known" things are those of training, "new" ones training never uses. Pictures are kept
+    large enough for clips of `clip_size` pixels.
 
     Raises what either reader does, and NoThingsError for new things without a folder: all drawings are known.
     """
@@ -26,17 +32,17 @@ def load_library(
             raise NoThingsError("the package draws no new things; give a folder of pictures and sounds")
         return Library.of_drawings(split)
     load = load_folder if is_folder_library(root) else load_collected
-    return load(Path(root), split, which, progress=progress)
+    return load(Path(root), split, which, clip_size=clip_size, progress=progress)
 
 
-def libraries(root: Path | None, split: Split) -> Iterator[tuple[str, Library]]:
+def libraries(root: Path | None, split: Split, clip_size: int = CLIP_SIZE) -> Iterator[tuple[str, Library]]:
     """("known", its library), and ("new", its library) if the folder has enough new things for scenes of their own.
 
     Raises what `load_library` does, for the known things.
     """
-    yield "known", load_library(root, split, "known")
+    yield "known", load_library(root, split, "known", clip_size=clip_size)
     try:
-        new = load_library(root, split, "new")
+        new = load_library(root, split, "new", clip_size=clip_size)
     except NoThingsError:
         return
     if len(new.things) < FEWEST:
