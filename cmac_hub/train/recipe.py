@@ -15,7 +15,7 @@ from cmac_hub.config import CMACConfig, Normalization, architecture
 from cmac_hub.errors import CheckpointError
 from cmac_hub.train.fields import RecipeError, check, flatten, setting, unflatten
 from cmac_hub.train.objective import ObjectiveSettings
-from cmac_hub.train.scenes.settings import QUIETEST, Curriculum
+from cmac_hub.train.scenes.settings import QUIETEST, Curriculum, Footage
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class Recipe:
     """Clips of one large thing before the curriculum begins."""
     real_share: float = setting(0.1, low=0, high=1)
     """Share of the pairs, twins left out, that are real shots instead of composed scenes."""
+    shots: Footage = setting("clips")  # noqa: RUF009
+    """Which real shots: those of the folder `clips`, those and `clips_more`'s that sound as they were filmed
+    ("original"), or "all", also with sounds that were made by a model."""
     filmed_share: float = setting(0.0, low=0, high=1)
     """Share of the scenes whose background is a stretch of a real shot, without its sound, instead of a photograph."""
     blur: float = setting(0.0, low=0, high=1)

@@ -1,6 +1,5 @@
-"""Localization on real videos with boxes: boxes of ours on the shots of `clips`, VGG-SS, Flickr-SoundNet, or any csv.
+"""Boxes around what sounds in real videos: of VGG-SS, of Flickr-SoundNet, of any csv, or our own.
 
-    python -m cmac_hub.train localize --on clips --data DATA
     python -m cmac_hub.train localize --on vggss --data vggss.json --videos FOLDER
 
 Flickr-SoundNet's and VGG-SS's readers follow the official layouts; only VGG-SS's file of boxes could be tried here.
@@ -12,23 +11,19 @@ import csv
 import json
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
-from cmac_hub.config import Map
-from cmac_hub.errors import CMACError, MediaError
-from cmac_hub.media import probe
+from cmac_hub.errors import CMACError
 from cmac_hub.media.find import VIDEO_SUFFIXES
-from cmac_hub.model import CMAC
-from cmac_hub.moments import observe
-from cmac_hub.train.evaluate.toolbox.metrics import Box, BoxScores, box_mask, consensus_mask, rivals, score_maps
-from cmac_hub.train.evaluate.toolbox.untrained import random_weights
+from cmac_hub.train.evaluate.toolbox.metrics import Box
+from cmac_hub.train.scenes.real_shots import held_out_shots
+from cmac_hub.train.scenes.splits import Split
+
+SHOT_BOXES = {"clips": "real_boxes.csv", "clips_more": "real_boxes_more.csv"}
+"""Folder of real shots -> our boxes of them, beside this file."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +38,19 @@ class BoxedClip:
     """Whether the boxes are several people's answers, of which two must agree; else all of them count."""
 
 
-def shot_boxes(data: Path, videos: Path | None = None) -> list[BoxedClip]:
-    """The boxes that lie in the package, of shots in `data/clips` of groups that training never uses.
+def shot_boxes(data: Path, split: Split = "test") -> dict[str, list[BoxedClip]]:
+    """Our own boxes of the real shots of a split, by folder; a folder that is not there is left out.
 
     Raises:
-        CMACError: there is no folder `clips`.
+        CMACError: see `held_out_shots`.
     """
-    folder = Path(data) / "clips"
-    if not folder.is_dir():
-        raise CMACError(f"{data} has no folder 'clips'; give the folder that holds clips/clips.csv")
-    text = (resources.files("cmac_hub.train.evaluate") / "real_boxes.csv").read_text(encoding="utf-8")
-    return _rows_to_clips(csv.DictReader(text.splitlines()), lambda name: folder / name)
+    found = {}
+    for folder, table in SHOT_BOXES.items():
+        shots = {shot.path.name: shot.path for shot in held_out_shots(data, split) if shot.folder == folder}
+        text = (resources.files("cmac_hub.train.evaluate") / table).read_text(encoding="utf-8")
+        rows = [row for row in csv.DictReader(text.splitlines()) if row["file"] in shots]
+        found[folder] = _rows_to_clips(rows, shots.__getitem__)
+    return {folder: clips for folder, clips in found.items() if clips}
 
 
 def csv_boxes(table: Path, videos: Path) -> list[BoxedClip]:
@@ -130,54 +127,3 @@ def flickr_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
 def _find(folder: Path, name: str) -> Path:
     found = [path for suffix in sorted(VIDEO_SUFFIXES) if (path := folder / f"{name}{suffix}").exists()]
     return found[0] if found else folder / f"{name}.mp4"
-
-
-def predict_clip(model: CMAC, clip: BoxedClip) -> dict[Map, np.ndarray]:
-    """Both maps (H, W) fp32 over the whole displayed picture, of the window around the clip's time.
-
-    Raises:
-        MediaError: the file cannot be read or lacks video or audio.
-    """
-    info = probe(clip.path)
-    if not info.has_video or not info.has_audio:
-        raise MediaError(f"{clip.path} lacks video or audio")
-    window = model.config.window
-    time = info.start + (info.duration or window) / 2 if clip.time is None else clip.time
-    limits = {"start": time - window / 2, "stop": time + window / 2}
-    maps = next(observe(model, info, "guidance", window=window, hop=window, **limits)).attention
-    assert maps.visual_guidance is not None and maps.visual_prediction is not None
-    guidance, prediction = (one.mean(0).cpu().numpy() for one in (maps.visual_guidance, maps.visual_prediction))
-    return {"guidance": guidance, "prediction": prediction}
-
-
-def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = True) -> dict[str, Any]:
-    """Scores of both maps, of random weights and of the trivial rivals on the same videos.
-
-    Returns:
-        {"scores": name -> BoxScores, "missing": names of videos that could not be read}. Missing videos are neither
-        hits nor misses.
-
-    Raises:
-        CMACError: no video could be read.
-    """
-    untrained = random_weights(model.config, device=model.device)
-    heats: dict[str, list[np.ndarray]] = defaultdict(list)
-    truths, missing = [], []
-    for clip in tqdm(clips, disable=not progress, unit="clip"):
-        try:
-            ours, theirs = predict_clip(model, clip), predict_clip(untrained, clip)
-        except MediaError:
-            missing.append(clip.path.name)
-            continue
-        for name, heat in ours.items():
-            heats[name].append(heat)
-        for name, heat in theirs.items():
-            heats[f"random weights ({name})"].append(heat)
-        truths.append((consensus_mask if clip.consensus else box_mask)(clip.boxes))
-    if not truths:
-        raise CMACError(
-            f"none of the {len(clips)} videos could be read, the first is {clips[0].path if clips else '-'}"
-        )
-    shift = model.config.require_visual().map_shift
-    scores: dict[str, BoxScores] = {name: score_maps(found, truths, shift) for name, found in heats.items()}
-    return {"scores": scores | rivals(truths), "missing": missing}

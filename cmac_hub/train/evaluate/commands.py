@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from cmac_hub.train.evaluate.sets import find_set
 
 if TYPE_CHECKING:
     from cmac_hub.model import CMAC
-    from cmac_hub.train.evaluate.boxes import BoxedClip
 
 
 def localize(options: argparse.Namespace) -> int:
@@ -27,9 +25,14 @@ def localize(options: argparse.Namespace) -> int:
     chosen, path = find_set(options.measure, options.on), _needed_path(options)
     model = load_network(options.model, options.device)
     if chosen.measure:
-        report, table = chosen.function()(model, options.data, options.split, options.scenes)
+        count = (options.scenes,) if chosen.composed else ()
+        report, table = chosen.function()(model, options.data, options.split, *count)
     else:
-        report, table = _measure_clips(model, chosen.function()(options.data, path))
+        from cmac_hub.train.evaluate.boxed_clips import measure_clips
+
+        report, table = measure_clips(model, chosen.function()(options.data, path))
+    if missing := report.get("missing", report.get("all", {}).get("missing")):
+        print(f"{len(missing)} videos are missing or broken and not counted", file=sys.stderr)
     _finish(options, model, report, table)
     # Pictures come last: what was measured is written by then.
     if options.figure:
@@ -47,17 +50,6 @@ def localize(options: argparse.Namespace) -> int:
         with replacing(options.sheet) as temporary:
             sheet.save(temporary)
     return 0
-
-
-def _measure_clips(model: CMAC, clips: Sequence[BoxedClip]) -> tuple[dict[str, Any], str]:
-    from cmac_hub.train.evaluate.boxes import evaluate_boxes
-    from cmac_hub.train.evaluate.toolbox.metrics import as_json, as_table
-
-    report = evaluate_boxes(model, clips)
-    if report["missing"]:
-        print(f"{len(report['missing'])} videos are missing or broken and not counted", file=sys.stderr)
-    scores = {name: as_json(one) for name, one in report["scores"].items()}
-    return {**report, "scores": scores}, as_table(report["scores"])
 
 
 def probe(options: argparse.Namespace) -> int:

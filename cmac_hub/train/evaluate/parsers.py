@@ -18,7 +18,7 @@ def add_evaluations(found: Commands) -> None:
     """Adds localize, probe, retrieve, finetune and report."""
     localize = _add(found, "localize", "does the attention point at what sounds? beside trivial baselines", "scenes")
     localize.add_argument("--videos", type=Path, help="folder of the videos")
-    localize.add_argument("--split", choices=["test", "validation"], default="test", help="of composed scenes")
+    localize.add_argument("--split", choices=["test", "validation"], default="test", help="of scenes and shots")
     localize.add_argument("--scenes", type=positive, default=500, help="of each kind, where they are composed")
     localize.add_argument("--sheet", type=Path, help="a .png of the best and worst scenes to write")
     localize.add_argument("--figure", type=Path, help="with --on grounding: a .png of precision over recall to write")

@@ -6,7 +6,6 @@ python -m cmac_hub.train retrieve --on scenes --data DATA
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from cmac_hub.train.evaluate.toolbox.paper import PAPER_RETRIEVAL
 from cmac_hub.train.evaluate.toolbox.scene_maps import by_things, make_scenes, predict_scenes
 from cmac_hub.train.evaluate.toolbox.untrained import random_weights
 from cmac_hub.train.scenes.readers import libraries
-from cmac_hub.train.scenes.splits import load_splits
+from cmac_hub.train.scenes.real_shots import held_out_shots
 
 RANKS = (1, 5, 10, 20)
 PARTS = ("train", "test")
@@ -127,14 +126,8 @@ def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) 
 
 
 def evaluate_shots(model: CMAC, data: Path) -> dict[str, Any]:
-    """Audio to visual and back among the real shots of held-out groups, one mean embedding a shot."""
-    folder = data / "clips"
-    if not (folder / "clips.csv").exists():
-        raise CMACError(f"{data} has no folder 'clips' with its clips.csv; give the folder that holds clips/clips.csv")
-    with (folder / "clips.csv").open(newline="") as file:
-        listed = [row for row in csv.DictReader(file) if row["file"]]
-    splits = load_splits()
-    held = [folder / row["file"] for row in listed if splits.split_of("clip_group", row["group"]) != "train"]
+    """Audio to visual and back among the real shots of test groups, one mean embedding a shot."""
+    held = [shot.path for shot in held_out_shots(data, "test")]
     rows, missing = {}, []
     for name, network in _networks(model).items():
         pairs = []
@@ -144,7 +137,7 @@ def evaluate_shots(model: CMAC, data: Path) -> dict[str, Any]:
                 continue
             pairs.append((features.visual_embedding.mean(0).numpy(), features.audio_embedding.mean(0).numpy()))
         if not pairs:
-            raise CMACError(f"none of the {len(held)} held-out shots of {folder} could be read; give the whole data")
+            raise CMACError(f"none of the {len(held)} test shots of {data} could be read; give the whole data")
         visual, audio = (np.stack(column) for column in zip(*pairs, strict=True))
         rows[f"{name}: audio to visual"] = recall_of_pairs(audio, visual)
         rows[f"{name}: visual to audio"] = recall_of_pairs(visual, audio)

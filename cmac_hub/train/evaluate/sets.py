@@ -43,6 +43,11 @@ class EvaluationSet:
     crops: Crops | None = None
     """Of the probe."""
 
+    @property
+    def composed(self) -> bool:
+        """Whether scenes are composed for it, of which there can be any number."""
+        return self.data == LIBRARY
+
     def function(self) -> Callable[..., Any]:
         """The reader or measure itself; its module is imported now."""
         found: Callable[..., Any] = pkgutil.resolve_name(f"cmac_hub.train.evaluate.{self.reader or self.measure}")
@@ -61,7 +66,10 @@ SETS: dict[str, dict[str, EvaluationSet]] = {
             "Movement: twins matched, composed scenes", LIBRARY, measure="movement:measure_movement"
         ),
         "clips": EvaluationSet(
-            "Real shots with boxes of our own", "the collected data", reader="boxes:shot_boxes", collected=True
+            "Real shots with boxes of our own",
+            "the collected data",
+            measure="boxed_clips:measure_shots",
+            collected=True,
         ),
         "vggss": EvaluationSet("VGG-SS", "its vggss.json", reader="boxes:vggss_boxes", needs="videos"),
         "flickr": EvaluationSet(

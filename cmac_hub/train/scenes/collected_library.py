@@ -7,7 +7,8 @@
     DATA/scenes/NAME.sf2              one General MIDI sound font, for recipes with notes (may be missing)
     DATA/esc50/esc50.csv, audio/      ESC-50: columns filename, fold, category, src_file
     DATA/urbansound8k/urbansound8k.csv  UrbanSound8K: columns filename, fold, category, freesound_id
-    DATA/clips/clips.csv              real shots: columns file, group (may be missing)
+    DATA/clips/clips.csv              real shots (`real_shots.py`; may be missing)
+    DATA/clips_more/clips_more.csv    more of them
 
 `esc50` and `urbansound8k` may be missing; files lie relative to their csv (ESC-50's in `audio/`). `splits.csv` in the
 package names every picture, recording, photograph and group of shots that may be used, the thing it belongs to and its

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from cmac_hub.errors import MediaError
 from cmac_hub.media import windows
 from cmac_hub.train.scenes.backdrops import cut_film
 from cmac_hub.train.scenes.library import FILM_RATE, SAMPLE_RATE
-from cmac_hub.train.scenes.splits import load_splits
+from cmac_hub.train.scenes.real_shots import ShotFile, training_shots
+from cmac_hub.train.scenes.settings import Footage
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,19 @@ class Shot:
     RATE = FILM_RATE
 
 
-def load_shots(root: Path, size: int, *, progress: bool = True) -> list[Shot]:
-    """The training groups of `root/clips` that have sound, short side a quarter larger than `size`."""
-    return [shot for _, shot in read_shots(root, size, progress=progress)]
+def load_shots(root: Path, size: int, which: Footage = "clips", *, progress: bool = True) -> list[Shot]:
+    """The training shots of `root` that have sound, short side a quarter larger than `size`; see `training_shots`."""
+    return [shot for _, shot in read_shots(root, size, which, progress=progress)]
 
 
-def read_shots(root: Path, size: int, *, progress: bool = True) -> Iterator[tuple[dict[str, str], Shot]]:
-    """The same one by one, each with its line of `clips.csv`; none where there is no such file."""
-    folder = Path(root) / "clips"
-    splits = load_splits()
-    if not (folder / "clips.csv").exists():
-        return
-    with (folder / "clips.csv").open(newline="") as file:
-        listed = [row for row in csv.DictReader(file) if row["file"]]
-    rows = [row for row in listed if splits.split_of("clip_group", row["group"]) == "train"]
-    for row in tqdm(rows, disable=not progress, desc="real shots", unit="shot"):
+def read_shots(
+    root: Path, size: int, which: Footage = "clips", *, progress: bool = True
+) -> Iterator[tuple[ShotFile, Shot]]:
+    """The same one by one, each with its file; none where `root` holds none."""
+    for file in tqdm(training_shots(root, which), disable=not progress, desc="real shots", unit="shot"):
         try:
             cut = windows(
-                folder / row["file"],
+                file.path,
                 window=0.5,
                 hop=0.5,
                 frames=Shot.RATE // 2,
@@ -57,7 +52,7 @@ def read_shots(root: Path, size: int, *, progress: bool = True) -> Iterator[tupl
         pictures = [w.frames for w in parts if w.frames is not None]
         sounds = [w.waveform for w in parts if w.waveform is not None]
         if len(pictures) >= 2 and len(sounds) == len(pictures) and np.abs(np.concatenate(sounds)).max() > 1e-3:
-            yield row, Shot(np.concatenate(pictures), np.concatenate(sounds))
+            yield file, Shot(np.concatenate(pictures), np.concatenate(sounds))
 
 
 def cut_shot(shot: Shot, rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -27,6 +27,7 @@ from cmac_hub.train.scenes.folder_library import COLUMNS
 from cmac_hub.train.scenes.footage import read_shots
 from cmac_hub.train.scenes.library import FILM_RATE, SAMPLE_RATE, File, load_photograph, load_picture, load_sound
 from cmac_hub.train.scenes.readers import library_files
+from cmac_hub.train.scenes.real_shots import ORIGINAL_SOUND
 from cmac_hub.train.scenes.splits import Split
 from cmac_hub.train.writing import writing
 
@@ -101,14 +102,14 @@ def _write(file: File, folder: Path, name: str, bit_rate: int) -> str | None:
 
 
 def _pack_shots(root: Path, folder: Path, size: int, progress: bool) -> int:
-    rows = []
-    for row, shot in read_shots(root, size, progress=progress):
-        target = folder / "clips" / Path(row["file"]).with_suffix(".mp4").name
+    rows: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for file, shot in read_shots(root, size, "all", progress=progress):
+        target = folder / file.folder / file.path.with_suffix(".mp4").name
         target.parent.mkdir(exist_ok=True)
         height, width = shot.frames_THWC.shape[1:3]
         write_video(target, iter(shot.frames_THWC), FILM_RATE, shot.waveform, SAMPLE_RATE, size=(width, height))
-        rows.append((target.name, row["group"]))
-    if rows:
-        with writing(folder / "clips" / "clips.csv") as table:
-            csv.writer(table).writerows([("file", "group"), *rows])
-    return len(rows)
+        rows[file.folder].append((target.name, file.group, ORIGINAL_SOUND if file.original_sound else "made sound"))
+    for name, listed in rows.items():
+        with writing(folder / name / f"{name}.csv") as table:
+            csv.writer(table).writerows([("file", "group", "label_source"), *listed])
+    return sum(map(len, rows.values()))

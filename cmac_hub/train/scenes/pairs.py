@@ -56,7 +56,7 @@ class ScenePairs:
         if data and recipe.notes:
             self.library = with_notes(self.library, find_font(data), recipe.notes)
         real = recipe.real_share > 0 or recipe.filmed_share > 0
-        self.shots = load_shots(data, visual.size, progress=progress) if data and real else []
+        self.shots = load_shots(data, visual.size, recipe.shots, progress=progress) if data and real else []
         self.library = replace(self.library, films=tuple(shot.frames_THWC for shot in self.shots))
 
     def hash(self) -> str:

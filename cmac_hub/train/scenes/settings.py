@@ -49,6 +49,9 @@ HARD = SceneSettings(distractors=(1, 3), thing_size=(0.22, 0.55), two_sources=0.
 
 Curriculum = Literal["easy", "mixed"]
 
+Footage = Literal["clips", "original", "all"]
+"""Which real shots are trained on, see `cmac_hub.train.scenes.real_shots.training_shots`."""
+
 CURRICULA: dict[Curriculum, tuple[SceneSettings, ...]] = {
     "easy": (EASY,),
     "mixed": (EASY, MEDIUM, HARD),

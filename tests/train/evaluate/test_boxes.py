@@ -1,35 +1,31 @@
-import csv
 import json
 from importlib import resources
+from typing import get_args
 
 import numpy as np
 import pytest
-import torch
 from making import tone, write_media
 
 from cmac_hub.errors import CMACError
-from cmac_hub.media import windows
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.evaluate.boxes import (
     BoxedClip,
     csv_boxes,
-    evaluate_boxes,
     flickr_boxes,
-    predict_clip,
     shot_boxes,
     vggss_boxes,
 )
-from cmac_hub.train.evaluate.toolbox.metrics import score_maps
-from cmac_hub.train.scenes.splits import load_splits
+from cmac_hub.train.scenes.splits import Split
 
 
 def test_shot_boxes_are_whole_and_of_groups_that_training_never_sees(shared):
-    clips = shot_boxes(shared)
-    assert len(clips) >= 60
-    groups = {row["file"]: row["group"] for row in csv.DictReader((shared / "clips" / "clips.csv").open())}
-    for clip in clips:
+    sizes = {
+        split: {part: len(found) for part, found in shot_boxes(shared, split).items()} for split in get_args(Split)
+    }
+    assert sizes["train"] == {}
+    assert sizes["test"]["clips"] == 49 and sizes["validation"]["clips"] == 12
+    for clip in (clip for split in get_args(Split) for found in shot_boxes(shared, split).values() for clip in found):
         assert clip.path.is_file()
-        assert load_splits().split_of("clip_group", groups[clip.path.name]) != "train"
         for x0, y0, x1, y1 in clip.boxes:
             assert 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1
 
@@ -37,34 +33,6 @@ def test_shot_boxes_are_whole_and_of_groups_that_training_never_sees(shared):
 def test_the_csv_of_boxes_names_no_path():
     text = (resources.files("cmac_hub.train.evaluate") / "real_boxes.csv").read_text()
     assert "/" not in text and len(text.splitlines()) > 60
-
-
-def test_missing_videos_are_listed_and_not_counted(tiny, clip, silent_picture, tmp_path):
-    boxes = ((0.0, 0.0, 1.0, 1.0),)
-    clips = [BoxedClip(clip, 1.5, boxes), BoxedClip(tmp_path / "gone.mp4", None, boxes)]
-    clips.append(BoxedClip(silent_picture, None, boxes))
-    report = evaluate_boxes(tiny, clips, progress=False)
-    assert report["missing"] == ["gone.mp4", "mute.mp4"]
-    assert report["scores"]["guidance"].pictures == 1 and report["scores"]["guidance"].pointing == 1.0
-    with pytest.raises(CMACError, match="none of the 1 videos could be read"):
-        evaluate_boxes(tiny, clips[1:2], progress=False)
-
-
-def test_the_map_is_of_the_window_around_the_time(tiny, clip):
-    middle = predict_clip(tiny, BoxedClip(clip, None, ()))["guidance"]
-    np.testing.assert_array_equal(middle, predict_clip(tiny, BoxedClip(clip, 1.5, ()))["guidance"])
-    assert not np.array_equal(middle, predict_clip(tiny, BoxedClip(clip, 0.7, ()))["guidance"])
-    assert score_maps([middle], [np.ones((224, 224), bool)]).pointing == 1.0
-
-
-def test_both_maps_of_a_video_are_what_the_network_gives_for_its_window(tiny, clip):
-    visual = tiny.config.visual
-    sizes = {"frames": visual.frames, "size": visual.size, "multiple": visual.multiple, "sample_rate": 16000}
-    window = next(windows(clip, **sizes, start=1.0, stop=2.0))
-    batch = torch.from_numpy(window.frames)[None], torch.from_numpy(window.waveform)[None]
-    maps, found = tiny.attend(*tiny.prepare(*batch)), predict_clip(tiny, BoxedClip(clip, 1.5, ()))
-    np.testing.assert_allclose(found["guidance"], maps.visual_guidance[0].mean(0), atol=1e-6)
-    np.testing.assert_allclose(found["prediction"], maps.visual_prediction[0].mean(0), atol=1e-6)
 
 
 def test_official_layouts(tmp_path):

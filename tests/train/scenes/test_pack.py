@@ -35,19 +35,22 @@ def data(tmp_path):
     (root / "clips").mkdir()
     write_media(root / "clips" / "a.mkv", times=np.arange(75) / 25, size=(320, 160), sound=tone(3.0))
     (root / "clips" / "clips.csv").write_text(f"file,group\na.mkv,{group}\n")
+    (root / "clips_more").mkdir()
+    write_media(root / "clips_more" / "b.mp4", times=np.arange(75) / 25, size=(160, 320), sound=tone(3.0))
+    (root / "clips_more" / "clips_more.csv").write_text(f"file,group,label_source\nb.mp4,{group},by eye; made\n")
     (root / "scenes").mkdir()
     (root / "scenes" / "font.sf2").write_bytes(b"font")
     return root
 
 
 def test_held_out_shots_that_no_copy_has_are_told_in_one_line(tiny, data):
-    with pytest.raises(CMACError, match=r"none of the 0 held-out shots of .*clips could be read"):
+    with pytest.raises(CMACError, match=r"none of the 0 test shots of .* could be read"):
         evaluate_shots(tiny, data)
 
 
 def test_the_copy_is_read_as_the_original(data, tmp_path, capsys):
     assert main(["pack", str(data), "-o", str(tmp_path / "small")]) == 0
-    assert "16 picture, 16 sound, 8 background, 1 shot, 1 sound font" in capsys.readouterr().out
+    assert "16 picture, 16 sound, 8 background, 2 shot, 1 sound font" in capsys.readouterr().out
     for split in ("train", "validation", "test"):
         one, two = (load_library(root, split, progress=False) for root in (data, tmp_path / "small"))
         for a, b in zip(one.things, two.things, strict=True):
@@ -57,9 +60,12 @@ def test_the_copy_is_read_as_the_original(data, tmp_path, capsys):
             for heard, again in zip(a.sounds, b.sounds, strict=True):
                 assert abs(len(heard.samples) - len(again.samples)) <= SAMPLE_RATE // 20
         assert len(one.backgrounds) == len(two.backgrounds)
-    (before,), (after,) = (load_shots(root, 64, progress=False) for root in (data, tmp_path / "small"))
-    assert before.frames_THWC.shape == after.frames_THWC.shape
-    assert np.abs(before.frames_THWC.astype(int) - after.frames_THWC).mean() < 6
+    for which, count in (("clips", 1), ("original", 1), ("all", 2)):
+        befores, afters = (load_shots(root, 64, which, progress=False) for root in (data, tmp_path / "small"))
+        assert len(befores) == len(afters) == count, "each keeps its folder and whether its sound was filmed"
+        for before, after in zip(befores, afters, strict=True):
+            assert before.frames_THWC.shape == after.frames_THWC.shape
+            assert np.abs(before.frames_THWC.astype(int) - after.frames_THWC).mean() < 6
     with pytest.raises(OutputError, match="is not empty"):
         pack(data, tmp_path / "small")
 

@@ -36,6 +36,14 @@ class BoxScores(NamedTuple):
     pictures: int
 
 
+class PictureScores(NamedTuple):
+    """Of each picture by itself."""
+
+    cious_N: np.ndarray
+    hits_N: np.ndarray | None
+    """1.0 where the highest place lies in a box, else 0.0; None for a rival without one."""
+
+
 def box_mask(boxes: Sequence[Box]) -> np.ndarray:
     """(SIDE, SIDE) bool: the union of boxes, edges at int(x * SIDE) as in the field's code."""
     mask = np.zeros((SIDE, SIDE), bool)
@@ -87,13 +95,20 @@ def auc(cious: np.ndarray) -> float:
     return float(np.trapezoid([(cious >= t - 1e-12).mean() for t in THRESHOLDS], THRESHOLDS))
 
 
-def score_masks(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], pointing: float = float("nan")) -> BoxScores:
+def summarize(scores: PictureScores) -> BoxScores:
+    """Means over the pictures."""
+    cious_N, hits_N = scores
+    pointing = float("nan") if hits_N is None else float(hits_N.mean())
+    return BoxScores(float((cious_N >= 0.5).mean()), auc(cious_N), float(cious_N.mean()), pointing, len(cious_N))
+
+
+def score_masks(found: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> PictureScores:
     """Scores of binary answers."""
-    cious = np.array([intersection_over_union(one, truth) for one, truth in zip(found, truths, strict=True)])
-    return BoxScores(float((cious >= 0.5).mean()), auc(cious), float(cious.mean()), pointing, len(cious))
+    cious = [intersection_over_union(one, truth) for one, truth in zip(found, truths, strict=True)]
+    return PictureScores(np.array(cious), None)
 
 
-def score_maps(heats: Sequence[np.ndarray], truths: Sequence[np.ndarray], shift: Shift = CENTERED) -> BoxScores:
+def score_pictures(heats: Sequence[np.ndarray], truths: Sequence[np.ndarray], shift: Shift = CENTERED) -> PictureScores:
     """Scores of maps of any size, each over the whole picture.
 
     Args:
@@ -110,7 +125,30 @@ def score_maps(heats: Sequence[np.ndarray], truths: Sequence[np.ndarray], shift:
         if not np.isfinite(heat).all():
             raise ValueError("a map holds values that are not finite; mend the network that made it")
     halves = [upper_half(resize_map(heat, shift=shift)) for heat in heats]
-    return score_masks(halves, truths, pointing_accuracy(heats, truths, shift))
+    hits = [float(points_at(heat, truth, shift)) for heat, truth in zip(heats, truths, strict=True)]
+    return score_masks(halves, truths)._replace(hits_N=np.array(hits))
+
+
+def score_maps(heats: Sequence[np.ndarray], truths: Sequence[np.ndarray], shift: Shift = CENTERED) -> BoxScores:
+    """`score_pictures`, summarized."""
+    return summarize(score_pictures(heats, truths, shift))
+
+
+def score_disc(truths: Sequence[np.ndarray]) -> PictureScores:
+    """Scores of a disc in the middle, whose highest place is the picture's center."""
+    hits = [float(truth[SIDE // 2, SIDE // 2] > 0) for truth in truths]
+    return score_masks([centered_disc()] * len(truths), truths)._replace(hits_N=np.array(hits))
+
+
+def paired_interval(
+    ours_N: np.ndarray, theirs_N: np.ndarray, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float, float]:
+    """By how much the mean of `ours_N` is above that of `theirs_N`, and the 95 % interval of a paired bootstrap: the
+    same pictures are drawn, with replacement, for both."""
+    apart_N = ours_N - theirs_N
+    drawn = np.random.default_rng(seed).integers(len(apart_N), size=(draws, len(apart_N)))
+    low, high = np.quantile(apart_N[drawn].mean(1), [0.025, 0.975])
+    return float(apart_N.mean()), float(low), float(high)
 
 
 def centered_disc() -> np.ndarray:
@@ -127,11 +165,10 @@ def rivals(truths: Sequence[np.ndarray], seed: int = 0) -> dict[str, BoxScores]:
         the median: an upper half that holds the source, or is held by it.
     """
     rng = np.random.default_rng(seed)
-    middle = float(np.mean([truth[SIDE // 2, SIDE // 2] > 0 for truth in truths]))
     best = np.array([_best_half(truth) for truth in truths])
     return {
-        "centered disc": score_masks([centered_disc()] * len(truths), truths, middle),
-        "whole image": score_masks([np.ones((SIDE, SIDE), bool)] * len(truths), truths),
+        "centered disc": summarize(score_disc(truths)),
+        "whole image": summarize(score_masks([np.ones((SIDE, SIDE), bool)] * len(truths), truths)),
         "random map": score_maps([rng.random((7, 7)) for _ in truths], truths),
         "ceiling": BoxScores(float((best >= 0.5).mean()), auc(best), float(best.mean()), 1.0, len(truths)),
     }

@@ -14,8 +14,10 @@ from cmac_hub.train.evaluate.toolbox.metrics import (
     centered_disc,
     consensus_mask,
     intersection_over_union,
+    paired_interval,
     resize_map,
     rivals,
+    score_disc,
     score_maps,
     upper_half,
 )
@@ -122,3 +124,19 @@ def test_what_two_of_three_people_drew_counts_in_full_and_one_alone_by_half(seed
     assert intersection_over_union(found[::8, ::8], consensus[::8, ::8]) == pytest.approx(expected)
     ceiling = rivals([consensus])["ceiling"].mean_ciou
     assert score_maps([heat], [consensus]).mean_ciou <= ceiling + 1e-6
+
+
+def test_a_paired_interval_is_narrower_than_that_of_either_and_holds_what_was_measured():
+    rng = np.random.default_rng(0)
+    theirs = rng.random(200)
+    value, low, high = paired_interval(theirs + 0.1 + 0.01 * rng.standard_normal(200), theirs)
+    assert low < value < high and low == pytest.approx(0.1, abs=0.005) and high - low < 0.01
+    assert paired_interval(theirs, theirs) == (0.0, 0.0, 0.0)
+    # A share p of n pictures has a standard error of sqrt(p (1 - p) / n), and 95 % lie within 1.96 of it.
+    hits = np.arange(100) < 30
+    value, low, high = paired_interval(hits.astype(float), np.zeros(100))
+    assert value == 0.3 and (high - low) / 2 == pytest.approx(1.96 * np.sqrt(0.3 * 0.7 / 100), rel=0.12)
+
+
+def test_the_disc_points_at_the_middle():
+    assert score_disc([box_mask([(0.4, 0.4, 0.6, 0.6)]), box_mask([(0, 0, 0.3, 0.3)])]).hits_N.tolist() == [1, 0]
