@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from cmac_hub import drawing
-from cmac_hub.config import CMACConfig, Layout, Map, Scale
+from cmac_hub.config import HEARING, CMACConfig, Layout, Map, Scale
 from cmac_hub.geometry import over_frame
 from cmac_hub.media import MediaInfo
 from cmac_hub.moments import Moment
@@ -81,10 +81,10 @@ class Canvas:
         share = 0.0 if after.time <= before.time else (time - before.time) / (after.time - before.time)
         share = min(1.0, max(0.0, share))
         map_HW = (1 - share) * before.visual_map_HW + share * after.visual_map_HW
-        fade = (1 - share) * before.audible + share * after.audible if self._which == "guidance" else 1.0
+        fade = (1 - share) * before.audible + share * after.audible if self._which in HEARING else 1.0
         strength_HW = drawing.strength(map_HW, self._visual_limits, fade)
         lit = drawing.overlay(Image.fromarray(image_HWC), strength_HW, before.shift)
-        if self._which == "guidance" and not (before.audible or after.audible):
+        if self._which in HEARING and not (before.audible or after.audible):
             lit = drawing.caption(lit, "no sound")
         if self._layout == "side-by-side":
             return np.concatenate([image_HWC, np.asarray(lit)], 1)

@@ -26,8 +26,12 @@ FORMAT_VERSION = 2
 
 Normalization = Literal["cosine", "softmax", "none"]
 
-Map = Literal["guidance", "prediction"]
-"""Where one modality responds to the other (Eq. 4), or what its encoder attends to by itself (Eq. 5)."""
+Map = Literal["guidance", "prediction", "joint"]
+"""Where one modality responds to the other (Eq. 4), what its encoder attends to by itself (Eq. 5), or the former where
+its features are strong as well: which of the things that usually sound makes this sound (ours)."""
+
+HEARING: tuple[Map, ...] = ("guidance", "joint")
+"""The maps that compare both streams: they say nothing where there is nothing to hear."""
 
 Layout = Literal["overlay", "side-by-side", "panel"]
 """The overlay alone; plain on its left; or above the spectrogram with its frequency attention."""
@@ -56,11 +60,23 @@ class AttentionConfig:
     """Hidden channels of h_v and h_a (Eq. 5)."""
     shared_head: bool = True
     """One projection for both modalities, so that their filter spaces agree."""
+    joint_weight: float = since(2, 0.0)
+    """Share of the features' strength in the joint map, measured on validation data; 0 makes it guidance."""
+    visual_strength: tuple[float, float] = since(2, (0.0, 1.0))
+    """Lengths of a place's visual feature that count as strength 0 and 1."""
+    audio_strength: tuple[float, float] = since(2, (0.0, 1.0))
+    """The same of audio features."""
 
     def __post_init__(self) -> None:
         check_choice("normalization", self.normalization, get_args(Normalization))
         if self.scales < 1:
             raise ValueError(f"scales is {self.scales}; it must be at least 1")
+        if not 0 <= self.joint_weight <= 1:
+            raise ValueError(f"joint_weight is {self.joint_weight}; it must be from 0 to 1")
+        for name in ("visual_strength", "audio_strength"):
+            low, high = getattr(self, name)
+            if low >= high:
+                raise ValueError(f"{name} is {low:g}, {high:g}; the second must be larger")
 
 
 @dataclass(frozen=True)
@@ -76,8 +92,10 @@ class DisplayConfig:
     visual_prediction: tuple[float, float] = (0.5, 0.9)
     audio_guidance: tuple[float, float] = since(2, (0.5, 0.9))
     audio_prediction: tuple[float, float] = since(2, (0.5, 0.9))
+    visual_joint: tuple[float, float] = since(2, (0.5, 0.9))
+    audio_joint: tuple[float, float] = since(2, (0.5, 0.9))
     default_map: Map = "guidance"
-    """What is drawn when no map is asked for: the map that pointed better where distractors compete with the source."""
+    """What is drawn when no map is asked for: the map that pointed best on validation data (`train/release.py`)."""
 
     def __post_init__(self) -> None:
         check_choice("default_map", self.default_map, get_args(Map))

@@ -41,6 +41,9 @@ def from_version_1(values: dict[str, Any]) -> dict[str, Any]:
         for which in ("guidance", "prediction"):
             if f"visual_{which}" in display:
                 display[f"audio_{which}"] = display[f"visual_{which}"]
+        if "visual_guidance" in display:
+            # Without a weight the joint map is guidance.
+            display["visual_joint"] = display["audio_joint"] = display["visual_guidance"]
     return values
 
 

@@ -1,6 +1,8 @@
-"""One moment as in the paper's Fig. 5: its frame and its spectrogram, and the four attention maps on them."""
+"""One moment as in the paper's Fig. 5: its frame and its spectrogram, and the attention maps on them."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -8,14 +10,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from cmac_hub import drawing
-from cmac_hub.config import CMACConfig
+from cmac_hub.config import CMACConfig, Map
 from cmac_hub.geometry import CENTERED, Shift, over_frame
 from cmac_hub.media import MediaInfo
 from cmac_hub.moments import Moment
 
 
 def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: CMACConfig) -> Figure:
-    """Two rows (visual, audio) of three pictures (as it is, guidance, prediction).
+    """Two rows (visual, audio) of four pictures: as it is, and each of the maps.
 
     Args:
         info: of the file the moment is from.
@@ -26,18 +28,18 @@ def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: 
     Returns:
         a figure with a canvas of its own: no window opens, no global state is touched.
     """
-    figure = Figure(figsize=(12, 3.2 + 4 * info.height / max(1, info.width)), layout="constrained")
+    figure = Figure(figsize=(16, 3.2 + 4 * info.height / max(1, info.width)), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 3, height_ratios=[4 * info.height / max(1, info.width), 2.2])
+    axes = figure.subplots(2, 1 + len(get_args(Map)), height_ratios=[4 * info.height / max(1, info.width), 2.2])
     figure.suptitle(f"{info.path.name}, {moment.time:.2f} s", parse_math=False)
     maps = moment.attention
-    for column, title in enumerate(("video", "guidance", "prediction")):
+    for column, title in enumerate(("video", *get_args(Map))):
         top, bottom = axes[0, column], axes[1, column]
         top.set_title(title)
         top.imshow(image_HWC)
         top.set_axis_off()
         if column:
-            heat = (maps.visual_guidance, maps.visual_prediction)[column - 1]
+            heat = getattr(maps, f"visual_{title}")
             _shade(top, None if heat is None else heat.mean(0), (0, info.width, info.height, 0), "equal", moment.shift)
         if moment.log_mel_FS is None:
             bottom.text(0.5, 0.5, "no audio stream", ha="center", va="center")
@@ -53,7 +55,7 @@ def draw_figure(info: MediaInfo, image_HWC: np.ndarray, moment: Moment, config: 
         if not moment.audible:
             bottom.set_title("no sound")
         elif column:
-            heat = (maps.audio_guidance, maps.audio_prediction)[column - 1]
+            heat = getattr(maps, f"audio_{title}")
             _shade(bottom, None if heat is None else heat.flip(0), extent, "auto")
     return figure
 

@@ -165,7 +165,7 @@ class Network(nn.Module):
         return Output(visual, audio, self._attention(visual, audio))
 
     def _attention(self, visual: Stream | None, audio: Stream | None) -> Attention:
-        visual_guidance = audio_guidance = None
+        visual_guidance = audio_guidance = visual_joint = audio_joint = None
         if visual is not None and audio is not None:
             size = self.config.require_attention()
             how = size.scales, size.normalization
@@ -173,15 +173,21 @@ class Network(nn.Module):
             with attention.without_autocast(visual.map.device):
                 visual_guidance = attention.correlate_pyramid(audio.filter.float(), visual.transformed.float(), *how)
                 audio_guidance = attention.correlate_pyramid(visual.filter.float(), audio.transformed.float(), *how)
+                visual_strength = attention.strength(visual.map.detach().float(), size.visual_strength)
+                audio_strength = attention.strength(audio.map.detach().float(), size.audio_strength)
+                visual_joint = attention.join(visual_guidance, visual_strength, size.joint_weight)
+                audio_joint = attention.join(audio_guidance, audio_strength, size.joint_weight)
         return Attention(
             visual_guidance,
             None if visual is None else visual.saliency,
             audio_guidance,
             None if audio is None else audio.saliency,
+            visual_joint,
+            audio_joint,
         )
 
     def attend(self, clips: Tensor | None = None, spectrograms: Tensor | None = None) -> Attention:
-        """The four attention maps, in eval mode and without gradients; with one stream alone, its prediction only.
+        """The six attention maps, in eval mode and without gradients; with one stream alone, its prediction only.
 
         Args:
             clips: (B, 3, T, H, W) float, from `preprocess`, or None.

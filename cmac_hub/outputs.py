@@ -8,9 +8,10 @@ from torch import Tensor
 
 
 class Attention(NamedTuple):
-    """The four maps of one batch, at map resolution; None where a stream was not given.
+    """The six maps of one batch, at map resolution; None where a stream was not given.
 
-    In [0, 1] with the normalization "cosine"; with Table 2's others guidance has the range of `attention.correlate`.
+    In [0, 1] with the normalization "cosine"; with Table 2's others guidance has the range of `attention.correlate`,
+    and joint what `attention.join` makes of it.
     """
 
     visual_guidance: Tensor | None
@@ -21,6 +22,10 @@ class Attention(NamedTuple):
     """(B, F', S'): which frequencies and moments the clip's filter responds to (Eq. 4)."""
     audio_prediction: Tensor | None
     """(B, F', S'): what the audio encoder alone attends to (Eq. 5)."""
+    visual_joint: Tensor | None = None
+    """(B, T', H', W'): guidance where the visual features are strong as well (`attention.join`)."""
+    audio_joint: Tensor | None = None
+    """(B, F', S'): guidance where the audio features are strong as well."""
 
 
 class Stream(NamedTuple):

@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from cmac_hub.canvas import Bracket, Canvas
-from cmac_hub.config import Layout, Map, Scale, check_choice
+from cmac_hub.config import HEARING, Layout, Map, Scale, check_choice
 from cmac_hub.errors import MediaError
 from cmac_hub.geometry import over_frame
 from cmac_hub.media import MediaInfo, VideoWriter, probe, read_frame, read_frames
@@ -51,8 +51,9 @@ class Visualizer(nn.Module):
 
         Args:
             path: a video.
-            map: "guidance" (where the frame responds to the sound, Eq. 4) or "prediction" (what the visual encoder
-                attends to by itself, Eq. 5); the default is the checkpoint's.
+            map: "guidance" (where the frame responds to the sound, Eq. 4), "prediction" (what the visual encoder
+                attends to by itself, Eq. 5) or "joint" (guidance where features are strong as well); the default is
+                the checkpoint's.
             window: seconds; the default is what the network was trained on.
             hop: seconds between two maps.
 
@@ -90,7 +91,7 @@ class Visualizer(nn.Module):
     ) -> list[Peak]:
         """Draws the attention over a video: its displayed size, frame times and length stay, its sound is copied.
 
-        Where there is nothing to hear, guidance shows no claim: it fades, and the frame says "no sound".
+        Where there is nothing to hear, guidance and joint show no claim: they fade, and the frame says "no sound".
 
         Args:
             path: a video.
@@ -152,7 +153,7 @@ class Visualizer(nn.Module):
         return peaks
 
     def figure(self, path: str | Path, time: float, *, window: float | None = None) -> Figure:
-        """One moment as in the paper's Fig. 5: frame and spectrogram, each with guidance and prediction.
+        """One moment as in the paper's Fig. 5: frame and spectrogram, each with guidance, prediction and joint.
 
         Args:
             path: a video.
@@ -186,7 +187,7 @@ class Visualizer(nn.Module):
         info = probe(path)
         if not info.has_video:
             raise MediaError(f"{info.path} has no video stream to draw on; for its sound alone use: cmac features")
-        if which == "guidance" and not info.has_audio:
+        if which in HEARING and not info.has_audio:
             raise MediaError(
                 f'{info.path} has no audio stream to guide the attention; use map="prediction" (--map prediction)'
             )

@@ -167,3 +167,19 @@ def test_saliency_is_a_sigmoid_of_the_shape_of_the_map():
     assert out.shape == (2, 8, 13)
     assert (out > 0).all()
     assert (out < 1).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_strength_is_the_length_of_each_feature_between_two_limits(shape):
+    values = torch.randn(2, 6, *shape, dtype=torch.float64)
+    got = attention.strength(values, (1.5, 3.5))
+    for n, *position in itertools.product(range(2), *map(range, shape)):
+        length = math.sqrt(sum(float(v) ** 2 for v in values[(n, slice(None), *position)]))
+        assert float(got[(n, *position)]) == pytest.approx(min(1.0, max(0.0, (length - 1.5) / 2)))
+
+
+def test_the_joint_map_is_guidance_strength_or_between():
+    guidance, strength = torch.tensor([0.2, 0.8]), torch.tensor([1.0, 0.0])
+    assert attention.join(guidance, strength, 0.0).tolist() == guidance.tolist()
+    assert attention.join(guidance, strength, 1.0).tolist() == strength.tolist()
+    torch.testing.assert_close(attention.join(guidance, strength, 0.25), torch.tensor([0.4, 0.6]))

@@ -31,14 +31,32 @@ def test_forward(tiny, batch):
 
 def test_attend(tiny, batch):
     maps = tiny.attend(*batch)
-    for one, shape in zip(maps, [(2, 2, 4, 5)] * 2 + [(2, 8, 13)] * 2, strict=True):
-        assert one.shape == shape
+    for name, one in maps._asdict().items():
+        assert one.shape == ((2, 2, 4, 5) if name.startswith("visual") else (2, 8, 13))
         assert one.dtype == torch.float32
         assert 0 <= one.min() <= one.max() <= 1
     seen, heard = tiny.attend(clips=batch[0]), tiny.attend(spectrograms=batch[1])
-    assert seen.visual_guidance is seen.audio_guidance is seen.audio_prediction is None
+    assert seen.visual_guidance is seen.audio_guidance is seen.audio_prediction is seen.visual_joint is None
+    assert heard.audio_joint is None
     torch.testing.assert_close(seen.visual_prediction, maps.visual_prediction)
     torch.testing.assert_close(heard.audio_prediction, maps.audio_prediction)
+
+
+def test_the_joint_map_is_mixed_from_guidance_and_the_lengths_of_the_features(tiny, batch):
+    attention = dataclasses.replace(
+        tiny.config.attention, joint_weight=0.3, visual_strength=(0.5, 2.0), audio_strength=(0.2, 1.5)
+    )
+    network = CMAC(dataclasses.replace(tiny.config, attention=attention)).eval()
+    network.load_state_dict(tiny.state_dict())
+    maps, output = network.attend(*batch), network(*batch)
+    for modality, stream, (low, high) in (("visual", output.visual, (0.5, 2.0)), ("audio", output.audio, (0.2, 1.5))):
+        lengths = (stream.map.detach() ** 2).sum(1).sqrt()
+        strength = ((lengths - low) / (high - low)).clamp(0, 1)
+        assert 0 < strength.mean() < 1
+        expected = 0.7 * getattr(maps, f"{modality}_guidance") + 0.3 * strength
+        torch.testing.assert_close(getattr(maps, f"{modality}_joint"), expected)
+    plain = tiny.attend(*batch)
+    assert torch.equal(plain.visual_joint, plain.visual_guidance), "without a weight it is guidance"
 
 
 def test_similarity(tiny, batch):

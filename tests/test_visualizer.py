@@ -168,9 +168,9 @@ def test_a_file_that_breaks_midway_leaves_nothing(visualizer, clip, tmp_path, mo
 
 def test_figure(visualizer, clip, silent_picture, tmp_path):
     figure = visualizer.figure(clip, 1.5)
-    assert len(figure.axes) == 6
+    assert len(figure.axes) == 8
     figure.savefig(tmp_path / "figure.png")
-    assert len(visualizer.figure(silent_picture, 0.0).axes) == 6
+    assert len(visualizer.figure(silent_picture, 0.0).axes) == 8
     with pytest.raises(MediaError, match=r"no moment 9\.00 s"):
         visualizer.figure(clip, 9.0)
 

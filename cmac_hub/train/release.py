@@ -15,9 +15,8 @@ import torch
 from cmac_hub.config import DisplayConfig
 from cmac_hub.hub import save_checkpoint
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.localization import evaluate, hardest
+from cmac_hub.train.evaluate.choosing import choose_map, choose_weight, grade_maps, measure_strength
 from cmac_hub.train.evaluate.toolbox.calibration import calibrate, measure_map_shift
-from cmac_hub.train.evaluate.toolbox.scene_maps import THINGS
 from cmac_hub.train.networks import load_checkpoint
 from cmac_hub.train.scenes.readers import load_library
 
@@ -30,8 +29,9 @@ def release(
     Args:
         checkpoint: of `pretrain`.
         folder: made when missing.
-        data: a folder that `cmac_hub.train.scenes.readers` reads: measures on validation scenes how far maps lie off,
-            which one points better, and at which values drawing starts; without it the config keeps its defaults.
+        data: a folder that `cmac_hub.train.scenes.readers` reads: measures on validation data how far maps lie off,
+            how the joint one is mixed, which one points best, and at which values drawing starts; without it the config
+            keeps its defaults.
         note: goes into the config's training summary, e.g. "first weights".
         device: where to measure.
     """
@@ -41,12 +41,12 @@ def release(
         library = load_library(data, "validation", "known", clip_size=model.config.require_visual().size)
         visual = dataclasses.replace(model.config.require_visual(), map_shift=measure_map_shift(model, library))
         model.config = dataclasses.replace(model.config, visual=visual)
-        limits = calibrate(model, library)
-        found = evaluate(model, data, "validation", count=600)
-        # Without a distractor beside the source, any map of salient things points right: the others decide.
-        scores = [hardest(found[which])["scores"] for which in THINGS if which in found]
-        better = sum(one["prediction"]["pointing"] - one["guidance"]["pointing"] for one in scores)
-        display = DisplayConfig(**limits, default_map="prediction" if better > 0 else "guidance")
+        model.config = dataclasses.replace(model.config, attention=measure_strength(model, library))
+        graded = grade_maps(model, data)
+        weight = choose_weight(graded)
+        attention = dataclasses.replace(model.config.require_attention(), joint_weight=weight)
+        model.config = dataclasses.replace(model.config, attention=attention)
+        display = DisplayConfig(**calibrate(model, library), default_map=choose_map(graded, weight))
     training = ({"note": note} if note else {}) | model.config.training
     model.config = dataclasses.replace(model.config, display=display, training=training)
     save_checkpoint(model, folder)

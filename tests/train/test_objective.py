@@ -128,7 +128,7 @@ def test_equation_8_and_its_alternatives(
         "within_negatives": within_negatives,
         "within_positives": within_positives,
     }
-    guidance_v, prediction_v, guidance_a, prediction_a = (one.requires_grad_() for one in out.attention)
+    guidance_v, prediction_v, guidance_a, prediction_a = (one.requires_grad_() for one in out.attention[:4])
     losses = objective(
         out,
         videos,

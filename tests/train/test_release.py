@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from cmac_hub.hub import build
 from cmac_hub.model import CMAC
 from cmac_hub.train import release as module
 from cmac_hub.train.checkpoint import Checkpoints
+from cmac_hub.train.evaluate.toolbox.scene_maps import MAPS
 from cmac_hub.train.networks import load_checkpoint, training_summary
 from cmac_hub.train.recipe import Recipe, load_recipe
 from cmac_hub.train.release import release
@@ -43,42 +46,37 @@ def test_a_release_tells_of_the_weights_it_began_with(checkpoint, tmp_path):
     assert build(tmp_path / "out", CMAC).config.training == training
 
 
-@pytest.mark.parametrize(("known", "new", "better"), [(0.3, -0.1, "prediction"), (-0.3, 0.1, "guidance")])
-def test_a_release_draws_the_map_that_points_better_beside_silent_things(
-    checkpoint, tmp_path, monkeypatch, known, new, better
-):
-    """`known` and `new`: by how much prediction points better than guidance there."""
+def test_a_release_chooses_on_validation_data_in_the_order_that_each_choice_needs(checkpoint, tmp_path, monkeypatch):
+    limits = {f"{modality}_{which}": (0.1, 0.2) for modality in ("visual", "audio") for which in MAPS}
 
-    def evaluate(_, data, split, count):
+    def load_library(data, split, *_, **__):
         assert (data, split) == (tmp_path, "validation"), "nothing is chosen on test scenes"
-        # Where nothing competes with the source, the other map is better: that must not count.
-        return {
-            which: {
-                group: {"scores": {"guidance": {"pointing": 0.5}, "prediction": {"pointing": 0.5 + sign * lead}}}
-                for group, sign in (("all", -1), ("1+", 1))
-            }
-            for which, lead in (("known", known), ("new", new))
-        }
+        return "library"
 
-    limits = {
-        "visual_guidance": (0.1, 0.2),
-        "visual_prediction": (0.3, 0.4),
-        "audio_guidance": (0.5, 0.6),
-        "audio_prediction": (0.7, 0.8),
-    }
+    def measure_strength(model, library):
+        assert (library, model.config.visual.map_shift) == ("library", (0.25, 0.5)), "measured before anything else"
+        return replace(model.config.attention, visual_strength=(0.5, 2.0))
+
+    def grade_maps(model, data):
+        assert (data, model.config.attention.visual_strength) == (tmp_path, (0.5, 2.0))
+        return "graded"
 
     def calibrate(model, library):
-        assert (library, model.config.visual.map_shift) == ("library", (0.25, 0.5)), "measured before anything else"
+        assert (library, model.config.attention.joint_weight) == ("library", 0.3), "limits are those of the mixed map"
         return limits
 
-    monkeypatch.setattr(module, "load_library", lambda *_: "library")
+    monkeypatch.setattr(module, "load_library", load_library)
     monkeypatch.setattr(module, "measure_map_shift", lambda *_: (0.25, 0.5))
+    monkeypatch.setattr(module, "measure_strength", measure_strength)
+    monkeypatch.setattr(module, "grade_maps", grade_maps)
+    monkeypatch.setattr(module, "choose_weight", {"graded": 0.3}.__getitem__)
+    monkeypatch.setattr(module, "choose_map", lambda *given: {("graded", 0.3): "joint"}[given])
     monkeypatch.setattr(module, "calibrate", calibrate)
-    monkeypatch.setattr(module, "evaluate", evaluate)
     release(checkpoint, tmp_path / "out", tmp_path)
     config = build(tmp_path / "out", CMAC).config
-    assert config.display == DisplayConfig(**limits, default_map=better)
+    assert config.display == DisplayConfig(**limits, default_map="joint")
     assert config.visual.map_shift == (0.25, 0.5)
+    assert (config.attention.joint_weight, config.attention.visual_strength) == (0.3, (0.5, 2.0))
 
 
 def test_what_is_no_checkpoint_is_said(tmp_path, checkpoint):

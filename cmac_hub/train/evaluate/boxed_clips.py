@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cmac_hub.config import Map
+from cmac_hub.config import HEARING, Map
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.inference import batches, windows_for
 from cmac_hub.media import probe
@@ -37,10 +37,10 @@ from cmac_hub.train.evaluate.toolbox.metrics import (
     score_pictures,
     summarize,
 )
+from cmac_hub.train.evaluate.toolbox.scene_maps import DEAF
 from cmac_hub.train.evaluate.toolbox.untrained import random_weights
 from cmac_hub.train.scenes.splits import Split
 
-DEAF = "visual strength (deaf)"
 DRUMSTICKS = "drumstick"
 """In the names of the shots of Greatest Hits: they are many of one kind, and reported apart."""
 
@@ -92,31 +92,34 @@ def draw_maps(model: CMAC, visual_map: Tensor, audio_map: Tensor) -> dict[str, n
     return {which: one[0].mean(0).float().cpu().numpy() for which, one in found.items()}
 
 
-def predict_clips(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = True) -> ClipMaps:
-    """All maps of all clips, the controls' too: the maps of wrong sounds and of random weights, and the deaf one.
+def predict_clips(model: CMAC, clips: Sequence[BoxedClip], *, controls: bool = True, progress: bool = True) -> ClipMaps:
+    """All maps of all clips; as controls the deaf map, and those of random weights and of wrong sounds.
 
     The wrong sound of a clip is that of the clip half of the set further on.
     """
-    untrained = random_weights(model.config, device=model.device)
+    untrained = random_weights(model.config, device=model.device) if controls else None
     found, encoded = ClipMaps(), []
     for clip in tqdm(clips, disable=not progress, unit="clip"):
         try:
-            ours, theirs = encode_clip(model, clip), encode_clip(untrained, clip)
+            ours = encode_clip(model, clip)
         except MediaError:
             found.missing.append(clip.path.name)
             continue
         found.clips.append(clip)
         encoded.append(ours)
         rows = draw_maps(model, *ours)
-        rows[DEAF] = ours[0][0].float().norm(dim=0).mean(0).cpu().numpy()
-        rows |= {f"random weights ({name})": heat for name, heat in draw_maps(untrained, *theirs).items()}
+        if untrained is not None:
+            rows[DEAF] = ours[0][0].float().norm(dim=0).mean(0).cpu().numpy()
+            theirs = draw_maps(untrained, *encode_clip(untrained, clip))
+            rows |= {f"random weights ({name})": theirs[name] for name in ("guidance", "prediction")}
         for name, heat in rows.items():
             found.heats.setdefault(name, []).append(heat)
-    if len(encoded) > 1:
+    if controls and len(encoded) > 1:
         wrong = [encoded[(i + len(encoded) // 2) % len(encoded)][1] for i in range(len(encoded))]
         for (visual_map, _), audio_map in zip(encoded, wrong, strict=True):
-            for name, heat in draw_maps(model, visual_map, audio_map).items():
-                found.heats.setdefault(f"{name}, wrong sound", []).append(heat)
+            heats = draw_maps(model, visual_map, audio_map)
+            for name in HEARING:
+                found.heats.setdefault(f"{name}, wrong sound", []).append(heats[name])
     return found
 
 

@@ -24,6 +24,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.toolbox.metrics import resize_map
 from cmac_hub.train.evaluate.toolbox.requirements import require_scikit_learn
 from cmac_hub.train.evaluate.toolbox.scene_maps import (
+    MAPS,
     ScenePredictions,
     by_things,
     make_absent,
@@ -115,16 +116,20 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
 
     masks, shift = [source_mask(scene) for scene in scenes], present_maps.shift
     report["best_mask_iou"] = {
-        "guidance": best_mask_iou(present_maps.guidance_NHW, masks, shift)[0],
-        "prediction": best_mask_iou(present_maps.prediction_NHW, masks, shift)[0],
-        "random weights (guidance)": best_mask_iou(untrained_maps.guidance_NHW, masks, shift)[0],
+        **{which: best_mask_iou(heats, masks, shift)[0] for which, heats in present_maps.visual_NHW.items()},
+        "random weights (guidance)": best_mask_iou(untrained_maps.visual_NHW["guidance"], masks, shift)[0],
         "centered disc": best_mask_iou([_nearness_to_the_middle(*masks[0].shape)] * len(masks), masks)[0],
         "whole picture": float(np.mean([mask.mean() for mask in masks])),
     }
-    low = model.config.display.visual_guidance[0]
-    peaks = {name: maps.guidance_NHW.max((1, 2)) for name, maps in (("there", present_maps), ("absent", absent_maps))}
-    prediction_peaks = [one.prediction_NHW.max((1, 2)) for one in (present_maps, absent_maps)]
-    on_NHW = on_source(source_shares(present_maps.guidance_NHW.shape[1:], scenes, shift))
+    drawn = model.config.display.default_map
+    low = model.config.display.limits("visual", drawn)[0]
+    drawn_NHW, off_screen_NHW = present_maps.visual_NHW[drawn], absent_maps.visual_NHW[drawn]
+    peaks = {
+        "there": present_maps.visual_NHW["guidance"].max((1, 2)),
+        "absent": absent_maps.visual_NHW["guidance"].max((1, 2)),
+    }
+    prediction_peaks = [one.visual_NHW["prediction"].max((1, 2)) for one in (present_maps, absent_maps)]
+    on_NHW = on_source(source_shares(drawn_NHW.shape[1:], scenes, shift))
     cosine = [(one.visual_ND * one.audio_ND).sum(1) for one in (present_maps, absent_maps)]
     # For the curve of precision over recall.
     report["peaks"] = {name: [round(float(v), 5) for v in values] for name, values in peaks.items()}
@@ -133,8 +138,10 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
         "cosine of the embeddings": telling_apart(*cosine),
         "peak of prediction": telling_apart(*prediction_peaks),
         "chance": {"average_precision": 0.5, "max_f1": 2 / 3},
-        "left_dark": float((peaks["absent"] < low).mean()),
-        "lit": float(((present_maps.guidance_NHW >= low) & on_NHW).any((1, 2)).mean()),
+        "peak of joint": telling_apart(*(one.visual_NHW["joint"].max((1, 2)) for one in (present_maps, absent_maps))),
+        "drawn": drawn,
+        "left_dark": float((off_screen_NHW.max((1, 2)) < low).mean()),
+        "lit": float(((drawn_NHW >= low) & on_NHW).any((1, 2)).mean()),
     }
     return report
 
@@ -150,9 +157,8 @@ def _frequencies(
     truths = [dominance(scene, config.require_audio()) for scene in scenes]
     mels = [mel_power(scene.waveform, config.require_audio()) for scene in scenes]
     return {
-        "guidance": frequency_precision(list(trained.audio_guidance_NFS), truths),
-        "prediction": frequency_precision(list(trained.audio_prediction_NFS), truths),
-        "random weights (guidance)": frequency_precision(list(untrained.audio_guidance_NFS), truths),
+        **{which: frequency_precision(list(heats), truths) for which, heats in trained.audio_NFS.items()},
+        "random weights (guidance)": frequency_precision(list(untrained.audio_NFS["guidance"]), truths),
         "loudness": frequency_precision(mels, truths),
         "chance": float(np.mean([t.mean() for t in truths if 0 < t.mean() < 1])),
     }
@@ -176,7 +182,7 @@ def as_table(report: dict[str, Any]) -> str:
     frequencies = [
         (
             f"frequency grounding, average precision, a background sound {level}",
-            f"guidance {found['guidance']:.2f}, prediction {found['prediction']:.2f}",
+            ", ".join(f"{which} {found[which]:.2f}" for which in MAPS),
             f"random weights {found['random weights (guidance)']:.2f}, loudness {found['loudness']:.2f}, "
             f"chance {found['chance']:.2f}",
         )
@@ -186,13 +192,14 @@ def as_table(report: dict[str, Any]) -> str:
         *frequencies,
         (
             "mask IoU at the best threshold",
-            f"guidance {iou['guidance']:.2f}, prediction {iou['prediction']:.2f}",
+            ", ".join(f"{which} {iou[which]:.2f}" for which in MAPS),
             f"random weights {iou['random weights (guidance)']:.2f}, disc in the middle {iou['centered disc']:.2f}, "
             f"whole picture {iou['whole picture']:.2f}",
         ),
         (
             "source in the picture or not, average precision / max F1",
-            "peak {average_precision:.2f} / {max_f1:.2f}".format(**off["peak of guidance"])
+            "peak of guidance {average_precision:.2f} / {max_f1:.2f}".format(**off["peak of guidance"])
+            + ", of joint {average_precision:.2f} / {max_f1:.2f}".format(**off["peak of joint"])
             + ", cosine {average_precision:.2f} / {max_f1:.2f}".format(**off["cosine of the embeddings"]),
             "prediction, which ignores audio, {average_precision:.2f} / {max_f1:.2f}".format(
                 **off["peak of prediction"]
@@ -200,7 +207,7 @@ def as_table(report: dict[str, Any]) -> str:
             + ", chance 0.50 / 0.67",
         ),
         (
-            "off-screen sounds left dark, as drawn",
+            f"off-screen sounds left dark, as drawn ({off['drawn']})",
             f"{off['left_dark']:.2f}",
             f"sources lit where they are {off['lit']:.2f}",
         ),

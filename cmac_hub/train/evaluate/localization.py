@@ -19,6 +19,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.toolbox.metrics import SIDE, as_json, from_json, points_at, rivals, score_maps
 from cmac_hub.train.evaluate.toolbox.metrics import as_table as boxes_table
 from cmac_hub.train.evaluate.toolbox.scene_maps import (
+    DEAF,
     THINGS,
     ScenePredictions,
     hits_at_1,
@@ -56,8 +57,9 @@ def score_group(
         rows: numbers of those in the group; None takes all.
 
     Returns:
-        "scores": name -> the measures of `metrics.BoxScores` on the sources' masks, of both maps, of random weights and
-        of the rivals that need no network; "chance": the sources' mean area, which is what a blind guess points at;
+        "scores": name -> the measures of `metrics.BoxScores` on the sources' masks, of all maps, of one that is deaf,
+        of random weights and of the rivals that need no network; "chance": the sources' mean area, which is what a
+        blind guess points at;
         "retrieval_r1_of_100" with its value of random weights; "scenes": how many there are, "things" of how many
         kinds; "error_over_things": standard error of guidance's pointing, from thing to thing.
     """
@@ -66,14 +68,14 @@ def score_group(
     trained, untrained, scenes = trained.part(rows), untrained.part(rows), [scenes[i] for i in rows]
     masks = [square(source_mask(scene)) for scene in scenes]
     maps = {
-        "guidance": trained.guidance_NHW,
-        "prediction": trained.prediction_NHW,
-        "random weights (guidance)": untrained.guidance_NHW,
-        "random weights (prediction)": untrained.prediction_NHW,
+        **{str(which): heats for which, heats in trained.visual_NHW.items()},
+        DEAF: trained.visual_strength_NHW,
+        "random weights (guidance)": untrained.visual_NHW["guidance"],
+        "random weights (prediction)": untrained.visual_NHW["prediction"],
     }
     shift = trained.shift
     scores = {name: score_maps(list(heats), masks, shift) for name, heats in maps.items()} | rivals(masks)
-    right = [points_at(heat, mask, shift) for heat, mask in zip(trained.guidance_NHW, masks, strict=True)]
+    right = [points_at(heat, mask, shift) for heat, mask in zip(trained.visual_NHW["guidance"], masks, strict=True)]
     things = [scene.thing for scene in scenes]
     return {
         "scores": {name: as_json(one) for name, one in scores.items()},
@@ -144,6 +146,8 @@ FILES_NOT_IN_TRAINING = "all, files not in training"
 POINTING = {
     "guidance": "guidance",
     "prediction": "prediction",
+    "joint": "joint",
+    DEAF: DEAF,
     "centered disc": "middle of the picture",
     "random weights (guidance)": "random weights (guidance)",
     "random weights (prediction)": "random weights (prediction)",

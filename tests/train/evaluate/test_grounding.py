@@ -12,7 +12,7 @@ from cmac_hub.train.evaluate.grounding import (
     frequency_precision,
     telling_apart,
 )
-from cmac_hub.train.evaluate.toolbox.scene_maps import ScenePredictions, make_scenes
+from cmac_hub.train.evaluate.toolbox.scene_maps import MAPS, ScenePredictions, make_scenes
 from cmac_hub.train.scenes.compose import compose
 from cmac_hub.train.scenes.dominance import dominance, mel_power
 from cmac_hub.train.scenes.library import Library
@@ -55,18 +55,20 @@ def test_average_precision_equals_a_hand_computed_case():
     assert frequency_precision([heat], [truth]) == pytest.approx((1 + 2 / 3) / 2)
 
 
-MAPS = ["guidance", "prediction", "random weights (guidance)", "random weights (prediction)"]
+COMPARED = [*MAPS, *(f"random weights ({which})" for which in MAPS)]
 
 
-@pytest.mark.parametrize("right", MAPS)
+@pytest.mark.parametrize("right", COMPARED)
 def test_the_one_audio_map_that_is_right_is_told_as_right(tiny_config, library, right):
-    """Random weights' prediction is not told, and its being right helps none of the others."""
+    """Of random weights only guidance is told, and the others' being right helps none."""
     scenes = make_scenes(library, tiny_config, 6, seed=0)
     truths = np.stack([dominance(scene, tiny_config.audio) for scene in scenes]).astype(float)
-    heats, empty = [truths if name == right else 1 - truths for name in MAPS], np.zeros((len(scenes), 1))
-    ours, theirs = (ScenePredictions(empty, empty, empty, empty, *pair) for pair in (heats[:2], heats[2:]))
+    heats, empty = [truths if name == right else 1 - truths for name in COMPARED], np.zeros((len(scenes), 1))
+    ours, theirs = (
+        ScenePredictions({}, dict(zip(MAPS, some, strict=True)), *[empty] * 4) for some in (heats[:3], heats[3:])
+    )
     found = _frequencies(ours, theirs, scenes, tiny_config)
-    assert {name for name in MAPS if found.get(name, 0) > 0.99} == {right} & found.keys()
+    assert {name for name in COMPARED if found.get(name, 0) > 0.99} == {right} & found.keys()
 
 
 def test_the_best_threshold_cuts_out_the_mask():

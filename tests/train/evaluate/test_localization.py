@@ -16,6 +16,8 @@ from cmac_hub.train.evaluate.localization import (
 )
 from cmac_hub.train.evaluate.toolbox.metrics import pointing_accuracy, points_at, rivals, score_maps
 from cmac_hub.train.evaluate.toolbox.scene_maps import (
+    DEAF,
+    MAPS,
     ScenePredictions,
     hits_at_1,
     predict_scenes,
@@ -70,16 +72,17 @@ def test_an_untrained_network_is_graded_near_chance(tiny, scenes):
     json.dumps(report, allow_nan=False)
 
 
-MAPS = ["guidance", "prediction", "random weights (guidance)", "random weights (prediction)"]
+COMPARED = [*MAPS, DEAF, *(f"random weights ({which})" for which in MAPS[:2])]
 
 
-@pytest.mark.parametrize("right", MAPS)
+@pytest.mark.parametrize("right", COMPARED)
 def test_the_one_map_that_is_right_is_told_as_right(scenes, right):
     masks = np.stack([source_mask(scene).astype(float) for scene in scenes])
-    heats, empty = [masks if name == right else -masks for name in MAPS], np.zeros((len(scenes), 1))
-    ours, theirs = (ScenePredictions(*pair, empty, empty, empty, empty) for pair in (heats[:2], heats[2:]))
+    heats, empty = [masks if name == right else -masks for name in COMPARED], np.zeros((len(scenes), 1))
+    ours = ScenePredictions(dict(zip(MAPS, heats[:3], strict=True)), {}, heats[3], empty, empty, empty)
+    theirs = ScenePredictions(dict(zip(MAPS, heats[4:], strict=False)), {}, -masks, empty, empty, empty)
     scores = score_group(ours, theirs, scenes)["scores"]
-    assert {name: scores[name]["pointing"] for name in MAPS} == {name: float(name == right) for name in MAPS}
+    assert {name: scores[name]["pointing"] for name in COMPARED} == {name: float(name == right) for name in COMPARED}
 
 
 def test_scenes_are_graded_by_the_number_of_distractors(scenes):

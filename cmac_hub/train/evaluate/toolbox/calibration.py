@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from cmac_hub.config import HEARING
 from cmac_hub.geometry import Shift
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.toolbox.scene_maps import (
@@ -38,28 +39,25 @@ def calibrate(model: CMAC, library: Library, count: int = 300) -> dict[str, Limi
         count: scenes with the source in the picture, and as many without.
 
     Returns:
-        for each field of `DisplayConfig` that has limits (low, high). Guidance compares both streams: `low` leaves nine
-        tenths of the scenes dark whose source is not in the picture. Prediction does not: nine tenths of the places
-        outside of a source (of the cells that it does not dominate) lie below its `low`. Half of the sources have a
-        peak above `high`, which is at least `low` + 0.02.
+        for each field of `DisplayConfig` that has limits (low, high). Guidance and joint compare both streams: `low`
+        leaves nine tenths of the scenes dark whose source is not in the picture. Prediction does not: nine tenths of
+        the places outside of a source (of the cells that it does not dominate) lie below its `low`. Half of the sources
+        have a peak above `high`, which is at least `low` + 0.02.
     """
     scenes = make_scenes(library, model.config, count, 54321)
     found = predict_scenes(model, scenes)
     absent = predict_scenes(model, make_absent(library, model.config, count, 54322))
-    visual_NHW = source_shares(found.guidance_NHW.shape[1:], scenes, found.shift)
-    audio_NFS = dominated_shares(model, found.audio_guidance_NFS.shape[1:], scenes)
+    visual_NHW = source_shares(found.visual_strength_NHW.shape[1:], scenes, found.shift)
+    audio_NFS = dominated_shares(model, found.audio_strength_NFS.shape[1:], scenes)
     limits = {}
-    for modality, guidance, prediction, off_guidance, shares in (
-        ("visual", found.guidance_NHW, found.prediction_NHW, absent.guidance_NHW, visual_NHW),
-        ("audio", found.audio_guidance_NFS, found.audio_prediction_NFS, absent.audio_guidance_NFS, audio_NFS),
+    for modality, there, off_screen, shares in (
+        ("visual", found.visual_NHW, absent.visual_NHW, visual_NHW),
+        ("audio", found.audio_NFS, absent.audio_NFS, audio_NFS),
     ):
-        lows = {
-            "guidance": float(np.quantile(off_guidance.max((1, 2)), 0.9)),
-            "prediction": float(np.quantile(prediction[shares < 0.05], 0.9)),
-        }
-        for which, maps in (("guidance", guidance), ("prediction", prediction)):
+        for which, maps in there.items():
+            must_be_dark = off_screen[which].max((1, 2)) if which in HEARING else maps[shares < 0.05]
             peaks = [one[on].max() for one, on in zip(maps, on_source(shares), strict=True)]
-            low, high = lows[which], float(np.median(peaks))
+            low, high = float(np.quantile(must_be_dark, 0.9)), float(np.median(peaks))
             limits[f"{modality}_{which}"] = (round(low, 3), round(max(high, low + 0.02), 3))
     return limits
 
@@ -91,7 +89,7 @@ def measure_map_shift(model: CMAC, library: Library, count: int = 300) -> Shift:
     shifts = []
     for axis in (1, 2):
         mirrored = _flipped(predict_scenes(model, [_mirrored(scene, axis) for scene in scenes]), axis)
-        pairs = zip(found.visual_maps(), mirrored, strict=True)
+        pairs = zip(_encoders_own(found), mirrored, strict=True)
         shifts.append(float(np.mean([best_shift(one, other, axis) for one, other in pairs])))
     return round(shifts[0], 3), round(shifts[1], 3)
 
@@ -100,8 +98,13 @@ def _mirrored(scene: Scene, axis: int) -> Scene:
     return replace(scene, frames_THWC=np.ascontiguousarray(np.flip(scene.frames_THWC, axis)))
 
 
+def _encoders_own(found: ScenePredictions) -> tuple[np.ndarray, np.ndarray]:
+    """The maps that come before the joint one is mixed."""
+    return found.visual_NHW["guidance"], found.visual_NHW["prediction"]
+
+
 def _flipped(found: ScenePredictions, axis: int) -> list[np.ndarray]:
-    return [np.flip(maps_NHW, axis) for maps_NHW in found.visual_maps()]
+    return [np.flip(maps_NHW, axis) for maps_NHW in _encoders_own(found)]
 
 
 def best_shift(maps_NHW: np.ndarray, mirrored_NHW: np.ndarray, axis: int) -> float:

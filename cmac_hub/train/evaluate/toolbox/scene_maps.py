@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from PIL import Image
 
-from cmac_hub.config import CMACConfig
+from cmac_hub.config import CMACConfig, Map
 from cmac_hub.geometry import CENTERED, Shift
 from cmac_hub.model import CMAC
 from cmac_hub.train.scenes.compose import Scene, Scenes
 from cmac_hub.train.scenes.library import Library
 from cmac_hub.train.scenes.settings import CURRICULA, MEDIUM
+
+MAPS: tuple[Map, ...] = get_args(Map)
+
+DEAF = "visual strength (deaf)"
+"""How tables name the map of the visual features' lengths."""
 
 BATCH = 50
 GALLERY = 100
@@ -29,24 +34,31 @@ THINGS = {"known": "seen in training", "new": "never seen"}
 class ScenePredictions:
     """Maps and embeddings of a set of scenes."""
 
-    guidance_NHW: np.ndarray
-    """fp32, averaged over time, at map resolution."""
-    prediction_NHW: np.ndarray
+    visual_NHW: dict[Map, np.ndarray]
+    """fp32 of each map, averaged over time, at map resolution."""
+    audio_NFS: dict[Map, np.ndarray]
+    """fp32 of each map, at map resolution."""
+    visual_strength_NHW: np.ndarray
+    """fp32, averaged over time: the length of the visual feature, a map that hears nothing."""
+    audio_strength_NFS: np.ndarray
     visual_ND: np.ndarray
+    """Embeddings."""
     audio_ND: np.ndarray
-    audio_guidance_NFS: np.ndarray
-    audio_prediction_NFS: np.ndarray
-    shift: Shift = field(default=CENTERED, kw_only=True)
+    shift: Shift = CENTERED
     """How far the visual maps lie off, see `cmac_hub.geometry`."""
-
-    def visual_maps(self) -> tuple[np.ndarray, np.ndarray]:
-        """(N, H, W) guidance and prediction."""
-        return self.guidance_NHW, self.prediction_NHW
 
     def part(self, rows: Sequence[int]) -> ScenePredictions:
         """Some of the scenes."""
-        arrays = [one.name for one in fields(self) if one.name != "shift"]
-        return replace(self, **{name: getattr(self, name)[list(rows)] for name in arrays})
+        keep = list(rows)
+        return ScenePredictions(
+            {which: maps[keep] for which, maps in self.visual_NHW.items()},
+            {which: maps[keep] for which, maps in self.audio_NFS.items()},
+            self.visual_strength_NHW[keep],
+            self.audio_strength_NFS[keep],
+            self.visual_ND[keep],
+            self.audio_ND[keep],
+            self.shift,
+        )
 
 
 def make_scenes(library: Library, config: CMACConfig, count: int, seed: int) -> list[Scene]:
@@ -78,20 +90,27 @@ def predict_scenes(model: CMAC, scenes: Sequence[Scene]) -> ScenePredictions:
         )
         assert clips is not None and spectrograms is not None
         output = model(clips, spectrograms)
-        maps = output.attention
-        assert maps.visual_guidance is not None and maps.visual_prediction is not None
-        assert maps.audio_guidance is not None and maps.audio_prediction is not None
         values = (
-            maps.visual_guidance.mean(1),
-            maps.visual_prediction.mean(1),
+            *(getattr(output.attention, f"visual_{which}").mean(1) for which in MAPS),
+            *(getattr(output.attention, f"audio_{which}") for which in MAPS),
+            output.visual.map.norm(dim=1).mean(1),
+            output.audio.map.norm(dim=1),
             output.visual.embedding,
             output.audio.embedding,
-            maps.audio_guidance,
-            maps.audio_prediction,
         )
         parts.append([v.float().cpu().numpy() for v in values])
     arrays = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return ScenePredictions(*arrays, shift=model.config.require_visual().map_shift)
+    visual, audio = arrays[: len(MAPS)], arrays[len(MAPS) : 2 * len(MAPS)]
+    visual_strength, audio_strength, visual_ND, audio_ND = arrays[2 * len(MAPS) :]
+    return ScenePredictions(
+        dict(zip(MAPS, visual, strict=True)),
+        dict(zip(MAPS, audio, strict=True)),
+        visual_strength,
+        audio_strength,
+        visual_ND,
+        audio_ND,
+        model.config.require_visual().map_shift,
+    )
 
 
 def source_mask(scene: Scene) -> np.ndarray:

@@ -27,7 +27,8 @@ def contrast(heat_HW: np.ndarray, mask_HW: np.ndarray, shift: Shift = CENTERED) 
 
 
 def contact_sheet(model: CMAC, scenes: Sequence[Scene], columns: int = 8) -> Image.Image:
-    """Two rows of scenes: above those whose guidance stands out most on the source, below those where it does least.
+    """Two rows of scenes: above those whose map, the checkpoint's default, stands out most on the source, below those
+    where it does least.
 
     Args:
         model: in eval mode.
@@ -44,7 +45,8 @@ def contact_sheet(model: CMAC, scenes: Sequence[Scene], columns: int = 8) -> Ima
         raise ValueError(f"{len(scenes)} scenes were given; a sheet of best and worst needs at least two")
     columns = min(columns, len(scenes) // 2)
     found = predict_scenes(model, scenes)
-    heats, limits = found.guidance_NHW, model.config.display.visual_guidance
+    display = model.config.display
+    heats, limits = found.visual_NHW[display.default_map], display.limits("visual", display.default_map)
     masks = [source_mask(scene) for scene in scenes]
     contrasts = [contrast(heat, mask, found.shift) for heat, mask in zip(heats, masks, strict=True)]
     order = np.argsort([-one for one in contrasts], kind="stable")

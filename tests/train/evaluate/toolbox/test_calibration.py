@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cmac_hub.config import HEARING
 from cmac_hub.train.evaluate.toolbox import calibration
 from cmac_hub.train.evaluate.toolbox.calibration import best_shift, calibrate, measure_map_shift
 from cmac_hub.train.evaluate.toolbox.scene_maps import ScenePredictions, make_absent, predict_scenes
@@ -15,9 +16,10 @@ def test_nine_tenths_of_the_scenes_without_a_source_stay_dark(tiny):
     library = Library.of_drawings("validation", count=2)
     limits = calibrate(tiny, library, count=40)
     absent = predict_scenes(tiny, make_absent(library, tiny.config, 40, 54322))
-    for name, maps in (("visual_guidance", absent.guidance_NHW), ("audio_guidance", absent.audio_guidance_NFS)):
-        assert (maps.max((1, 2)) < limits[name][0] + 1e-3).mean() >= 0.9
-    assert len(limits) == 4
+    for which in HEARING:
+        for name, maps in ((f"visual_{which}", absent.visual_NHW), (f"audio_{which}", absent.audio_NFS)):
+            assert (maps[which].max((1, 2)) < limits[name][0] + 1e-3).mean() >= 0.9
+    assert len(limits) == 6
     for low, high in limits.values():
         assert 0 <= low < high <= 1.02
 
@@ -44,7 +46,9 @@ def test_the_limits_equal_a_hand_computed_case(tiny, monkeypatch):
 
     def predict(_, name):
         guidance, prediction = maps[name]
-        return ScenePredictions(guidance, prediction, empty, empty, guidance / 2, prediction / 2)
+        visual = {"guidance": guidance, "prediction": prediction, "joint": guidance / 4}
+        audio = {which: one / 2 for which, one in visual.items()}
+        return ScenePredictions(visual, audio, guidance, guidance, empty, empty)
 
     monkeypatch.setattr(calibration, "predict_scenes", predict)
     shares = cells(k * 0 + 1, k * 0 + 0.1, k * 0, k * 0)
@@ -55,6 +59,7 @@ def test_the_limits_equal_a_hand_computed_case(tiny, monkeypatch):
     assert found["visual_prediction"] == pytest.approx((0.225, 0.7))
     assert found["audio_guidance"] == pytest.approx((0.225, 0.275), abs=1e-3)
     assert found["audio_prediction"] == pytest.approx((0.1125, 0.35), abs=1e-3)
+    assert found["visual_joint"] == pytest.approx((0.1125, 0.1375), abs=1e-3)
 
 
 @pytest.mark.parametrize("axis", [1, 2])
@@ -86,7 +91,7 @@ def test_the_shift_of_a_network_is_that_of_its_maps(tiny, monkeypatch):
         maps = np.stack([[[one[np.ix_(r, c)].mean() for c in columns] for r in rows] for one in frames])
         # Maps of 4 x 4 are too small to leave their borders out: each cell is shown as four.
         maps = np.stack([np.kron(one, np.ones((4, 4))) for one in maps])
-        return ScenePredictions(maps, maps, *[np.zeros((len(scenes), 1))] * 4)
+        return ScenePredictions({"guidance": maps, "prediction": maps}, {}, *[np.zeros((len(scenes), 1))] * 4)
 
     monkeypatch.setattr(calibration, "predict_scenes", predict)
     rows, columns = measure_map_shift(tiny, library, count=30)

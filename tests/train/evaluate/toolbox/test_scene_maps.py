@@ -31,13 +31,21 @@ def test_predictions_of_scenes_are_what_the_network_gives_for_them(tiny, scenes)
     maps, found = tiny.attend(clips, spectrograms), predict_scenes(tiny, scenes)
     with torch.inference_mode():
         visual, audio = tiny.visual_stream(clips).embedding, tiny.audio_stream(spectrograms).embedding
+        lengths = (
+            (tiny.encoder("visual")(clips) ** 2).sum(1).sqrt(),
+            (tiny.encoder("audio")(spectrograms) ** 2).sum(1).sqrt(),
+        )
     for got, expected in (
-        (found.guidance_NHW, maps.visual_guidance.mean(1)),
-        (found.prediction_NHW, maps.visual_prediction.mean(1)),
+        (found.visual_NHW["guidance"], maps.visual_guidance.mean(1)),
+        (found.visual_NHW["prediction"], maps.visual_prediction.mean(1)),
+        (found.visual_NHW["joint"], maps.visual_joint.mean(1)),
+        (found.visual_strength_NHW, lengths[0].mean(1)),
+        (found.audio_strength_NFS, lengths[1]),
         (found.visual_ND, visual),
         (found.audio_ND, audio),
-        (found.audio_guidance_NFS, maps.audio_guidance),
-        (found.audio_prediction_NFS, maps.audio_prediction),
+        (found.audio_NFS["guidance"], maps.audio_guidance),
+        (found.audio_NFS["prediction"], maps.audio_prediction),
+        (found.audio_NFS["joint"], maps.audio_joint),
     ):
         np.testing.assert_allclose(got, expected.numpy(), atol=1e-5)
 
@@ -46,8 +54,19 @@ def test_the_size_of_a_batch_changes_nothing(tiny, scenes, monkeypatch):
     whole = predict_scenes(tiny, scenes)
     monkeypatch.setattr(scene_maps, "BATCH", 5)
     parts = predict_scenes(tiny, scenes)
-    np.testing.assert_allclose(parts.guidance_NHW, whole.guidance_NHW, atol=1e-5)
+    for which, maps in whole.visual_NHW.items():
+        np.testing.assert_allclose(parts.visual_NHW[which], maps, atol=1e-5)
     np.testing.assert_allclose(parts.audio_ND, whole.audio_ND, atol=1e-5)
+
+
+def test_a_part_of_the_scenes_is_what_is_predicted_for_them(tiny, scenes):
+    part, some = predict_scenes(tiny, scenes).part([3, 1]), predict_scenes(tiny, [scenes[3], scenes[1]])
+    for name in ("visual_NHW", "audio_NFS"):
+        for which, maps in getattr(some, name).items():
+            np.testing.assert_allclose(getattr(part, name)[which], maps, atol=1e-5)
+    for name in ("visual_strength_NHW", "audio_strength_NFS", "visual_ND", "audio_ND"):
+        np.testing.assert_allclose(getattr(part, name), getattr(some, name), atol=1e-5)
+    assert part.shift == some.shift
 
 
 def test_hits_count_both_ways_the_same():
