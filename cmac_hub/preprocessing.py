@@ -42,9 +42,9 @@ def _mel_filters(config: AudioConfig, device: torch.device) -> Tensor:
 def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
     """Waveforms -> spectrograms: (B, n) float in [-1, 1] at `config.sample_rate` -> (B, 1, F, S) fp32.
 
-    Windows of `win_length` samples every `hop_length`, zero-padded to `n_fft`; the mel power's natural logarithm above
-    a floor; normalized by the config's mean and standard deviation. S is n / hop_length, rounded down: the extra frame
-    that centering gives is dropped.
+    Windows of `win_length` samples every `hop_length`, zero-padded to `n_fft`; their power, or another power of their
+    magnitude, in mel bands; its natural logarithm above a floor; normalized by the config's mean and standard
+    deviation. S is n / hop_length, rounded down: the extra frame that centering gives is dropped.
     """
     waveforms_BN = waveforms_BN.to(torch.float32)
     window = torch.hann_window(config.win_length, device=waveforms_BN.device)
@@ -59,6 +59,8 @@ def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
         return_complex=True,
     )
     power_BFS = torch.view_as_real(spectrum).square().sum(-1)[..., : waveforms_BN.shape[-1] // config.hop_length]
+    if config.power != 2:
+        power_BFS = power_BFS ** (config.power / 2)
     mel_BFS = torch.matmul(_mel_filters(config, power_BFS.device).T, power_BFS)
     return ((torch.log(mel_BFS + config.log_floor) - config.mean) / config.std)[:, None]
 

@@ -63,7 +63,7 @@ class AudioConfig:
     """What every audio encoder is given: a log-mel spectrogram (paper, section 4.1).
 
     Raises:
-        ValueError: a rate, a length or a number of bands that is not positive; a window longer than the FFT.
+        ValueError: a rate, a length, a number of bands or a power that is not positive; a window longer than the FFT.
     """
 
     kind: str = ""
@@ -81,8 +81,10 @@ class AudioConfig:
     f_min: float = 0.0
     f_max: float = 12000.0
     """Hertz: where the lowest band begins and the highest one ends."""
+    power: float = since(2, 2.0)
+    """Exponent of the spectrum's magnitude before the mel bands sum it: 2 is power, 1 magnitude, as YAMNet hears."""
     log_floor: float = 1e-6
-    """Added to the mel power before the natural logarithm."""
+    """Added to the mel bands before the natural logarithm."""
     mean: float = -6.0
     std: float = 4.0
     """Of the log-mel values, in nats."""
@@ -91,6 +93,8 @@ class AudioConfig:
         _check_at_least_one(self, "sample_rate", "win_length", "hop_length", "n_fft", "n_mels")
         if self.win_length > self.n_fft:
             raise ValueError(f"win_length is {self.win_length}, n_fft {self.n_fft}; the window must fit into the FFT")
+        if not self.power > 0:
+            raise ValueError(f"power is {self.power}; it must be positive")
 
     @property
     def hop_seconds(self) -> float:

@@ -13,7 +13,7 @@ from cmac_hub.config import architecture
 VERSION_1 = Path(__file__).with_name("data") / "version_1"
 """Files that 0.1.0 wrote: a released network, its run, features of a clip; they stay readable for ever."""
 
-CMAC_BASE, CMAC_NANO = architecture("cmac-base"), architecture("cmac-nano")
+CMAC_BASE, CMAC_NANO, CMAC_LITE = map(architecture, ("cmac-base", "cmac-nano", "cmac-lite"))
 
 
 def tone(seconds: float, rate: int = 16000, hertz: float = 440.0, level: float = 0.3) -> np.ndarray:

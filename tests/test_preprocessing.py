@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making import CMAC_BASE, CMAC_NANO, tone, write_media
+from making import CMAC_BASE, CMAC_LITE, CMAC_NANO, tone, write_media
 
 from cmac_hub import preprocessing
 from cmac_hub.preprocessing import cut_windows, log_mel, normalize_clips, resample, resize_frames
@@ -38,7 +38,7 @@ def test_log_mel_of_a_tone_peaks_at_its_band():
     assert band == pytest.approx(65 * mel(1000) / mel(8000) - 1, abs=1)
 
 
-@pytest.mark.parametrize("config", [CMAC_NANO.audio, CMAC_BASE.audio], ids=["nano", "base"])
+@pytest.mark.parametrize("config", [CMAC_NANO.audio, CMAC_BASE.audio, CMAC_LITE.audio], ids=["nano", "base", "lite"])
 def test_log_mel_is_the_sum_over_each_triangle_of_the_power_of_each_frame(config):
     """Frames centered on every hop, a periodic Hann window, triangles even on the HTK mel scale."""
     rate, size = config.sample_rate, config.n_fft
@@ -52,7 +52,7 @@ def test_log_mel_is_the_sum_over_each_triangle_of_the_power_of_each_frame(config
     got = log_mel(torch.from_numpy(noise)[None], config)[0, 0].numpy()
     assert got.shape == (config.n_mels, len(noise) // hop)
     for s in range(got.shape[1]):
-        power = np.abs(np.fft.rfft(padded[s * hop : s * hop + length] * hann, size)) ** 2
+        power = np.abs(np.fft.rfft(padded[s * hop : s * hop + length] * hann, size)) ** config.power
         for band, (left, middle, right) in enumerate(zip(corners, corners[1:], corners[2:], strict=False)):
             total = 0.0
             for k in range(math.ceil(left * size / rate), math.floor(right * size / rate) + 1):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cmac_hub.errors import CMACError, one_line
 from cmac_hub.train import commands
-from cmac_hub.train.arguments import LIBRARY, SPLITS, add_device, add_training, counting, positive
+from cmac_hub.train.arguments import LIBRARY, SPLITS, add_device, add_settings, add_training, counting, positive
 from cmac_hub.train.evaluate.parsers import add_evaluations
 
 
@@ -62,6 +62,15 @@ def build_parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--dry-run", action="store_true", help="print settings, size, memory and time, and stop")
     pretrain.set_defaults(run=commands.pretrain)
 
+    distill = found.add_parser("distill", help="teach an audio encoder what a network knows that heard far more")
+    distill.add_argument("--data", type=Path, required=True, help=LIBRARY)
+    distill.add_argument("--teacher", type=Path, required=True, help="yamnet.tflite; needs the extra `teachers`")
+    distill.add_argument("-o", "--output", type=Path, help="run folder")
+    add_settings(distill)
+    distill.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    distill.add_argument("--dry-run", action="store_true", help="print settings, recordings and time, and stop")
+    distill.set_defaults(run=commands.distill)
+
     ablate = found.add_parser("ablate", help="train the rows of one table of the paper")
     ablate.add_argument("table", help="table1, table2, table3, lambda, heads, or consistency")
     ablate.add_argument("--base", help="lay the rows over this recipe instead of the paper's settings, e.g. nano")
@@ -109,6 +118,9 @@ def build_parser() -> argparse.ArgumentParser:
     release.add_argument("-o", "--output", type=Path, required=True)
     release.add_argument("--data", type=Path, help=f"{LIBRARY}: measures how maps are drawn, on validation scenes")
     release.add_argument("--note", default="", help="one line for the config's training summary")
+    release.add_argument(
+        "--license", default="", help="of the weights, as strict as that of the strictest data, e.g. cc-by-nc-4.0"
+    )
     add_device(release)
     release.set_defaults(run=commands.release)
     return parser

@@ -43,10 +43,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """What every command that trains from a recipe takes."""
+    parser.add_argument("--data", type=Path, help=TRAINING_DATA)
+    add_settings(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """`--set`, a device and its threads."""
     parser.add_argument(
         "--set", nargs="*", action="extend", default=[], metavar="KEY=VALUE", help="override keys of the recipe"
     )
-    parser.add_argument("--data", type=Path, help=TRAINING_DATA)
     add_device(parser)
     parser.add_argument(
         "--threads", type=counting, default=0, help="of the training process; 0 leaves PyTorch's choice"

@@ -69,8 +69,8 @@ def pretrain(options: argparse.Namespace) -> int:
     if options.output is None:
         raise RecipeError("no run folder was given; say -o runs/NAME")
     from cmac_hub.train.distributed import join_world
+    from cmac_hub.train.interrupts import StoppedError
     from cmac_hub.train.networks import load_network
-    from cmac_hub.train.pretrain import StoppedError
     from cmac_hub.train.pretrain import pretrain as train
     from cmac_hub.train.start import begin_with_parts
 
@@ -89,11 +89,41 @@ def pretrain(options: argparse.Namespace) -> int:
     return 0
 
 
+def distill(options: argparse.Namespace) -> int:
+    """Teaches an audio encoder, or prints what that would be."""
+    from cmac_hub.train.distillation.settings import DistillSettings
+    from cmac_hub.train.distillation.teacher import YAMNet
+    from cmac_hub.train.fields import RecipeError, flatten, unflatten
+
+    settings, teacher = unflatten(DistillSettings, overrides(options.set)), YAMNet(options.teacher)
+    if options.output is None and not options.dry_run:
+        raise RecipeError("no run folder was given; say -o runs/NAME")
+    from cmac_hub.train.distillation.distill import distill as train
+    from cmac_hub.train.distillation.estimate import describe
+    from cmac_hub.train.distillation.recordings import load_recordings
+    from cmac_hub.train.distributed import pick_device
+    from cmac_hub.train.interrupts import StoppedError
+
+    _settle(options.threads)
+    device = pick_device(options.device)
+    if options.dry_run:
+        for key, setting in flatten(settings).items():
+            print(f"{key:<20} {setting}")
+        print(describe(settings, options.data, teacher, device))
+        return 0
+    recordings = load_recordings(options.data, settings.notes)
+    try:
+        train(settings, recordings, teacher, options.output, resume=options.resume, device=device)
+    except StoppedError as stopped:
+        print(f"cmac_hub.train: {stopped}; go on with --resume", file=sys.stderr)
+    return 0
+
+
 def ablate(options: argparse.Namespace) -> int:
     """Trains the rows of a table and prints it."""
     from cmac_hub.train.ablate import ablate as train_table
     from cmac_hub.train.distributed import join_world
-    from cmac_hub.train.pretrain import StoppedError
+    from cmac_hub.train.interrupts import StoppedError
 
     _settle(options.threads)
     with join_world(options.device) as world:
@@ -157,6 +187,8 @@ def release(options: argparse.Namespace) -> int:
     from cmac_hub.train.release import release as write_release
 
     device = pick_device(options.device)
-    write_release(options.checkpoint, options.output, options.data, options.note, device=device)
+    write_release(
+        options.checkpoint, options.output, options.data, options.note, license=options.license, device=device
+    )
     print(options.output)
     return 0

@@ -13,6 +13,10 @@ import torch
 from cmac_hub.errors import CMACError
 
 
+class StoppedError(CMACError):
+    """A run that SIGTERM or Ctrl-C ended early, after it saved a checkpoint."""
+
+
 def is_killed_worker(error: RuntimeError) -> bool:
     """Whether PyTorch says that a data worker is gone; an error of the worker's own code ("Caught ... in DataLoader
     worker") is none."""

@@ -19,7 +19,7 @@ def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
     config; and the recipe with the steps done.
 
     Raises:
-        CheckpointError: there is no such file, or it is no checkpoint of `pretrain`.
+        CheckpointError: there is no such file, or it is no checkpoint of `pretrain` or `distill`.
     """
     state = read_checkpoint(path)
     config = CMACConfig.from_dict(state["config"])
@@ -29,7 +29,7 @@ def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit its own config ({str(error).splitlines()[0]})") from error
     model.config = dataclasses.replace(config, training=training_summary(state))
-    recipe = upgrade(state["recipe"], state.get("format_version", 1))
+    recipe = state["recipe"] if "summary" in state else upgrade(state["recipe"], state.get("format_version", 1))
     return model.eval(), {**recipe, "steps": state["step"]}
 
 
@@ -43,8 +43,11 @@ def load_network(name: str, device: str | None = None) -> CMAC:
 def training_summary(state: dict[str, Any]) -> dict[str, Any]:
     """How the weights of a training checkpoint were made, for the config: what differs from a recipe's defaults.
 
-    "before" tells how the weights were made that the run began with; "clips" counts both parts.
+    "before" tells how the weights were made that the run began with; "clips" counts both parts. A run that is no
+    pretraining has its own summary in its checkpoints.
     """
+    if "summary" in state:
+        return dict(state["summary"])
     recipe, before = upgrade(state["recipe"], state.get("format_version", 1)), state.get("before", {})
     defaults = Recipe().to_dict()
     # The config is the architecture, and its own "name" is the network's.

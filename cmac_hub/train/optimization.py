@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,9 +15,14 @@ from cmac_hub.train.recipe import Recipe
 def learning_rate(recipe: Recipe, step: int, videos: int | None = None) -> float:
     """Linear warm-up, constant, half a cosine down over the last `decay_steps` (0: all after the warm-up)."""
     total, rising = recipe.total_steps(videos), recipe.rising_steps(videos)
+    return recipe.learning_rate * rise_and_fall(step, total, rising, recipe.decay_steps or total - rising)
+
+
+def rise_and_fall(step: int, total: int, rising: int, falling: int) -> float:
+    """Share of the highest learning rate: linear over `rising` steps, half a cosine over the last `falling` ones."""
     rise = min(1.0, (step + 1) / max(1, rising))
-    left = min(1.0, (total - step) / max(1, recipe.decay_steps or total - rising))
-    return recipe.learning_rate * rise * (1 - math.cos(math.pi * left)) / 2
+    left = min(1.0, (total - step) / max(1, falling))
+    return rise * (1 - math.cos(math.pi * left)) / 2
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
@@ -27,11 +34,7 @@ def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     groups = []
     for inside, rate in ((False, 1.0), (True, recipe.trunk_rate)):
         some = [p for p in model.parameters() if p.requires_grad and (id(p) in in_trunk) == inside]
-        if some:
-            groups += [
-                {"params": [p for p in some if p.ndim > 1], "weight_decay": recipe.weight_decay, "rate": rate},
-                {"params": [p for p in some if p.ndim <= 1], "weight_decay": 0.0, "rate": rate},
-            ]
+        groups += [{**group, "rate": rate} for group in decayed(some, recipe.weight_decay)]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9)
     # A shorter second moment forgets the scale of gradients on the first plateau, and the run never leaves it.
@@ -42,6 +45,16 @@ def find_trunk(network: nn.Module) -> nn.Module | None:
     """What a visual encoder runs on single frames, if it has such a part."""
     found: nn.Module | None = getattr(getattr(network, "visual_encoder", None), "trunk", None)
     return found
+
+
+def decayed(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Groups of an optimizer: what learns, weight decay on matrices and filters alone."""
+    trained = [p for p in parameters if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def set_training(network: nn.Module, recipe: Recipe) -> None:

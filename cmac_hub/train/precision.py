@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Protocol
 
-from cmac_hub.train.recipe import Recipe
+import torch
 
 
 def fast_bf16(device: torch.device | str) -> bool:
@@ -19,6 +19,13 @@ def fast_bf16(device: torch.device | str) -> bool:
     return torch.cuda.is_bf16_supported() if kind == "cuda" else True
 
 
-def autocast(recipe: Recipe, device: torch.device | str) -> torch.autocast:
+class Wishes(Protocol):
+    """Settings that say whether they want bfloat16."""
+
+    @property
+    def bf16(self) -> bool: ...
+
+
+def autocast(recipe: Wishes, device: torch.device | str) -> torch.autocast:
     """The context of a forward pass: bfloat16 where the recipe wants it and the device is fast at it."""
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.bf16 and fast_bf16(device))

@@ -25,7 +25,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.cached_pairs import CachedPairs
 from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
 from cmac_hub.train.distributed import World
-from cmac_hub.train.interrupts import catching_signals, out_of_memory_hint
+from cmac_hub.train.interrupts import StoppedError, catching_signals, out_of_memory_hint
 from cmac_hub.train.modules import make_modules
 from cmac_hub.train.objective import Keys
 from cmac_hub.train.optimization import learning_rate
@@ -39,10 +39,6 @@ from cmac_hub.train.stream import PairSource, PairStream, next_batch
 from cmac_hub.train.videos.manifest import Manifest
 from cmac_hub.train.videos.pairs import VideoPairs
 from cmac_hub.train.writing import write_json
-
-
-class StoppedError(CMACError):
-    """A run that SIGTERM or Ctrl-C ended early, after it saved a checkpoint."""
 
 
 def open_source(recipe: Recipe, data: Path | None, *, progress: bool = True) -> PairSource:

@@ -22,22 +22,35 @@ from cmac_hub.train.scenes.readers import load_library
 
 
 def release(
-    checkpoint: Path, folder: Path, data: Path | None, note: str = "", *, device: torch.device | str = "cpu"
+    checkpoint: Path,
+    folder: Path,
+    data: Path | None,
+    note: str = "",
+    *,
+    license: str = "",
+    device: torch.device | str = "cpu",
 ) -> CMAC:
     """Writes `config.json` and `model.safetensors`.
 
     Args:
-        checkpoint: of `pretrain`.
+        checkpoint: of `pretrain` or `distill`.
         folder: made when missing.
         data: a folder that `cmac_hub.train.scenes.readers` reads: measures on validation data how far maps lie off,
             how the joint one is mixed, which one points best, and at which values drawing starts; without it the config
             keeps its defaults.
         note: goes into the config's training summary, e.g. "first weights".
+        license: of the weights, as strict as that of the strictest data they were trained on; without it the config
+            keeps its own.
         device: where to measure.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, see `load_checkpoint`.
+        MissingPartError: `data` was given for a network without maps.
     """
     model = load_checkpoint(checkpoint)[0].to(device)
     display = DisplayConfig()
     if data is not None:
+        model.require_attention("measuring how maps are drawn")
         library = load_library(data, "validation", "known", clip_size=model.config.require_visual().size)
         visual = dataclasses.replace(model.config.require_visual(), map_shift=measure_map_shift(model, library))
         model.config = dataclasses.replace(model.config, visual=visual)
@@ -48,6 +61,8 @@ def release(
         model.config = dataclasses.replace(model.config, attention=attention)
         display = DisplayConfig(**calibrate(model, library), default_map=choose_map(graded, weight))
     training = ({"note": note} if note else {}) | model.config.training
-    model.config = dataclasses.replace(model.config, display=display, training=training)
+    model.config = dataclasses.replace(
+        model.config, display=display, license=license or model.config.license, training=training
+    )
     save_checkpoint(model, folder)
     return model

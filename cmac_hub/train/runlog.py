@@ -6,6 +6,7 @@ import csv
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor
 from cmac_hub.train.writing import writing
 
 FIGURES = ["loss", "contrastive", "consistency", "accuracy", "spread", "guidance_mean", "guidance_std"]
-COLUMNS = ["step", *FIGURES, "learning_rate", "clips_per_second", "waiting_share", "replaced"]
+PACE = ["learning_rate", "clips_per_second", "waiting_share", "replaced"]
 
 
 def environment() -> dict[str, str]:
@@ -53,32 +54,34 @@ class RunLog:
     Args:
         run: the run's folder.
         step: steps already done; later lines of a broken-off run are dropped.
+        figures: names of what each step gives.
     """
 
-    def __init__(self, run: Path, step: int) -> None:
+    def __init__(self, run: Path, step: int, figures: Sequence[str] = FIGURES) -> None:
+        self.figures, self.columns = figures, ["step", *figures, *PACE]
         path = run / "log.csv"
         kept = []
         if path.exists():
             with path.open(newline="") as file:
                 kept = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= step]
         with writing(path) as file:
-            begun = csv.DictWriter(file, COLUMNS, extrasaction="ignore", restval="")
+            begun = csv.DictWriter(file, self.columns, extrasaction="ignore", restval="")
             begun.writeheader()
             begun.writerows(kept)
         self._file = path.open("a", newline="")
-        self._csv = csv.DictWriter(self._file, COLUMNS)
+        self._csv = csv.DictWriter(self._file, self.columns)
         self._board = _tensorboard(run)
         self._restart()
 
     def _restart(self) -> None:
-        self._sums: dict[str, float | Tensor] = dict.fromkeys(FIGURES, 0.0)
+        self._sums: dict[str, float | Tensor] = dict.fromkeys(self.figures, 0.0)
         self._steps, self._clips, self._replaced, self._waited, self._since = 0, 0, 0, 0.0, time.perf_counter()
 
     def add(self, figures: dict[str, Tensor], clips: int, replaced: int, waited: float) -> None:
         """One step.
 
         Args:
-            figures: a scalar for each of `FIGURES`.
+            figures: a scalar for each of the log's.
             clips: of all processes.
             replaced: broken videos.
             waited: seconds that the step waited for data.
@@ -98,7 +101,7 @@ class RunLog:
         self._csv.writerow(row)
         self._file.flush()
         if self._board is not None:
-            for name in COLUMNS[1:]:
+            for name in self.columns[1:]:
                 self._board.add_scalar(name, float(row[name]), step)
         self._restart()
         return row

@@ -3,7 +3,7 @@ import shutil
 import subprocess
 
 from cmac_hub.train import runlog
-from cmac_hub.train.runlog import COLUMNS, RunLog, environment
+from cmac_hub.train.runlog import FIGURES, PACE, RunLog, environment
 
 
 def test_without_git_the_revision_is_unknown(monkeypatch):
@@ -32,4 +32,4 @@ def test_a_log_goes_on_after_its_last_saved_step(tmp_path):
                 log.write(step + number, 0.1)
     with (tmp_path / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == COLUMNS and [row["step"] for row in rows] == ["1", "2", "3"]
+    assert list(rows[0]) == ["step", *FIGURES, *PACE] and [row["step"] for row in rows] == ["1", "2", "3"]

@@ -54,13 +54,15 @@ def localize(options: argparse.Namespace) -> int:
 
 def probe(options: argparse.Namespace) -> int:
     """Prints accuracies as a table."""
+    from cmac_hub.train.distillation.teacher import YAMNet
     from cmac_hub.train.evaluate.probe import as_table
     from cmac_hub.train.evaluate.probe import probe as run_probe
     from cmac_hub.train.networks import load_network
 
     _check_pictures(options.figure)
+    teacher = None if options.teacher is None else YAMNet(options.teacher)
     model = load_network(options.model, options.device)
-    report = run_probe(model, options.on, options.data, options.folds, options.seeds)
+    report = run_probe(model, options.on, options.data, options.folds, options.seeds, teacher=teacher)
     _finish(options, model, report, as_table(report))
     if options.figure:
         from cmac_hub.train.evaluate.toolbox.figures import draw_confusion

@@ -26,6 +26,7 @@ def add_evaluations(found: Commands) -> None:
     localize.set_defaults(run=commands.localize)
 
     probe = _add(found, "probe", "a linear classifier on frozen audio features, beside its floors", "esc50")
+    probe.add_argument("--teacher", type=Path, help="yamnet.tflite, measured beside the network")
     probe.add_argument("--folds", nargs="+", help="folds to test on; default: all")
     probe.add_argument(
         "--seeds", type=counting, nargs="+", default=[0], help="of crops and random weights; 0 cuts evenly"

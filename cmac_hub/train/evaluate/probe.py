@@ -25,6 +25,7 @@ from cmac_hub.media import read_audio
 from cmac_hub.model import CMAC
 from cmac_hub.preprocessing import log_mel
 from cmac_hub.registry import AudioConfig
+from cmac_hub.train.distillation.teacher import Teacher, embed_long
 from cmac_hub.train.evaluate.sets import Crops, find_set
 from cmac_hub.train.evaluate.toolbox.paper import PAPER_SOUNDS
 from cmac_hub.train.evaluate.toolbox.requirements import require_scikit_learn
@@ -61,6 +62,17 @@ def encoder_features(model: CMAC) -> Describe:
         _, spectrograms = model.prepare(None, crops_BN)
         map_BCFS = model.encoder("audio")(spectrograms).float()
         return torch.cat([map_BCFS.flatten(2).mean(2), map_BCFS.mean(2).amax(2)], 1)
+
+    return describe
+
+
+def teacher_features(teacher: Teacher, sample_rate: int) -> Describe:
+    """The teacher's embedding, averaged over windows of its own length; crops come at `sample_rate`."""
+
+    def describe(crops_BN: Tensor) -> Tensor:
+        if sample_rate != teacher.sample_rate:
+            crops_BN = torchaudio.functional.resample(crops_BN, sample_rate, teacher.sample_rate)
+        return torch.from_numpy(embed_long(teacher, crops_BN.numpy()))
 
     return describe
 
@@ -166,6 +178,7 @@ def evaluate_probe(
     tested: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     floors: bool = True,
+    teacher: Teacher | None = None,
 ) -> dict[str, Any]:
     """Accuracy on each fold, for the network and its floors.
 
@@ -176,6 +189,7 @@ def evaluate_probe(
         tested: folds to test on; None takes all but "train".
         seeds: see above; the accuracies are means over them.
         floors: also measure what stands beside the network; without, only the network and chance.
+        teacher: also measure this one's embeddings.
 
     Returns:
         "accuracy": name -> fold -> share; "spread": name -> standard deviation over seeds of the mean over folds (0
@@ -199,6 +213,8 @@ def evaluate_probe(
     truth, predicted = [], []
     for seed in seeds:
         describe = {"CMAC": encoder_features(model)}
+        if teacher is not None:
+            describe[f"the teacher, {teacher.name}"] = teacher_features(teacher, config.sample_rate)
         if floors:
             describe |= {
                 "random weights": encoder_features(random_weights(model.config, seed, model.device)),
@@ -254,8 +270,9 @@ def probe(
     tested: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     floors: bool = True,
+    teacher: Teacher | None = None,
 ) -> dict[str, Any]:
     """`evaluate_probe` on a set by name, see `cmac_hub.train.evaluate.toolbox.sounds.find_sounds`."""
     crops = find_set("probe", name).crops
     assert crops is not None
-    return {"set": name, **evaluate_probe(model, find_sounds(name, root), crops, tested, seeds, floors)}
+    return {"set": name, **evaluate_probe(model, find_sounds(name, root), crops, tested, seeds, floors, teacher)}

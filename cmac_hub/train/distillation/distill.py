@@ -1,0 +1,241 @@
+"""Teaching an audio encoder, top to bottom: windows -> the teacher's embeddings -> network -> log -> checkpoint.
+
+    python -m cmac_hub.train distill --data DATA --teacher yamnet.tflite -o runs/audio
+    python -m cmac_hub.train distill --data DATA --teacher yamnet.tflite -o runs/audio --resume
+
+Every window is new (`mixtures.py`). One linear layer from the encoder's pooled features aims at the standardized
+embedding; users never get it. What comes out is a network that hears and does not see: `probe --model runs/audio`,
+`release runs/audio -o FOLDER`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from cmac_hub.attention import without_autocast
+from cmac_hub.errors import CMACError
+from cmac_hub.files import make_folder
+from cmac_hub.model import CMAC
+from cmac_hub.preprocessing import log_mel
+from cmac_hub.train.augmentation import augment_spectrograms
+from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
+from cmac_hub.train.distillation.mixtures import Mixtures
+from cmac_hub.train.distillation.settings import DistillSettings
+from cmac_hub.train.distillation.teacher import Teacher
+from cmac_hub.train.fields import flat_fields, flatten
+from cmac_hub.train.interrupts import StoppedError, catching_signals, out_of_memory_hint
+from cmac_hub.train.optimization import decayed
+from cmac_hub.train.precision import autocast
+from cmac_hub.train.runlog import RunLog, environment
+from cmac_hub.train.stream import leave_group
+from cmac_hub.train.writing import write_json
+
+FIGURES = ["loss", "cosine"]
+
+LONGEST = 0.02
+"""Share of the embeddings, the longest, that mean and deviation leave out."""
+CLIP = 4.0
+"""Deviations at which a target is cut off."""
+
+
+class Lessons(Dataset[tuple[Tensor, Tensor]]):
+    """A window (samples,) fp32, and what the teacher says of it, (E,) fp32."""
+
+    def __init__(self, mixtures: Mixtures, teacher: Teacher) -> None:
+        self.mixtures, self.teacher = mixtures, teacher
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        waveform = self.mixtures[index]
+        return waveform, torch.from_numpy(self.teacher.embed(waveform.numpy()[None])[0])
+
+    def batches(self, settings: DistillSettings, step: int) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Those of the steps from `step` on."""
+        workers = settings.workers
+        return DataLoader(
+            self,
+            settings.batch,
+            sampler=range(step * settings.batch, settings.steps * settings.batch),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            worker_init_fn=leave_group,
+        )
+
+
+class Standard(NamedTuple):
+    """Turns embeddings into what the student aims at: their square roots, with a mean of 0 and a variance of 1, clipped.
+
+    YAMNet's embedding of silence is ten times as long as any other. As it is, one window in a hundred has half of all
+    variance, and squared errors teach silence before anything else.
+    """
+
+    mean: Tensor
+    """(E,)"""
+    std: Tensor
+    """(E,)"""
+
+    @classmethod
+    def measure(cls, embeddings_NE: Tensor) -> Standard:
+        """Of embeddings, the longest left out. A number that hardly ever moves counts as if it moved a little."""
+        lengths = embeddings_NE.norm(dim=1)
+        usual_NE = compress(embeddings_NE[lengths <= lengths.quantile(1 - LONGEST)])
+        std = usual_NE.std(0)
+        return cls(usual_NE.mean(0), std.clamp(min=float(std.mean()) / 5 + 1e-6))
+
+    def __call__(self, embeddings_BE: Tensor) -> Tensor:
+        return ((compress(embeddings_BE) - self.mean) / self.std).clamp(-CLIP, CLIP)
+
+
+def compress(values: Tensor) -> Tensor:
+    """Square roots, with the sign of the values."""
+    return values.sign() * values.abs().sqrt()
+
+
+def losses(
+    model: CMAC, head: nn.Linear, waveforms_BN: Tensor, targets_BE: Tensor, settings: DistillSettings, step: int
+) -> dict[str, Tensor]:
+    """Scalars of one batch: "loss", the mean squared error, and "cosine" of what was given and what was aimed at."""
+    spectrograms = log_mel(waveforms_BN, model.config.require_audio())
+    draw = settings.seed * 1_000_003 + step
+    spectrograms = augment_spectrograms(spectrograms, seed=draw, time_warp=0, mask_share=settings.mask_share)
+    with autocast(settings, waveforms_BN.device):
+        map_BCFS = model.encoder("audio")(spectrograms)
+    with without_autocast(waveforms_BN.device):
+        given_BE = head(map_BCFS.float().flatten(2).mean(2))
+        loss = F.mse_loss(given_BE, targets_BE)
+        return {"loss": loss, "cosine": F.cosine_similarity(given_BE.detach(), targets_BE).mean()}
+
+
+def distill(
+    settings: DistillSettings,
+    recordings: Mapping[str, Sequence[np.ndarray]],
+    teacher: Teacher,
+    run: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    device: torch.device | str = "cpu",
+) -> CMAC:
+    """Teaches the audio half of an architecture, or goes on exactly where the run's latest checkpoint stands.
+
+    Args:
+        settings: every number.
+        recordings: group -> recordings, (n,) int16 each at the teacher's sample rate, see `load_recordings`.
+        teacher: whose embeddings are learned.
+        run: folder of this run; made when missing. It holds `settings.json`, `environment.json`, `log.csv`,
+            `checkpoints/`, and `tensorboard/` where that is installed.
+        resume: go on with the run in that folder.
+        progress: show a progress bar on stderr.
+        device: of the student.
+
+    Returns:
+        a network that has the audio encoder alone, in eval mode.
+
+    Raises:
+        CMACError: the student hears at another rate than the teacher; the folder holds a run and `resume` is False, or
+            one of other settings, recordings or another teacher; the loss is no number; the disk is full.
+        StoppedError: SIGTERM or Ctrl-C came; a checkpoint of the last step is there.
+    """
+    config = settings.config
+    if config.require_audio().sample_rate != teacher.sample_rate:
+        raise CMACError(
+            f"{config.name!r} hears at {config.require_audio().sample_rate} Hz, the teacher {teacher.name} at "
+            f"{teacher.sample_rate}; choose another architecture"
+        )
+    lessons = Lessons(Mixtures(list(recordings.values()), teacher.samples, settings.seed), teacher)
+    about = {"teacher": teacher.about(), "recordings": lessons.mixtures.hash()}
+    checkpoints, step, state = Checkpoints(run), 0, None
+    if (latest := checkpoints.latest()) is not None:
+        if not resume:
+            raise CMACError(f"{run} holds a run that stands at {latest.stem}; add --resume, or choose another folder")
+        state = read_checkpoint(latest)
+        check_same_run(latest, state, settings, about)
+
+    torch.manual_seed(settings.seed)
+    model = CMAC(config).train().to(device)
+    head = nn.Linear(model.channels("audio"), teacher.size).to(device)
+    optimizer = torch.optim.AdamW(decayed(nn.ModuleList([model, head]), settings.weight_decay), settings.learning_rate)
+    parts: dict[str, Any] = {"model": model, "head": head, "optimizer": optimizer}
+    if state is None:
+        # Windows of another seed, so that the run's own are all new.
+        others = Lessons(Mixtures(lessons.mixtures.groups, teacher.samples, settings.seed + 1), teacher)
+        standard = Standard.measure(torch.stack([others[i][1] for i in range(settings.standard_windows)]))
+    else:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        step, standard = int(state["step"]), Standard(*state["standard"])
+
+    def save() -> None:
+        values = {"kind": "distill", "format_version": 2, "recipe": flatten(settings), "config": config.to_dict()}
+        values |= {"step": step, "standard": tuple(standard), "about": about}
+        values |= {"summary": summary(settings, recordings, about, step)}
+        checkpoints.save(values | {name: part.state_dict() for name, part in parts.items()}, step)
+
+    make_folder(run)
+    write_json(run / "settings.json", flatten(settings))
+    write_json(run / "environment.json", environment())
+    bar = tqdm(total=settings.steps, initial=step, disable=not progress, unit="step", smoothing=0.05)
+    batches = iter(lessons.batches(settings, step))
+    with bar, RunLog(run, step, FIGURES) as log, out_of_memory_hint(), catching_signals() as stop:
+        while step < settings.steps and not stop:
+            for group in optimizer.param_groups:
+                group["lr"] = settings.rate(step)
+            since = time.perf_counter()
+            waveforms_BN, embeddings_BE = next(batches)
+            waited = time.perf_counter() - since
+            targets_BE = standard(embeddings_BE).to(device)
+            figures = losses(model, head, waveforms_BN.to(device), targets_BE, settings, step)
+            if not torch.isfinite(figures["loss"]):
+                raise CMACError(f"the loss is {figures['loss'].item()} at step {step}; try a lower learning_rate")
+            optimizer.zero_grad(set_to_none=True)
+            figures["loss"].backward()
+            optimizer.step()
+            step += 1
+            bar.update()
+            log.add(figures, settings.batch, 0, waited)
+            if step % settings.log_every == 0 or step == settings.steps:
+                row = log.write(step, settings.rate(step - 1))
+                bar.set_postfix({key: row[key] for key in (*FIGURES, "clips_per_second", "waiting_share")})
+            if step % settings.checkpoint_every == 0 or step == settings.steps:
+                save()
+        if step < settings.steps:
+            save()
+            raise StoppedError(f"stopped and saved at step {step} of {settings.steps} in {run}")
+    return model.eval()
+
+
+def check_same_run(path: Path, state: dict[str, Any], settings: DistillSettings, about: dict[str, Any]) -> None:
+    """Raises CMACError for a checkpoint that other settings, recordings or another teacher made."""
+    if state.get("kind") != "distill":
+        raise CMACError(f"{path} is of another kind of run; choose another output folder")
+    if state["config"] != settings.config.to_dict():
+        raise CMACError(f"{path} holds another network than {settings.config.name!r}; choose another output folder")
+    may_change = {key for key, field in flat_fields(DistillSettings).items() if field.metadata["may_change"]}
+    for key, value in flatten(settings).items():
+        if key not in may_change and state["recipe"].get(key) != value:
+            raise CMACError(
+                f"{path} was trained with {key} = {state['recipe'].get(key)!r}, now it is {value!r}; set it back, or "
+                "choose another output folder"
+            )
+    for name, value in about.items():
+        if state["about"][name] != value:
+            raise CMACError(f"{path} began with another {name}; give the same again, or choose another output folder")
+
+
+def summary(
+    settings: DistillSettings, recordings: Mapping[str, Sequence[np.ndarray]], about: dict[str, Any], step: int
+) -> dict[str, Any]:
+    """How the weights were made, for the config."""
+    changed = {key: value for key, value in flatten(settings).items() if key in ("seed", "batch", "learning_rate")}
+    distinct = len({id(sound) for group in recordings.values() for sound in group})
+    heard = {"groups": len(recordings), "recordings": distinct, "windows": step * settings.batch}
+    return {"kind": "distill", "teacher": about["teacher"], **heard, **changed, "steps": step}
