@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -81,13 +82,20 @@ def test_lists_of_numbers_stand_on_one_line(tmp_path):
 
 
 def test_a_key_that_came_later_may_lack_in_older_files_only(tmp_path):
-    """The first format had no `map_shift`; its files still mean what they meant."""
-    old = json.loads((VERSION_1 / "released" / "config.json").read_text())
-    assert CMACConfig.from_dict(old).visual.map_shift == (0.0, 0.0)
-    new = CMAC_NANO.to_dict()
-    del new["visual"]["map_shift"]
-    with pytest.raises(CheckpointError, match="missing config keys in 'visual': map_shift"):
-        CMACConfig.from_dict(new)
+    """The first format had neither `map_shift` nor `power`; its files still mean what they meant."""
+    old = CMACConfig.from_dict(json.loads((VERSION_1 / "released" / "config.json").read_text()))
+    assert old.visual.map_shift == (0.0, 0.0) and old.audio.power == 2.0
+    for part, key in (("visual", "map_shift"), ("audio", "power")):
+        new = CMAC_NANO.to_dict()
+        del new[part][key]
+        with pytest.raises(CheckpointError, match=f"missing config keys in '{part}': {key}"):
+            CMACConfig.from_dict(new)
+
+
+@pytest.mark.parametrize("power", [0.0, -1.0, float("nan")])
+def test_a_spectrum_has_a_positive_power(power):
+    with pytest.raises(ValueError, match="it must be positive"):
+        dataclasses.replace(CMAC_NANO.audio, power=power)
 
 
 def test_the_first_format_is_read_under_its_names():
@@ -112,7 +120,7 @@ def test_unknown_keys_stay_errors_in_every_format(part):
 def test_an_architecture_may_be_a_file(tmp_path):
     CMAC_NANO.save(tmp_path / "my.json")
     assert architecture(str(tmp_path / "my.json")) == CMAC_NANO
-    with pytest.raises(CheckpointError, match="cmac-base, cmac-nano, or a path"):
+    with pytest.raises(CheckpointError, match="cmac-base, cmac-lite, cmac-nano, or a path"):
         architecture("resnet50")
     with pytest.raises(CheckpointError, match="no readable JSON"):
         architecture(str(tmp_path / "missing.json"))

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from making import CMAC_BASE, CMAC_NANO
+from making import CMAC_BASE, CMAC_LITE, CMAC_NANO
 
 from cmac_hub.attention import correlate_pyramid
 from cmac_hub.model import CMAC
@@ -108,6 +108,10 @@ def test_the_named_architectures():
     assert 1e6 < sum(p.numel() for p in nano.parameters()) < 3e6
     assert base.visual_transform[0].out_channels == 512
     assert base.heads["shared"].out_features == 256
+    with torch.device("meta"):
+        lite = CMAC(CMAC_LITE)
+    assert 1e6 < sum(p.numel() for p in lite.audio_encoder.parameters()) < 2e6
+    assert lite.heads["shared"].out_features == 128 and lite.channels("audio") == 256
 
 
 def test_half_precision(tiny_config, batch):

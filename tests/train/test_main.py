@@ -1,3 +1,5 @@
+from importlib.util import find_spec
+
 import pytest
 
 from cmac_hub.train import commands
@@ -14,6 +16,9 @@ def test_an_interrupt_is_one_line_and_exit_code_130(monkeypatch, capsys):
     assert "interrupted" in line
 
 
+NO_TEACHER = "teacher /nowhere/yamnet.tflite" if find_spec("ai_edge_litert") else "cmac-hub[teachers]"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -22,6 +27,8 @@ def test_an_interrupt_is_one_line_and_exit_code_130(monkeypatch, capsys):
         (["pretrain", "--set", "scenes=hardest", "-o", "/nowhere/run"], "accepted are easy, mixed"),
         (["pretrain", "--recipe", "nanno", "--dry-run"], "did you mean 'nano'"),
         (["pretrain", "--data", "/nowhere/manifest.csv", "-o", "/nowhere/run"], "there is no manifest"),
+        (["distill", "--data", "/nowhere", "--teacher", "/nowhere/yamnet.tflite", "-o", "x"], NO_TEACHER),
+        (["probe", "--data", "/nowhere", "--teacher", "/nowhere/yamnet.tflite"], NO_TEACHER),
         (["localize", "--data", "/nowhere"], "has no folder 'scenes' or 'things'"),
         (["release", "/nowhere/checkpoint.pt", "-o", "x"], "there is no checkpoint"),
         (["ablate", "table9", "-o", "/nowhere/x"], "accepted are table1"),

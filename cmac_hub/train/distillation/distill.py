@@ -72,7 +72,7 @@ class Lessons(Dataset[tuple[Tensor, Tensor]]):
 
 
 class Standard(NamedTuple):
-    """Turns embeddings into what the student aims at: their square roots, with a mean of 0 and a variance of 1, clipped.
+    """Embeddings -> what the student aims at: their square roots, with a mean of 0 and a variance of 1, clipped.
 
     YAMNet's embedding of silence is ten times as long as any other. As it is, one window in a hundred has half of all
     variance, and squared errors teach silence before anything else.
@@ -226,9 +226,9 @@ def check_same_run(path: Path, state: dict[str, Any], settings: DistillSettings,
                 f"{path} was trained with {key} = {state['recipe'].get(key)!r}, now it is {value!r}; set it back, or "
                 "choose another output folder"
             )
-    for name, value in about.items():
-        if state["about"][name] != value:
-            raise CMACError(f"{path} began with another {name}; give the same again, or choose another output folder")
+    for name, what in (("teacher", "another teacher"), ("recordings", "other recordings")):
+        if state["about"][name] != about[name]:
+            raise CMACError(f"{path} began with {what}; give the same again, or choose another output folder")
 
 
 def summary(

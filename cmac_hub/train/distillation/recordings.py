@@ -74,14 +74,13 @@ def load_recordings(root: Path, phrases: int = 0, *, progress: bool = True) -> d
     """
     things = []
     for name, paths in tqdm(recording_files(root).items(), disable=not progress, desc="recordings", unit="thing"):
-        sounds = tuple(sound for path in paths if (sound := load_sound(path)) is not None)
+        sounds = tuple(sound for path in paths if (sound := _recording(path)) is not None)
         if sounds:
             things.append(Thing(name, (), sounds))
     library = _with_notes(Library(tuple(things), (), (), ()), root, phrases)
     found = {thing.name: [sound.samples for sound in thing.sounds] for thing in library.things}
     for name, paths in tqdm(shot_files(root).items(), disable=not progress, desc="shots", unit="kind"):
-        heard = [sound.samples for path in paths if (sound := _sound_of_shot(path)) is not None]
-        if heard:
+        if heard := [sound.samples for path in paths if (sound := _sound_of_shot(path)) is not None]:
             found[name] = heard
     if not found:
         raise CMACError(f"{root} holds no recording for training; see python -m cmac_hub.train distill --help")
@@ -97,6 +96,13 @@ def _with_notes(library: Library, root: Path, phrases: int) -> Library:
     except CMACError as error:
         print(f"cmac_hub.train: no notes of instruments: {error}", file=sys.stderr)
         return library
+
+
+def _recording(path: Path) -> Sound | None:
+    try:
+        return load_sound(path)
+    except MediaError as error:
+        raise CMACError(f"{path} is no sound that can be read ({error})") from error
 
 
 def _sound_of_shot(path: Path) -> Sound | None:

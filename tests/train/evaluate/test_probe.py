@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.train.__main__ import main
+from cmac_hub.train.distillation.teacher import YAMNet
 from cmac_hub.train.evaluate import probe
 from cmac_hub.train.evaluate.probe import (
     STRENGTHS,
@@ -19,6 +20,7 @@ from cmac_hub.train.evaluate.probe import (
     evaluate_probe,
     log_mel_statistics,
     mfcc_statistics,
+    teacher_features,
 )
 from cmac_hub.train.evaluate.sets import Crops
 from cmac_hub.train.evaluate.toolbox.sounds import find_sounds
@@ -127,6 +129,36 @@ def test_a_probe_end_to_end(tiny, sounds):
     assert report["accuracy"]["chance"]["1"] == 0.5
     assert as_table(report).splitlines()[0] == "| features | fold 1 | fold 2 | fold 3 | mean |"
     assert len(checkpoint_hash(tiny)) == 12
+
+
+class Loudness:
+    """A teacher that hears half as many samples a second, and tells nothing but the level."""
+
+    name, sample_rate, samples, size = "Loudness", 8000, 4000, 1
+
+    def embed(self, waveforms_BN):
+        assert waveforms_BN.shape[1] == self.samples
+        return np.sqrt(np.mean(waveforms_BN**2, axis=1, keepdims=True))
+
+    def about(self):
+        return {}
+
+
+def test_a_teacher_stands_beside_the_network(tiny, sounds):
+    report = evaluate_probe(tiny, find_sounds("csv", sounds), Crops(2, 1.0), ["1"], floors=False, teacher=Loudness())
+    assert list(report["accuracy"]) == ["CMAC", "the teacher, Loudness", "chance"]
+    crops = torch.full((2, 16000), 0.25)
+    found = teacher_features(Loudness(), 16000)(crops)
+    assert found.shape == (2, 1) and found[0, 0].item() == pytest.approx(0.25, rel=0.02)
+
+
+@pytest.mark.extras
+def test_yamnet_hears_more_than_its_untrained_student(tiny, shared, sounds):
+    teacher = YAMNet(shared / "teachers" / "yamnet.tflite")
+    found = teacher_features(teacher, 16000)(torch.randn(3, 32000) / 10)
+    assert found.shape == (3, teacher.size) and (found >= 0).all()
+    report = evaluate_probe(tiny, find_sounds("csv", sounds), Crops(2, 1.0), ["1"], floors=False, teacher=teacher)
+    assert report["accuracy"]["the teacher, YAMNet"]["1"] == 1.0
 
 
 @pytest.mark.parametrize(
