@@ -13,22 +13,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from cmac_hub.attention import without_autocast
 from cmac_hub.errors import CMACError
 from cmac_hub.files import make_folder
 from cmac_hub.model import CMAC
 from cmac_hub.preprocessing import log_mel
 from cmac_hub.train.augmentation import augment_spectrograms
 from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
+from cmac_hub.train.distillation.lessons import Lessons, Standard
 from cmac_hub.train.distillation.mixtures import Mixtures
 from cmac_hub.train.distillation.settings import DistillSettings
 from cmac_hub.train.distillation.teacher import Teacher
@@ -37,67 +36,12 @@ from cmac_hub.train.interrupts import StoppedError, catching_signals, out_of_mem
 from cmac_hub.train.optimization import decayed
 from cmac_hub.train.precision import autocast
 from cmac_hub.train.runlog import RunLog, environment
-from cmac_hub.train.stream import leave_group
 from cmac_hub.train.writing import write_json
 
 FIGURES = ["loss", "cosine"]
 
-LONGEST = 0.02
-"""Share of the embeddings, the longest, that mean and deviation leave out."""
-CLIP = 4.0
-"""Deviations at which a target is cut off."""
-
-
-class Lessons(Dataset[tuple[Tensor, Tensor]]):
-    """A window (samples,) fp32, and what the teacher says of it, (E,) fp32."""
-
-    def __init__(self, mixtures: Mixtures, teacher: Teacher) -> None:
-        self.mixtures, self.teacher = mixtures, teacher
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        waveform = self.mixtures[index]
-        return waveform, torch.from_numpy(self.teacher.embed(waveform.numpy()[None])[0])
-
-    def batches(self, settings: DistillSettings, step: int) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Those of the steps from `step` on."""
-        workers = settings.workers
-        return DataLoader(
-            self,
-            settings.batch,
-            sampler=range(step * settings.batch, settings.steps * settings.batch),
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            worker_init_fn=leave_group,
-        )
-
-
-class Standard(NamedTuple):
-    """Embeddings -> what the student aims at: their square roots, with a mean of 0 and a variance of 1, clipped.
-
-    YAMNet's embedding of silence is ten times as long as any other. As it is, one window in a hundred has half of all
-    variance, and squared errors teach silence before anything else.
-    """
-
-    mean: Tensor
-    """(E,)"""
-    std: Tensor
-    """(E,)"""
-
-    @classmethod
-    def measure(cls, embeddings_NE: Tensor) -> Standard:
-        """Of embeddings, the longest left out. A number that hardly ever moves counts as if it moved a little."""
-        lengths = embeddings_NE.norm(dim=1)
-        usual_NE = compress(embeddings_NE[lengths <= lengths.quantile(1 - LONGEST)])
-        std = usual_NE.std(0)
-        return cls(usual_NE.mean(0), std.clamp(min=float(std.mean()) / 5 + 1e-6))
-
-    def __call__(self, embeddings_BE: Tensor) -> Tensor:
-        return ((compress(embeddings_BE) - self.mean) / self.std).clamp(-CLIP, CLIP)
-
-
-def compress(values: Tensor) -> Tensor:
-    """Square roots, with the sign of the values."""
-    return values.sign() * values.abs().sqrt()
+BESIDES = ("architecture", "workers", "log_every", "checkpoint_every")
+"""Settings that a summary leaves out: the config is the architecture, the others leave no trace in the weights."""
 
 
 def losses(
@@ -109,10 +53,9 @@ def losses(
     spectrograms = augment_spectrograms(spectrograms, seed=draw, time_warp=0, mask_share=settings.mask_share)
     with autocast(settings, waveforms_BN.device):
         map_BCFS = model.encoder("audio")(spectrograms)
-    with without_autocast(waveforms_BN.device):
-        given_BE = head(map_BCFS.float().flatten(2).mean(2))
-        loss = F.mse_loss(given_BE, targets_BE)
-        return {"loss": loss, "cosine": F.cosine_similarity(given_BE.detach(), targets_BE).mean()}
+    given_BE = head(map_BCFS.float().flatten(2).mean(2))
+    cosine_B = F.cosine_similarity(given_BE.detach(), targets_BE)
+    return {"loss": F.mse_loss(given_BE, targets_BE), "cosine": cosine_B.mean()}
 
 
 def distill(
@@ -235,7 +178,7 @@ def summary(
     settings: DistillSettings, recordings: Mapping[str, Sequence[np.ndarray]], about: dict[str, Any], step: int
 ) -> dict[str, Any]:
     """How the weights were made, for the config."""
-    changed = {key: value for key, value in flatten(settings).items() if key in ("seed", "batch", "learning_rate")}
     distinct = len({id(sound) for group in recordings.values() for sound in group})
     heard = {"groups": len(recordings), "recordings": distinct, "windows": step * settings.batch}
-    return {"kind": "distill", "teacher": about["teacher"], **heard, **changed, "steps": step}
+    how = {key: value for key, value in flatten(settings).items() if key not in BESIDES}
+    return {"kind": "distill", "teacher": about["teacher"], **heard, "settings": {**how, "steps": step}}

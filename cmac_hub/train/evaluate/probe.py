@@ -2,6 +2,8 @@
 
     python -m cmac_hub.train probe --on esc50 --data DATA/esc50 -o esc50.json
 
+`--teacher yamnet.tflite` measures what taught the network (`cmac_hub.train.distillation`) in the same way.
+
 Floors: chance, statistics of the log-mel and of MFCCs, and the features of random weights, all through the same
 classifier. Its regularization is chosen inside the training folds only. Seed 0 cuts the crops evenly, other seeds move
 each of them; a seed also draws the random weights.

@@ -15,7 +15,8 @@ from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.distillation import distill as module
 from cmac_hub.train.distillation import estimate
 from cmac_hub.train.distillation import teacher as teachers
-from cmac_hub.train.distillation.distill import CLIP, Lessons, Standard, distill, losses
+from cmac_hub.train.distillation.distill import distill, losses
+from cmac_hub.train.distillation.lessons import CLIP, Lessons, Standard
 from cmac_hub.train.distillation.mixtures import Mixtures
 from cmac_hub.train.distillation.recordings import recording_files
 from cmac_hub.train.distillation.settings import DistillSettings
@@ -123,7 +124,8 @@ def test_a_run_tells_how_it_was_made_and_is_used_like_any_other(settings, record
                            else loaded.get_buffer(name)), name  # fmt: skip
     training = loaded.config.training
     assert training["kind"] == "distill" and training["windows"] == 24 and training["recordings"] == 4
-    assert training["teacher"] == teacher.about()
+    assert training["teacher"] == teacher.about() and training["settings"]["steps"] == 6
+    assert training["settings"]["batch"] == 4 and "workers" not in training["settings"]
     assert loaded.config.visual is None and loaded.config.attention is None
     release = ["release", str(run), "-o", str(out), "--device", "cpu"]
     assert main([*release, "--note", "a test", "--license", "cc-by-nc-4.0"]) == 0
