@@ -106,7 +106,9 @@ def distill(
     torch.manual_seed(settings.seed)
     model = CMAC(config).train().to(device)
     head = nn.Linear(model.channels("audio"), teacher.size).to(device)
-    optimizer = torch.optim.AdamW(decayed(nn.ModuleList([model, head]), settings.weight_decay), settings.learning_rate)
+    optimizer = torch.optim.AdamW(
+        decayed(nn.ModuleList([model, head]).parameters(), settings.weight_decay), settings.learning_rate
+    )
     parts: dict[str, Any] = {"model": model, "head": head, "optimizer": optimizer}
     if state is None:
         # Windows of another seed, so that the run's own are all new.
