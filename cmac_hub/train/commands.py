@@ -99,6 +99,7 @@ def distill(options: argparse.Namespace) -> int:
     if options.output is None and not options.dry_run:
         raise RecipeError("no run folder was given; say -o runs/NAME")
     from cmac_hub.train.distillation.distill import distill as train
+    from cmac_hub.train.distillation.distill import find_latest
     from cmac_hub.train.distillation.estimate import describe
     from cmac_hub.train.distillation.recordings import load_recordings
     from cmac_hub.train.distributed import pick_device
@@ -111,6 +112,7 @@ def distill(options: argparse.Namespace) -> int:
             print(f"{key:<20} {setting}")
         print(describe(settings, options.data, teacher, device))
         return 0
+    find_latest(options.output, options.resume)  # an error now, not after the recordings are read
     recordings = load_recordings(options.data, settings.notes)
     try:
         train(settings, recordings, teacher, options.output, resume=options.resume, device=device)

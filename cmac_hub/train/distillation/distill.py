@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from cmac_hub.config import CMACConfig
 from cmac_hub.errors import CMACError
 from cmac_hub.files import make_folder
 from cmac_hub.model import CMAC
@@ -97,9 +98,7 @@ def distill(
     lessons = Lessons(Mixtures(list(recordings.values()), teacher.samples, settings.seed), teacher)
     about = {"teacher": teacher.about(), "recordings": lessons.mixtures.hash()}
     checkpoints, step, state = Checkpoints(run), 0, None
-    if (latest := checkpoints.latest()) is not None:
-        if not resume:
-            raise CMACError(f"{run} holds a run that stands at {latest.stem}; add --resume, or choose another folder")
+    if (latest := find_latest(run, resume)) is not None:
         state = read_checkpoint(latest)
         check_same_run(latest, state, settings, about)
 
@@ -158,11 +157,19 @@ def distill(
     return model.eval()
 
 
+def find_latest(run: Path, resume: bool) -> Path | None:
+    """The checkpoint to go on from, if any. Raises CMACError where there is one and nobody wants to go on."""
+    latest = Checkpoints(run).latest()
+    if latest is not None and not resume:
+        raise CMACError(f"{run} holds a run that stands at {latest.stem}; add --resume, or choose another folder")
+    return latest
+
+
 def check_same_run(path: Path, state: dict[str, Any], settings: DistillSettings, about: dict[str, Any]) -> None:
     """Raises CMACError for a checkpoint that other settings, recordings or another teacher made."""
     if state.get("kind") != "distill":
         raise CMACError(f"{path} is of another kind of run; choose another output folder")
-    if state["config"] != settings.config.to_dict():
+    if CMACConfig.from_dict(state["config"]) != settings.config:
         raise CMACError(f"{path} holds another network than {settings.config.name!r}; choose another output folder")
     may_change = {key for key, field in flat_fields(DistillSettings).items() if field.metadata["may_change"]}
     for key, value in flatten(settings).items():

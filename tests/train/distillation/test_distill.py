@@ -14,6 +14,7 @@ from cmac_hub.train.__main__ import main
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.distillation import distill as module
 from cmac_hub.train.distillation import estimate
+from cmac_hub.train.distillation import recordings as recordings_module
 from cmac_hub.train.distillation import teacher as teachers
 from cmac_hub.train.distillation.distill import distill, losses
 from cmac_hub.train.distillation.lessons import CLIP, Lessons, Standard
@@ -194,6 +195,9 @@ def test_the_command_teaches_goes_on_and_tells_what_it_would_do(
     assert main([*command, "-o", run, "--set", *changes, "steps=1"]) == 0
     assert main([*command, "-o", run, "--set", *changes, "steps=2", "--resume"]) == 0
     assert read_checkpoint(tmp_path / "run")["step"] == 2
+    monkeypatch.setattr(recordings_module, "load_recordings", lambda *_: pytest.fail("read for nothing"))
+    assert main([*command, "-o", run, "--set", *changes]) == 1
+    assert "stands at step_00000002; add --resume" in capsys.readouterr().err
     assert main([*command, "-o", run, "--set", "batsh=2"]) == 1
     assert "did you mean 'batch'" in capsys.readouterr().err
 
