@@ -76,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     features.add_argument("-o", "--output", required=True, help="folder, made when missing")
     features.set_defaults(run="cmac_hub.cli.features:features")
 
-    figure = commands.add_parser("figure", help="draw frame and spectrogram with guidance and prediction")
+    figure = commands.add_parser("figure", help="draw frame and spectrogram with each of the maps")
     figure.add_argument("input", metavar="VIDEO")
     figure.add_argument("--time", type=float, required=True, help="seconds on the video's clock")
     figure.add_argument("-o", "--output", required=True, help=".png, .pdf, .svg or .jpg")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cmac_hub.cli.batch import run_all
+from cmac_hub.config import HEARING
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.media.find import DRAWN, VIDEO_SUFFIXES, Input, find_inputs
@@ -51,7 +52,7 @@ def localize(options: argparse.Namespace) -> int:
         if peaks and peaks[0].padded:
             print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
         drawn = options.map or visualizer.model.config.display.default_map
-        if peaks and not any(peak.audible for peak in peaks) and drawn != "prediction":
+        if peaks and not any(peak.audible for peak in peaks) and drawn in HEARING:
             print(f"cmac: {one.path} has no audible sound: the frames say so, nothing is lit", file=sys.stderr)
 
     return run_all(inputs, work, options.debug)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from cmac_hub.config import CMACConfig
+from cmac_hub.config import HEARING, CMACConfig
 from cmac_hub.geometry import CENTERED, Shift
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.toolbox.metrics import resize_map
@@ -125,20 +125,20 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
     low = model.config.display.limits("visual", drawn)[0]
     drawn_NHW, off_screen_NHW = present_maps.visual_NHW[drawn], absent_maps.visual_NHW[drawn]
     peaks = {
-        "there": present_maps.visual_NHW["guidance"].max((1, 2)),
-        "absent": absent_maps.visual_NHW["guidance"].max((1, 2)),
+        which: {
+            "there": present_maps.visual_NHW[which].max((1, 2)),
+            "absent": absent_maps.visual_NHW[which].max((1, 2)),
+        }
+        for which in MAPS
     }
-    prediction_peaks = [one.visual_NHW["prediction"].max((1, 2)) for one in (present_maps, absent_maps)]
     on_NHW = on_source(source_shares(drawn_NHW.shape[1:], scenes, shift))
     cosine = [(one.visual_ND * one.audio_ND).sum(1) for one in (present_maps, absent_maps)]
     # For the curve of precision over recall.
-    report["peaks"] = {name: [round(float(v), 5) for v in values] for name, values in peaks.items()}
+    report["peaks"] = {name: [round(float(v), 5) for v in values] for name, values in peaks["guidance"].items()}
     report["offscreen"] = {
-        "peak of guidance": telling_apart(peaks["there"], peaks["absent"]),
+        **{f"peak of {which}": telling_apart(**found) for which, found in peaks.items()},
         "cosine of the embeddings": telling_apart(*cosine),
-        "peak of prediction": telling_apart(*prediction_peaks),
         "chance": {"average_precision": 0.5, "max_f1": 2 / 3},
-        "peak of joint": telling_apart(*(one.visual_NHW["joint"].max((1, 2)) for one in (present_maps, absent_maps))),
         "drawn": drawn,
         "left_dark": float((off_screen_NHW.max((1, 2)) < low).mean()),
         "lit": float(((drawn_NHW >= low) & on_NHW).any((1, 2)).mean()),
@@ -198,8 +198,11 @@ def as_table(report: dict[str, Any]) -> str:
         ),
         (
             "source in the picture or not, average precision / max F1",
-            "peak of guidance {average_precision:.2f} / {max_f1:.2f}".format(**off["peak of guidance"])
-            + ", of joint {average_precision:.2f} / {max_f1:.2f}".format(**off["peak of joint"])
+            "peak of "
+            + ", of ".join(
+                f"{which} {{average_precision:.2f}} / {{max_f1:.2f}}".format(**off[f"peak of {which}"])
+                for which in HEARING
+            )
             + ", cosine {average_precision:.2f} / {max_f1:.2f}".format(**off["cosine of the embeddings"]),
             "prediction, which ignores audio, {average_precision:.2f} / {max_f1:.2f}".format(
                 **off["peak of prediction"]

@@ -1,4 +1,4 @@
-"""Does the attention find what sounds? ScenePredictions on composed scenes, whose sources are known.
+"""Does the attention find what sounds? Measured on composed scenes, whose sources are known.
 
     python -m cmac_hub.train localize --data DATA -o localization.json
 
@@ -20,6 +20,7 @@ from cmac_hub.train.evaluate.toolbox.metrics import SIDE, as_json, from_json, po
 from cmac_hub.train.evaluate.toolbox.metrics import as_table as boxes_table
 from cmac_hub.train.evaluate.toolbox.scene_maps import (
     DEAF,
+    MAPS,
     THINGS,
     ScenePredictions,
     hits_at_1,
@@ -143,11 +144,8 @@ def evaluate(
 FILES_NOT_IN_TRAINING = "all, files not in training"
 """The scenes of things that have pictures and sounds of the split; other things borrow those of training."""
 
-POINTING = {
-    "guidance": "guidance",
-    "prediction": "prediction",
-    "joint": "joint",
-    DEAF: DEAF,
+POINTING: dict[str, str] = {
+    **{which: which for which in (*MAPS, DEAF)},
     "centered disc": "middle of the picture",
     "random weights (guidance)": "random weights (guidance)",
     "random weights (prediction)": "random weights (prediction)",
