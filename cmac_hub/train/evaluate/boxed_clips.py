@@ -1,4 +1,4 @@
-"""Localization on real videos with boxes: both maps, beside what must be worse.
+"""Localization on real videos with boxes: all maps, beside what must be worse.
 
     python -m cmac_hub.train localize --on clips --data DATA
     python -m cmac_hub.train localize --on vggss --data vggss.json --videos FOLDER
@@ -27,6 +27,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import BoxedClip, shot_boxes
 from cmac_hub.train.evaluate.toolbox.metrics import (
     BoxScores,
+    PictureScores,
     as_json,
     as_table,
     box_mask,
@@ -43,6 +44,13 @@ from cmac_hub.train.scenes.splits import Split
 
 DRUMSTICKS = "drumstick"
 """In the names of the shots of Greatest Hits: they are many of one kind, and reported apart."""
+
+WRONG = "{}, wrong sound"
+"""How tables name a map whose sound is that of another clip."""
+
+Apart = dict[str, tuple[float, float, float]]
+"""`pointing` and `mean_ciou` -> by how much one map is above another, and the 95 % interval of that (a paired bootstrap
+over the clips)."""
 
 
 @dataclass
@@ -95,7 +103,7 @@ def draw_maps(model: CMAC, visual_map: Tensor, audio_map: Tensor) -> dict[str, n
 def predict_clips(model: CMAC, clips: Sequence[BoxedClip], *, controls: bool = True, progress: bool = True) -> ClipMaps:
     """All maps of all clips; as controls the deaf map, and those of random weights and of wrong sounds.
 
-    The wrong sound of a clip is that of the clip half of the set further on.
+    The wrong sound of a clip is that of the clip half of the set further on: always another, and always the same.
     """
     untrained = random_weights(model.config, device=model.device) if controls else None
     found, encoded = ClipMaps(), []
@@ -119,7 +127,7 @@ def predict_clips(model: CMAC, clips: Sequence[BoxedClip], *, controls: bool = T
         for (visual_map, _), audio_map in zip(encoded, wrong, strict=True):
             heats = draw_maps(model, visual_map, audio_map)
             for name in HEARING:
-                found.heats.setdefault(f"{name}, wrong sound", []).append(heats[name])
+                found.heats.setdefault(WRONG.format(name), []).append(heats[name])
     return found
 
 
@@ -130,28 +138,39 @@ def score_clips(model: CMAC, found: ClipMaps) -> dict[str, BoxScores]:
     return scores | rivals(truths)
 
 
-def compare_with_disc(model: CMAC, found: ClipMaps) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Map -> "pointing" and "mean_ciou" -> by how much it is above the disc, and the 95 % interval of that (a paired
-    bootstrap over the clips)."""
+def compare(model: CMAC, found: ClipMaps) -> dict[str, dict[str, Apart]]:
+    """How sure the distances are that matter: of each map from the disc, and of those that hear from themselves when
+    the sound is a wrong one.
+
+    Returns:
+        "over_disc" and, of more than one clip, "over_wrong_sound" -> map -> `Apart`.
+    """
     shift, truths = model.config.require_visual().map_shift, found.truths()
-    disc = score_disc(truths)
-    rows = {}
-    for name in get_args(Map):
-        ours = score_pictures(found.heats[name], truths, shift)
-        assert ours.hits_N is not None and disc.hits_N is not None
-        rows[name] = {
-            "pointing": paired_interval(ours.hits_N, disc.hits_N),
-            "mean_ciou": paired_interval(ours.cious_N, disc.cious_N),
-        }
-    return rows
+    disc, pictures = score_disc(truths), {n: score_pictures(h, truths, shift) for n, h in found.heats.items()}
+    return {
+        "over_disc": {which: _apart(pictures[which], disc) for which in get_args(Map)},
+        "over_wrong_sound": {
+            which: _apart(pictures[which], pictures[WRONG.format(which)])
+            for which in HEARING
+            if WRONG.format(which) in pictures
+        },
+    }
+
+
+def _apart(ours: PictureScores, theirs: PictureScores) -> Apart:
+    assert ours.hits_N is not None and theirs.hits_N is not None
+    return {
+        "pointing": paired_interval(ours.hits_N, theirs.hits_N),
+        "mean_ciou": paired_interval(ours.cious_N, theirs.cious_N),
+    }
 
 
 def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = True) -> dict[str, Any]:
     """Scores of a network's maps, of controls and of trivial rivals on the same videos.
 
     Returns:
-        {"scores": name -> BoxScores, "over_disc": see `compare_with_disc`, "missing": names of videos that could not be
-        read}.
+        {"scores": name -> BoxScores, "over_disc" and "over_wrong_sound": see `compare`, "missing": names of videos that
+        could not be read}.
 
     Raises:
         CMACError: no video could be read.
@@ -160,11 +179,13 @@ def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = 
 
 
 def measure_shots(model: CMAC, data: Path, split: Split = "test") -> tuple[dict[str, Any], str]:
-    """The real shots of a split with our own boxes: all of them, each folder, and the drumsticks apart."""
+    """The real shots of a split with our own boxes: all of them, each folder, and all by whether drumsticks sound."""
     parts = shot_boxes(data, split)
     found = _read(model, [clip for clips in parts.values() for clip in clips], True)
     places = {folder: [i for i, clip in enumerate(found.clips) if clip in clips] for folder, clips in parts.items()}
-    places["drumsticks"] = [i for i, clip in enumerate(found.clips) if DRUMSTICKS in clip.path.name]
+    drumsticks = [DRUMSTICKS in clip.path.name for clip in found.clips]
+    places["drumsticks"] = [i for i, one in enumerate(drumsticks) if one]
+    places["others"] = [i for i, one in enumerate(drumsticks) if not one]
     reports = {"all": _evaluate(model, found)}
     reports |= {part: _evaluate(model, found.part(keep)) for part, keep in places.items() if keep}
     tables = [f"{part.replace('_', ' ').capitalize()}:\n\n{tabulate(one)}" for part, one in reports.items()]
@@ -178,14 +199,15 @@ def measure_clips(model: CMAC, clips: Sequence[BoxedClip]) -> tuple[dict[str, An
 
 
 def tabulate(report: dict[str, Any]) -> str:
-    """Markdown: the scores in percent, and a line a map about how sure its distance from the disc is."""
+    """Markdown: the scores in percent, and a line for each distance of `compare`."""
     lines = [as_table(report["scores"]), ""]
-    for name, compared in report["over_disc"].items():
-        told = [
-            f"{what.replace('_ciou', ' cIoU')} {100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-            for what, (value, low, high) in compared.items()
-        ]
-        lines.append(f"{name} over the centered disc, points and 95 % interval: {', '.join(told)}")
+    for key, rival in (("over_disc", "the centered disc"), ("over_wrong_sound", "a wrong sound")):
+        for name, compared in report[key].items():
+            told = [
+                f"{what.replace('_ciou', ' cIoU')} {100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+                for what, (value, low, high) in compared.items()
+            ]
+            lines.append(f"{name} over {rival}, points and 95 % interval: {', '.join(told)}")
     return "\n".join(lines)
 
 
@@ -206,6 +228,6 @@ def _read(model: CMAC, clips: Sequence[BoxedClip], progress: bool) -> ClipMaps:
 def _evaluate(model: CMAC, found: ClipMaps) -> dict[str, Any]:
     return {
         "scores": score_clips(model, found),
-        "over_disc": compare_with_disc(model, found),
+        **compare(model, found),
         "missing": found.missing,
     }

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -39,7 +41,7 @@ def test_the_map_is_of_the_window_around_the_time(tiny, clip):
     assert score_maps([middle], [np.ones((224, 224), bool)]).pointing == 1.0
 
 
-def test_both_maps_of_a_video_are_what_the_network_gives_for_its_window(tiny, clip):
+def test_the_maps_of_a_video_are_what_the_network_gives_for_its_window(tiny, clip):
     visual = tiny.config.visual
     sizes = {"frames": visual.frames, "size": visual.size, "multiple": visual.multiple, "sample_rate": 16000}
     window = next(windows(clip, **sizes, start=1.0, stop=2.0))
@@ -71,13 +73,19 @@ def test_a_wrong_sound_is_that_of_the_other_clip_and_the_deaf_map_hears_none(tin
     assert "guidance, wrong sound" not in predict_clips(tiny, two[:1], progress=False).heats
 
 
-def test_the_table_says_how_sure_the_distance_from_the_disc_is(tiny, two):
+def test_the_table_says_how_sure_the_distances_are(tiny, two):
     report, table = measure_clips(tiny, two)
     value, low, high = report["over_disc"]["guidance"]["pointing"]
     scores = report["scores"]
     assert value == pytest.approx(scores["guidance"]["pointing"] - scores["centered disc"]["pointing"])
     assert low <= value <= high
+    value, low, high = report["over_wrong_sound"]["joint"]["mean_ciou"]
+    assert value == pytest.approx(scores["joint"]["mean_ciou"] - scores["joint, wrong sound"]["mean_ciou"])
+    assert low <= value <= high
+    assert set(report["over_wrong_sound"]) == {"guidance", "joint"}, "prediction hears nothing"
+    assert not measure_clips(tiny, two[:1])[0]["over_wrong_sound"], "there is no other sound"
     assert "guidance over the centered disc, points and 95 % interval: pointing" in table
+    assert "joint over a wrong sound, points and 95 % interval: pointing" in table
     assert scores["whole image"]["pointing"] is None
 
 
@@ -89,3 +97,14 @@ def test_folders_and_drumsticks_are_reported_apart(tiny, shots):
     assert table.startswith("All:") and "Drumsticks:" in table
     with pytest.raises(CMACError, match="none of the 0 videos could be read"):
         measure_shots(tiny, shots, "validation")
+
+
+def test_what_no_drumstick_sounds_is_reported_by_itself(tiny, shots, tmp_path):
+    names = ["014_drumstick-hitting-object-greates.mp4", "007_playing-tennis.mp4"]
+    (tmp_path / "clips").mkdir()
+    for name in names:
+        shutil.copy(shots / "clips" / "014_drumstick-hitting-object-greates.mp4", tmp_path / "clips" / name)
+    (tmp_path / "clips" / "clips.csv").write_text("\n".join(["file,group", *(f"{name},1" for name in names)]))
+    report, table = measure_shots(tiny, tmp_path)
+    assert [report[part]["scores"]["joint"]["pictures"] for part in ("all", "drumsticks", "others")] == [2, 1, 1]
+    assert table.index("All:") < table.index("Drumsticks:") < table.index("Others:")
