@@ -23,6 +23,7 @@ def localize(options: argparse.Namespace) -> int:
         if getattr(options, name) and options.on != on:
             raise CMACError(f"--{name} is drawn with --on {on} only, not with --on {options.on}")
     chosen, path = find_set(options.measure, options.on), _needed_path(options)
+    options.split = _chosen_split(options)
     model = load_network(options.model, options.device)
     if chosen.measure:
         count = (options.scenes,) if chosen.composed else ()
@@ -78,13 +79,14 @@ def retrieve(options: argparse.Namespace) -> int:
     from cmac_hub.train.networks import load_network
 
     chosen, path = find_set(options.measure, options.on), _needed_path(options)
+    split = options.split = _chosen_split(options)
     model = load_network(options.model, options.device)
     if chosen.measure:
-        report, table = chosen.function()(model, options.data)
+        report, table = chosen.function()(model, options.data, split)
     else:
-        assert path is not None
-        found = evaluate_actions(model, find_split(options.on, options.data, path, options.split), options.workers)
-        report = {"set": options.on, "split": options.split, **found}
+        assert path is not None and split is not None
+        found = evaluate_actions(model, find_split(options.on, options.data, path, int(split)), options.workers)
+        report = {"set": options.on, "split": int(split), **found}
         table = as_table(report)
     return _finish(options, model, report, table)
 
@@ -133,7 +135,8 @@ def _finish(
     if output := output or options.output:
         output.parent.mkdir(parents=True, exist_ok=True)
         measured = about(options.measure, options.on, options.model, model)
-        write_json(output, {**measured, "table": table, "result": report})
+        split = {"split": options.split} if getattr(options, "split", None) else {}
+        write_json(output, {**measured, **split, "table": table, "result": report})
     return 0
 
 
@@ -142,6 +145,16 @@ def _check_pictures(*paths: Path | None) -> None:
     for path in paths:
         if path is not None and (path.suffix.lower() not in (".png", ".jpg") or not path.absolute().parent.is_dir()):
             raise CMACError(f"{path} cannot be drawn; give a .png or .jpg in a folder that is there")
+
+
+def _chosen_split(options: argparse.Namespace) -> str | None:
+    """The split that was asked for, or the set's default; None where a set has none. Raises CMACError for one that the
+    set does not have."""
+    splits = find_set(options.measure, options.on).splits
+    if options.split is not None and options.split not in splits:
+        has = f"the splits {', '.join(splits)}" if splits else "no splits"
+        raise CMACError(f"--on {options.on} has {has}; it cannot take --split {options.split}")
+    return options.split or next(iter(splits), None)
 
 
 def _needed_path(options: argparse.Namespace) -> Path | None:

@@ -18,7 +18,7 @@ def add_evaluations(found: Commands) -> None:
     """Adds localize, probe, retrieve, finetune and report."""
     localize = _add(found, "localize", "does the attention point at what sounds? beside trivial baselines", "scenes")
     localize.add_argument("--videos", type=Path, help="folder of the videos")
-    localize.add_argument("--split", choices=["test", "validation"], default="test", help="of scenes and shots")
+    localize.add_argument("--split", choices=["test", "validation"], help="of scenes and shots, default: test")
     localize.add_argument("--scenes", type=positive, default=500, help="of each kind, where they are composed")
     localize.add_argument("--sheet", type=Path, help="a .png of the best and worst scenes to write")
     localize.add_argument("--figure", type=Path, help="with --on grounding: a .png of precision over recall to write")
@@ -37,7 +37,11 @@ def add_evaluations(found: Commands) -> None:
 
     retrieve = _add(found, "retrieve", "videos of the same action, or audio to visual and back", "scenes")
     retrieve.add_argument("--lists", type=Path, help="folder of the official lists")
-    retrieve.add_argument("--split", type=int, choices=[1, 2, 3], default=1, help="of the official lists")
+    retrieve.add_argument(
+        "--split",
+        choices=["test", "validation", "1", "2", "3"],
+        help="of scenes and shots, default: test; or of the official lists, default: 1",
+    )
     retrieve.add_argument("--workers", type=counting, default=0, help="processes that decode actions; 0: one a core")
     retrieve.add_argument("-o", "--output", type=Path, help="a .json to write")
     retrieve.set_defaults(run=commands.retrieve)

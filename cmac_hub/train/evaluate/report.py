@@ -38,7 +38,8 @@ def join(results: Sequence[Path]) -> str:
             one = json.loads(path.read_text(encoding="utf-8"))
             title = SETS[one["measure"]][one["on"]].title
             weights = f"`{one['model']}`, checkpoint {one['checkpoint']}, {one['training'].get('clips', 'no')} clips"
-            parts += [f"## {title}", "", f"{weights}.", "", one["table"], ""]
+            split = f", split {one['split']}" if "split" in one else ""
+            parts += [f"## {title}", "", f"{weights}{split}.", "", one["table"], ""]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CMACError(f"{path} is no result of localize, probe, retrieve or finetune ({error})") from error
     return "\n".join(parts)

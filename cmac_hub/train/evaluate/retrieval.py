@@ -22,6 +22,7 @@ from cmac_hub.train.evaluate.toolbox.scene_maps import by_things, make_scenes, p
 from cmac_hub.train.evaluate.toolbox.untrained import random_weights
 from cmac_hub.train.scenes.readers import libraries
 from cmac_hub.train.scenes.real_shots import held_out_shots
+from cmac_hub.train.scenes.splits import Split
 
 RANKS = (1, 5, 10, 20)
 PARTS = ("train", "test")
@@ -98,22 +99,24 @@ def evaluate_actions(model: CMAC, split: ActionSplit, workers: int = 0) -> dict[
     return {"recall": rows, **counts, "missing": sorted(set(missing))}
 
 
-def measure_scenes(model: CMAC, data: Path) -> tuple[dict[str, Any], str]:
+def measure_scenes(model: CMAC, data: Path, split: Split = "test") -> tuple[dict[str, Any], str]:
     """`evaluate_scenes` and its tables."""
-    report = evaluate_scenes(model, data)
+    report = evaluate_scenes(model, data, split)
     return report, by_things({which: as_table(one) for which, one in report.items()})
 
 
-def measure_shots(model: CMAC, data: Path) -> tuple[dict[str, Any], str]:
+def measure_shots(model: CMAC, data: Path, split: Split = "test") -> tuple[dict[str, Any], str]:
     """`evaluate_shots` and its table."""
-    report = evaluate_shots(model, data)
+    report = evaluate_shots(model, data, split)
     return report, as_table(report)
 
 
-def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) -> dict[str, Any]:
-    """Audio to visual and back among `count` composed test scenes, known things and things never seen."""
+def evaluate_scenes(
+    model: CMAC, data: Path, split: Split = "test", count: int = 500, seed: int = 999
+) -> dict[str, Any]:
+    """Audio to visual and back among `count` composed scenes of a split, known things and things never seen."""
     report: dict[str, Any] = {}
-    for which, library in libraries(data, "test", model.config.require_visual().size):
+    for which, library in libraries(data, split, model.config.require_visual().size):
         scenes = make_scenes(library, model.config, count, seed)
         rows = {}
         for name, network in _networks(model).items():
@@ -125,9 +128,14 @@ def evaluate_scenes(model: CMAC, data: Path, count: int = 500, seed: int = 999) 
     return report
 
 
-def evaluate_shots(model: CMAC, data: Path) -> dict[str, Any]:
-    """Audio to visual and back among the real shots of test groups, one mean embedding a shot."""
-    held = [shot.path for shot in held_out_shots(data, "test")]
+def evaluate_shots(model: CMAC, data: Path, split: Split = "test") -> dict[str, Any]:
+    """Audio to visual and back among the real shots of a split's groups that sound as they were filmed, one mean
+    embedding a shot.
+
+    Raises:
+        CMACError: there are no real shots, or none of them could be read.
+    """
+    held = [shot.path for shot in held_out_shots(data, split)]
     rows, missing = {}, []
     for name, network in _networks(model).items():
         pairs = []
@@ -137,7 +145,7 @@ def evaluate_shots(model: CMAC, data: Path) -> dict[str, Any]:
                 continue
             pairs.append((features.visual_embedding.mean(0).numpy(), features.audio_embedding.mean(0).numpy()))
         if not pairs:
-            raise CMACError(f"none of the {len(held)} test shots of {data} could be read; give the whole data")
+            raise CMACError(f"none of the {len(held)} {split} shots of {data} could be read; give the whole data")
         visual, audio = (np.stack(column) for column in zip(*pairs, strict=True))
         rows[f"{name}: audio to visual"] = recall_of_pairs(audio, visual)
         rows[f"{name}: visual to audio"] = recall_of_pairs(visual, audio)

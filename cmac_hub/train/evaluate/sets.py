@@ -48,6 +48,14 @@ class EvaluationSet:
         """Whether scenes are composed for it, of which there can be any number."""
         return self.data == LIBRARY
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What `--split` can be, the default first: the number of an official list, or the data that were kept from
+        training. Boxes and sounds of others are not split by it."""
+        if self.needs == "lists":
+            return ("1", "2", "3")
+        return ("test", "validation") if self.measure else ()
+
     def function(self) -> Callable[..., Any]:
         """The reader or measure itself; its module is imported now."""
         found: Callable[..., Any] = pkgutil.resolve_name(f"cmac_hub.train.evaluate.{self.reader or self.measure}")

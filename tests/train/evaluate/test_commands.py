@@ -22,6 +22,8 @@ from cmac_hub.train.scenes.library import Library
         ("localize", "csv", "clip", [], None),
         ("probe", "csv", "sounds", ["--folds", "1"], "--figure"),
         ("retrieve", "scenes", "own_folder", [], None),
+        ("retrieve", "scenes", "own_folder", ["--split", "validation"], None),
+        ("retrieve", "clips", "shots", ["--split", "test"], None),
         ("retrieve", "ucf101", "ucf", ["--workers", "1"], None),
     ],
 )
@@ -46,3 +48,16 @@ def test_a_measure_ends_well_and_writes_its_result(
     assert found["table"] in capsys.readouterr().out
     if picture:
         assert np.ptp(np.asarray(Image.open(tmp_path / "picture.png").convert("L"))) > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "accepted"),
+    [
+        (["retrieve", "--on", "clips", "--split", "2"], "the splits test, validation"),
+        (["retrieve", "--on", "ucf101", "--split", "test", "--lists", "x"], "the splits 1, 2, 3"),
+        (["localize", "--on", "csv", "--split", "validation", "--videos", "x"], "no splits"),
+    ],
+)
+def test_a_split_that_a_set_does_not_have_is_refused(arguments, accepted, capsys):
+    assert main([*arguments, "--data", "x"]) == 1
+    assert f"has {accepted}; it cannot take --split {arguments[4]}" in capsys.readouterr().err

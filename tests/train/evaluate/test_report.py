@@ -17,6 +17,7 @@ def test_results_are_joined(model_folder, shots, own_folder, tmp_path):
     assert main(["report", *written, "-o", str(report)]) == 0
     text = report.read_text()
     assert text.index("Audio to visual and back, real shots") < text.index("Composed scenes")
+    assert text.index("split test.") < text.index("split validation.")
     assert "| 2 queries among 2 |" in text and "| CMAC: audio to visual |" in text
 
 

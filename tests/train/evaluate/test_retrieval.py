@@ -5,6 +5,8 @@ from cmac_hub.errors import CMACError
 from cmac_hub.train.evaluate.retrieval import (
     as_table,
     evaluate_actions,
+    evaluate_scenes,
+    evaluate_shots,
     recall_of_labels,
     recall_of_pairs,
     video_features,
@@ -56,3 +58,11 @@ def test_retrieval_end_to_end(tiny, ucf):
     assert as_table(report).splitlines()[0] == "| 2 queries among 6 | R@1 | R@5 | R@10 | R@20 |"
     frames = read_clips(split.test[0].path, tiny.config.visual, 1.0, np.array([0.5]))
     assert video_features(tiny, frames).shape == (tiny.channels("visual"),)
+
+
+def test_scenes_and_shots_are_those_of_the_split(tiny, own_folder, shots):
+    test, validation = (evaluate_scenes(tiny, own_folder, split, count=20) for split in ("test", "validation"))
+    assert test["known"]["recall"] != validation["known"]["recall"]
+    assert evaluate_shots(tiny, shots, "test")["queries"] == 2
+    with pytest.raises(CMACError, match="none of the 0 validation shots"):
+        evaluate_shots(tiny, shots, "validation")
