@@ -183,3 +183,25 @@ def test_the_joint_map_is_guidance_strength_or_between():
     assert attention.join(guidance, strength, 0.0).tolist() == guidance.tolist()
     assert attention.join(guidance, strength, 1.0).tolist() == strength.tolist()
     torch.testing.assert_close(attention.join(guidance, strength, 0.25), torch.tensor([0.4, 0.6]))
+
+
+LENGTHS = st.floats(0, 1e4, width=32)
+
+
+@given(
+    map_NC=st.lists(st.lists(LENGTHS, min_size=3, max_size=3), min_size=2, max_size=6),
+    guidance=st.floats(0, 1, width=32),
+    weight=st.floats(0, 1),
+    low=st.floats(0, 1e3),
+    span=st.floats(1e-3, 1e3),
+)
+def test_the_joint_map_lies_between_guidance_and_strength_and_rises_with_both(map_NC, guidance, weight, low, span):
+    map_BCN = torch.tensor(map_NC).T[None].contiguous()
+    strong = attention.strength(map_BCN, (low, low + span))
+    plain = torch.full_like(strong, guidance)
+    joint = attention.join(plain, strong, weight)
+    assert ((joint >= torch.minimum(plain, strong) - 1e-6) & (joint <= torch.maximum(plain, strong) + 1e-6)).all()
+    assert (attention.strength(2 * map_BCN, (low, low + span)) >= strong - 1e-6).all(), "longer is never weaker"
+    assert (attention.join((plain + 0.1).clamp(max=1), strong, weight) >= joint - 1e-6).all()
+    order = map_BCN.norm(dim=1)[0].argsort()
+    assert (joint[0, order].diff() >= -1e-6).all(), "of equal guidance the longer feature comes first"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import av
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 import torch
 from making import tone, write_media
 
+from cmac_hub.config import HEARING, Map
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.geometry import over_frame
 from cmac_hub.media import probe, read_frames, windows
+from cmac_hub.model import CMAC
 from cmac_hub.visualizer import Visualizer
 
 
@@ -68,9 +71,10 @@ def test_real_clips_keep_length_frames_and_sound(visualizer, shared, tmp_path):
             assert sound_packets(out) == sound_packets(path)
 
 
-def test_silence_makes_no_claim(visualizer, half_silent, tmp_path):
+@pytest.mark.parametrize("which", HEARING)
+def test_silence_makes_no_claim(visualizer, half_silent, tmp_path, which):
     out = tmp_path / "out.mp4"
-    peaks = visualizer.render(half_silent, out, map="guidance")
+    peaks = visualizer.render(half_silent, out, map=which)
     assert [p.audible for p in peaks if p.time < 1.4] == [True] * sum(p.time < 1.4 for p in peaks)
     assert not any(p.audible for p in peaks if p.time > 2.7)
     plain, drawn = list(read_frames(half_silent)), list(read_frames(out))
@@ -114,17 +118,20 @@ def test_heatmaps_are_the_maps_over_the_frame(visualizer, tiny, clip):
         assert heat[int(peak.y), int(peak.x)] == pytest.approx(heat.max(), abs=0.02)
 
 
-@pytest.mark.parametrize("which", ["guidance", "prediction"])
-def test_heatmaps_are_the_map_of_the_model_that_was_asked_for_upright(visualizer, tiny, tmp_path, which):
+@pytest.mark.parametrize("which", get_args(Map))
+def test_heatmaps_are_the_map_of_the_model_that_was_asked_for_upright(tiny, tmp_path, which):
+    attention = replace(tiny.config.attention, joint_weight=0.5)
+    mixed = CMAC(replace(tiny.config, attention=attention)).eval()
+    mixed.load_state_dict(tiny.state_dict())
     images = np.random.default_rng(0).integers(0, 60, (50, 64, 96, 3)).astype(np.uint8)
     images[:, :24, 64:] += 180
     sound = np.hstack([tone(1.0), tone(1.0, hertz=3000.0)])
     path = write_media(tmp_path / "corner.mp4", times=np.arange(50) / 25, size=(96, 64), images=images, sound=sound)
     cut = list(windows(path, frames=tiny.config.visual.frames, size=32, multiple=8, sample_rate=16000))
     frames, waveforms = (torch.from_numpy(np.stack([getattr(w, n) for w in cut])) for n in ("frames", "waveform"))
-    maps = tiny.attend(*tiny.prepare(frames, waveforms))
-    wanted = {"guidance": maps.visual_guidance, "prediction": maps.visual_prediction}[which]
-    for one, (_, heat) in zip(wanted, visualizer.heatmaps(path, map=which, hop=1.0), strict=True):
+    maps = mixed.attend(*mixed.prepare(frames, waveforms))
+    wanted = {"guidance": maps.visual_guidance, "prediction": maps.visual_prediction, "joint": maps.visual_joint}[which]
+    for one, (_, heat) in zip(wanted, Visualizer(mixed).heatmaps(path, map=which, hop=1.0), strict=True):
         expected = over_frame(one.mean(0).numpy(), 96, 64, tiny.config.visual.map_shift)
         assert heat == pytest.approx(expected.clip(0, 1), abs=1e-5)
         assert np.abs(expected - expected[::-1]).max() > 1e-3, "upside down, it would be another"
@@ -132,8 +139,9 @@ def test_heatmaps_are_the_map_of_the_model_that_was_asked_for_upright(visualizer
 
 def test_what_cannot_be_drawn(visualizer, clip, silent_picture, sound_only, tmp_path):
     out = tmp_path / "out.mp4"
-    with pytest.raises(MediaError, match="--map prediction"):
-        visualizer.render(silent_picture, out, map="guidance")
+    for which in HEARING:
+        with pytest.raises(MediaError, match="--map prediction"):
+            visualizer.render(silent_picture, out, map=which)
     with pytest.raises(MediaError, match="no video stream"):
         visualizer.render(sound_only, out)
     with pytest.raises(ValueError, match="overlay, side-by-side, panel"):
@@ -169,6 +177,7 @@ def test_a_file_that_breaks_midway_leaves_nothing(visualizer, clip, tmp_path, mo
 def test_figure(visualizer, clip, silent_picture, tmp_path):
     figure = visualizer.figure(clip, 1.5)
     assert len(figure.axes) == 8
+    assert [axes.get_title() for axes in figure.axes[:4]] == ["video", *get_args(Map)]
     figure.savefig(tmp_path / "figure.png")
     assert len(visualizer.figure(silent_picture, 0.0).axes) == 8
     with pytest.raises(MediaError, match=r"no moment 9\.00 s"):

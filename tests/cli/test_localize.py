@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from making import tone, write_media
 
+from cmac_hub.config import HEARING
 from cmac_hub.media import probe, read_frames
 from cmac_hub.media.find import find_inputs
 from cmac_hub.visualizer import Visualizer
@@ -182,9 +183,10 @@ def test_an_invalid_header(cmac, shared, tmp_path):
     assert "invalid_header.mkv" in one_error(err)
 
 
-def test_picture_without_sound_names_the_way_out(cmac, silent_picture, tmp_path):
+@pytest.mark.parametrize("which", HEARING)
+def test_picture_without_sound_names_the_way_out(cmac, silent_picture, tmp_path, which):
     out = tmp_path / "out.mp4"
-    code, _, err = cmac("localize", silent_picture, "-o", out, "--map", "guidance")
+    code, _, err = cmac("localize", silent_picture, "-o", out, "--map", which)
     assert code == 1
     assert "--map prediction" in one_error(err)
     assert cmac("localize", silent_picture, "-o", out, "--map", "prediction")[0] == 0
@@ -205,9 +207,10 @@ def test_a_short_clip_is_padded_and_said(cmac, tmp_path):
     assert len(list(read_frames(tmp_path / "out.mp4"))) == 6
 
 
-def test_silence_is_said(cmac, tmp_path):
+@pytest.mark.parametrize("which", HEARING)
+def test_silence_is_said(cmac, tmp_path, which):
     path = write_media(tmp_path / "mute.mp4", times=np.arange(50) / 25, sound=np.zeros(32000, np.float32))
-    code, _, err = cmac("localize", path, "-o", tmp_path / "out.mp4", "--map", "guidance")
+    code, _, err = cmac("localize", path, "-o", tmp_path / "out.mp4", "--map", which)
     assert code == 0
     assert "no audible sound" in one_error(err)
 
