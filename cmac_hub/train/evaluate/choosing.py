@@ -17,8 +17,8 @@ import numpy as np
 from cmac_hub.config import AttentionConfig, Map
 from cmac_hub.geometry import Shift
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.boxed_clips import predict_clips
 from cmac_hub.train.evaluate.boxes import shot_boxes
+from cmac_hub.train.evaluate.clip_maps import predict_clips
 from cmac_hub.train.evaluate.localization import by_distractors, square
 from cmac_hub.train.evaluate.toolbox.metrics import pointing_accuracy
 from cmac_hub.train.evaluate.toolbox.scene_maps import make_scenes, predict_scenes, source_mask

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from making import tone, write_media
 
+from cmac_hub.train.evaluate.boxes import BoxedClip
 from cmac_hub.train.evaluate.toolbox.scene_maps import make_scenes
 from cmac_hub.train.scenes.compose import Scene
 from cmac_hub.train.scenes.library import Library
@@ -63,6 +64,13 @@ def shots(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
         shutil.copy(clip, folder / "clips" / name)
     (folder / "clips" / "clips.csv").write_text("\n".join(["file,group", *(f"{n},1" for n in held), "gone.mp4,3"]))
     return folder
+
+
+@pytest.fixture
+def two(tmp_path: Path, clip: Path) -> list[BoxedClip]:
+    """Two boxed clips of different sound."""
+    other = write_media(tmp_path / "other.mp4", times=np.arange(75) / 25, size=(96, 64), sound=tone(3.0, hertz=3000))
+    return [BoxedClip(clip, 1.5, ((0.0, 0.0, 0.5, 1.0),)), BoxedClip(other, 1.5, ((0.5, 0.0, 1.0, 1.0),))]
 
 
 @pytest.fixture(scope="session")
