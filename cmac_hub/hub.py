@@ -7,6 +7,7 @@ pickles, and never random weights in the place of trained ones.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import warnings
@@ -256,6 +257,14 @@ def save_checkpoint(network: Network, folder: str | Path) -> None:
     with replacing(folder / WEIGHTS) as temporary:
         save_file(state, temporary, metadata={"format": "pt"})
     network.config.save(folder / CONFIG)
+
+
+def config_hash(config: CMACConfig) -> str:
+    """Twelve hexadecimal digits that tell networks apart which make other results of the same weights: of their
+    encoders, attention and window, and of the format, which stands for the laws by which windows are cut."""
+    parts = config.to_dict()
+    text = json.dumps([parts[name] for name in ("format_version", "window", "visual", "audio", "attention")])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def checkpoint_hash(network: nn.Module) -> str:

@@ -16,7 +16,7 @@ from cmac_hub.cli.batch import run_all
 from cmac_hub.errors import OutputError
 from cmac_hub.features import features_of_file
 from cmac_hub.files import make_folder, replacing
-from cmac_hub.hub import checkpoint_hash, load
+from cmac_hub.hub import checkpoint_hash, config_hash, load
 from cmac_hub.media.find import Input, find_inputs
 from cmac_hub.network import Network
 
@@ -29,7 +29,12 @@ def features(options: argparse.Namespace) -> int:
     folder = make_folder(Path(options.output))
     network = load(options.model, Network, device=options.device)
     window = options.window or network.config.window
-    how = {"weights": checkpoint_hash(network), "window": f"{window:g}", "hop": f"{options.hop or window:g}"}
+    how = {
+        "weights": checkpoint_hash(network),
+        "config": config_hash(network.config),
+        "window": f"{window:g}",
+        "hop": f"{options.hop or window:g}",
+    }
     bar = tqdm(total=len(inputs), unit="file", disable=not sys.stderr.isatty())
     written: set[Path] = set()
 
@@ -44,7 +49,7 @@ def features(options: argparse.Namespace) -> int:
             made = _settings_of(target)
             if made is not None and {k: made.get(k) for k in settings} != settings:
                 raise OutputError(
-                    f"{target} was made with other weights or settings, or of another file; "
+                    f"{target} was made with other weights or settings, by an older version, or of another file; "
                     "choose another output or pass --overwrite"
                 )
             if made is not None:

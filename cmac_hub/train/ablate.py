@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cmac_hub.errors import CMACError
-from cmac_hub.hub import checkpoint_hash
+from cmac_hub.hub import checkpoint_hash, config_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.distributed import World
@@ -184,7 +184,12 @@ def _has_begun(run: Path, recipe: Recipe) -> bool:
 def _measured(run: Path, model: CMAC, data: Path | None, esc50: Path | None) -> dict[str, float]:
     """The summary of one network; it is kept in the run folder and measured anew for other weights or data."""
     kept = run / "measured.json"
-    asked = {"weights": checkpoint_hash(model), "data": str(data or ""), "esc50": str(esc50 or "")}
+    asked = {
+        "weights": checkpoint_hash(model),
+        "config": config_hash(model.config),
+        "data": str(data or ""),
+        "esc50": str(esc50 or ""),
+    }
     if kept.exists():
         found = json.loads(kept.read_text(encoding="utf-8"))
         if {name: found.get(name) for name in asked} == asked:

@@ -35,9 +35,12 @@ class Recipe:
     """A network of the package by name, or a path to the .json of a `CMACConfig`. Resumed runs compare the config."""
     size: int = setting(0, low=0)
     """Pixels of a clip's short side; 0 is the architecture's own."""
-    normalization: Normalization = setting("cosine", ablated=True)  # noqa: RUF009
-    scales: int = setting(2, low=1, ablated=True)
-    shared_head: bool = setting(True)
+    normalization: Literal[Normalization, "own"] = setting("own", may_change=True, ablated=True)
+    """`norm` of Eq. 4 (Table 2); "own" is the architecture's."""
+    scales: int = setting(0, low=0, may_change=True, ablated=True)
+    """Levels of the pyramid (Table 2); 0 is the architecture's own."""
+    shared_head: bool = setting(True, may_change=True)
+    """False gives each modality a projection head of its own; True is the architecture's."""
 
     # Composed scenes, when the data is no manifest
     scenes: Curriculum = setting("mixed")  # noqa: RUF009
@@ -139,11 +142,12 @@ class Recipe:
     def config(self) -> CMACConfig:
         """The network's config."""
         config = architecture(self.architecture)
+        own = config.require_attention()
         attention = dataclasses.replace(
-            config.require_attention(),
-            normalization=self.normalization,
-            scales=self.scales,
-            shared_head=self.shared_head,
+            own,
+            normalization=own.normalization if self.normalization == "own" else self.normalization,
+            scales=self.scales or own.scales,
+            shared_head=self.shared_head and own.shared_head,
         )
         visual = dataclasses.replace(config.require_visual(), size=self.size or config.require_visual().size)
         return dataclasses.replace(config, visual=visual, attention=attention)

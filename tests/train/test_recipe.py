@@ -4,6 +4,7 @@ import json
 import pytest
 from making import CMAC_NANO
 
+from cmac_hub.config import architecture
 from cmac_hub.errors import CheckpointError
 from cmac_hub.train.objective import ObjectiveSettings
 from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, names, upgrade
@@ -92,7 +93,7 @@ def test_mistakes_are_named(call, message):
 
 
 def test_an_unknown_architecture_is_named():
-    with pytest.raises(CheckpointError, match="unknown architecture 'huge'; accepted are cmac-base, cmac-nano"):
+    with pytest.raises(CheckpointError, match="unknown architecture 'huge'; accepted are cmac-base, cmac-lite, cmac-nano"):
         load_recipe("nano", architecture="huge")
 
 
@@ -151,3 +152,15 @@ def test_a_recipe_of_version_1_keeps_its_meaning():
         upgrade({"momentum": 0.9}, 2)
     with pytest.raises(CheckpointError, match="format version 3, this package reads up to 2"):
         upgrade({}, 3)
+
+
+def test_an_architecture_file_keeps_its_own_attention_unless_the_recipe_says_otherwise(tmp_path):
+    nano = architecture("cmac-nano")
+    own = dataclasses.replace(nano.require_attention(), scales=3, normalization="softmax", shared_head=False)
+    dataclasses.replace(nano, attention=own).save(tmp_path / "my.json")
+    recipe = load_recipe("nano", architecture=str(tmp_path / "my.json"))
+    assert recipe.config.attention == own
+    asked = recipe.replace(scales=1, normalization="none").config.attention
+    assert (asked.scales, asked.normalization, asked.shared_head) == (1, "none", False)
+    assert load_recipe("nano", shared_head=False).config.attention.shared_head is False
+    assert load_recipe("nano").config.attention == nano.attention

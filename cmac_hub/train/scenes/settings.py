@@ -1,4 +1,4 @@
-"""How sounding scenes are composed (`scenes.py`), and three levels of it."""
+"""How sounding scenes are composed (`compose.py`), and three levels of it."""
 
 from __future__ import annotations
 

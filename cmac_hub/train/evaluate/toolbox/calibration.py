@@ -3,6 +3,7 @@ its visual maps lie off."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,6 +27,9 @@ from cmac_hub.train.scenes.library import Library
 
 SHIFTS = np.linspace(-0.8, 0.8, 65)
 """Cells by which a map may lie off."""
+
+FEWEST_CELLS = 6
+"""Along an axis; on fewer nothing is left to compare once both borders are out."""
 
 Limits = tuple[float, float]
 
@@ -82,7 +86,8 @@ def measure_map_shift(model: CMAC, library: Library, count: int = 300) -> Shift:
         count: scenes.
 
     Returns:
-        (rows, columns) in cells; the mean over guidance and prediction.
+        (rows, columns) in cells; the mean over guidance and prediction. 0 along an axis of fewer than `FEWEST_CELLS`,
+        and where the two agree best at the end of `SHIFTS`, which is said: such maps do not mirror at all.
     """
     scenes = make_scenes(library, model.config, count, 54323)
     found = predict_scenes(model, scenes)
@@ -109,9 +114,14 @@ def _flipped(found: ScenePredictions, axis: int) -> list[np.ndarray]:
 
 def best_shift(maps_NHW: np.ndarray, mirrored_NHW: np.ndarray, axis: int) -> float:
     """The d of SHIFTS (refined by a parabola) for which maps that are moved back by d, and those of the mirror image
-    moved by as much the other way, correlate best."""
+    moved by as much the other way, correlate best; 0 where that cannot be told, see `measure_map_shift`."""
+    if maps_NHW.shape[axis] < FEWEST_CELLS:
+        return 0.0
     scores = np.array([_agreement(_moved(maps_NHW, d, axis), _moved(mirrored_NHW, -d, axis), axis) for d in SHIFTS])
-    i = int(np.clip(scores.argmax(), 1, len(SHIFTS) - 2))
+    i = int(scores.argmax())
+    if i in (0, len(SHIFTS) - 1):
+        print("maps of mirrored scenes do not mirror: map_shift stays 0 along that axis", file=sys.stderr)
+        return 0.0
     low, middle, high = scores[i - 1 : i + 2]
     bend = low - 2 * middle + high
     return float(SHIFTS[i] + (0.5 * (low - high) / bend if bend < 0 else 0.0) * (SHIFTS[1] - SHIFTS[0]))

@@ -86,8 +86,8 @@ def test_the_shift_of_a_network_is_that_of_its_maps(tiny, monkeypatch):
 
     def predict(_, scenes):
         frames = np.stack([scene.frames_THWC.mean((0, 3)) for scene in scenes]).astype(np.float32)
-        rows = np.clip(np.arange(4, 32, 8)[:, None] - 2 + np.arange(-4, 4), 0, 31)
-        columns = np.clip(np.arange(4, 32, 8)[:, None] - 4 + np.arange(-4, 4), 0, 31)
+        rows = np.clip(np.arange(4, 32, 8)[:, None] - 1 + np.arange(-4, 4), 0, 31)
+        columns = np.clip(np.arange(4, 32, 8)[:, None] - 2 + np.arange(-4, 4), 0, 31)
         maps = np.stack([[[one[np.ix_(r, c)].mean() for c in columns] for r in rows] for one in frames])
         # Maps of 4 x 4 are too small to leave their borders out: each cell is shown as four.
         maps = np.stack([np.kron(one, np.ones((4, 4))) for one in maps])
@@ -103,3 +103,15 @@ def test_scenes_without_their_source_have_none_to_light_up(tiny_config):
     for scene in make_absent(library, tiny_config, 4, 0):
         assert not scene.masks_THW.any() and scene.distractors in (0, 1)
         assert np.abs(scene.waveform).max() > 0
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_maps_too_small_or_that_do_not_mirror_have_no_shift(axis, capsys):
+    rng = np.random.default_rng(0)
+    small = rng.random((20, 4, 4))
+    assert best_shift(small, small, axis) == 0.0 and capsys.readouterr().err == ""
+    # A slope and its opposite agree the better the further they are moved apart, whichever way.
+    far = np.cumsum(rng.random((20, 12, 14)), axis)
+    shifted = np.roll(far, 3, axis)
+    assert best_shift(far, shifted, axis) == 0.0
+    assert "do not mirror" in capsys.readouterr().err
