@@ -18,3 +18,10 @@ def test_noise_has_the_size_of_the_networks_own_windows(tiny_config, window, fra
     monkeypatch.setattr(CMAC, "forward", spy)
     random_weights(replace(tiny_config, window=window))
     assert set(shapes) == {((8, 3, 8, 32, 32), (8, 1, 64, frames))}
+
+
+@pytest.mark.parametrize("lacking", [{"visual": None, "attention": None}, {"audio": None, "attention": None}])
+def test_a_network_of_one_stream_has_random_weights_too(tiny_config, lacking):
+    network = random_weights(replace(tiny_config, **lacking))
+    norms = [one for name, one in network.state_dict().items() if name.endswith("running_mean")]
+    assert norms and all(one.abs().max() > 0 for one in norms), "its batch norms have seen noise"
