@@ -93,7 +93,9 @@ def test_mistakes_are_named(call, message):
 
 
 def test_an_unknown_architecture_is_named():
-    with pytest.raises(CheckpointError, match="unknown architecture 'huge'; accepted are cmac-base, cmac-lite, cmac-nano"):
+    with pytest.raises(
+        CheckpointError, match="unknown architecture 'huge'; accepted are cmac-base, cmac-lite, cmac-nano"
+    ):
         load_recipe("nano", architecture="huge")
 
 
