@@ -178,12 +178,12 @@ class Network(nn.Module):
                 visual_joint = attention.join(visual_guidance, visual_strength, size.joint_weight)
                 audio_joint = attention.join(audio_guidance, audio_strength, size.joint_weight)
         return Attention(
-            visual_guidance,
-            None if visual is None else visual.saliency,
-            audio_guidance,
-            None if audio is None else audio.saliency,
-            visual_joint,
-            audio_joint,
+            visual_guidance=visual_guidance,
+            visual_prediction=None if visual is None else visual.saliency,
+            visual_joint=visual_joint,
+            audio_guidance=audio_guidance,
+            audio_prediction=None if audio is None else audio.saliency,
+            audio_joint=audio_joint,
         )
 
     def attend(self, clips: Tensor | None = None, spectrograms: Tensor | None = None) -> Attention:

@@ -14,16 +14,16 @@ class Attention(NamedTuple):
     and joint what `attention.join` makes of it.
     """
 
-    visual_guidance: Tensor | None
+    visual_guidance: Tensor | None = None
     """(B, T', H', W'): where in the frame the sound's filter responds (Eq. 4)."""
-    visual_prediction: Tensor | None
+    visual_prediction: Tensor | None = None
     """(B, T', H', W'): what the visual encoder alone attends to (Eq. 5)."""
-    audio_guidance: Tensor | None
-    """(B, F', S'): which frequencies and moments the clip's filter responds to (Eq. 4)."""
-    audio_prediction: Tensor | None
-    """(B, F', S'): what the audio encoder alone attends to (Eq. 5)."""
     visual_joint: Tensor | None = None
     """(B, T', H', W'): guidance where the visual features are strong as well (`attention.join`)."""
+    audio_guidance: Tensor | None = None
+    """(B, F', S'): which frequencies and moments the clip's filter responds to (Eq. 4)."""
+    audio_prediction: Tensor | None = None
+    """(B, F', S'): what the audio encoder alone attends to (Eq. 5)."""
     audio_joint: Tensor | None = None
     """(B, F', S'): guidance where the audio features are strong as well."""
 

@@ -18,7 +18,7 @@ def moment(time, row, column):
     """One hot cell among 4 x 6."""
     heat = np.zeros((4, 6), np.float32)
     heat[row, column] = 1.0
-    return Moment(time, heat, None, None, 0.1, False, Attention(None, None, None, None))
+    return Moment(time, heat, None, None, 0.1, False, Attention())
 
 
 @pytest.mark.parametrize("layout", ["overlay", "side-by-side"])
@@ -42,7 +42,7 @@ def test_the_strip_of_sound_is_lit_by_limits_of_its_own(tiny_config, clip):
     for visual, audio, lit in (((0.9, 1.0), (0.55, 0.65), True), ((0.55, 0.65), (0.9, 1.0), False)):
         display = DisplayConfig(visual_guidance=visual, audio_guidance=audio)
         canvas = Canvas(replace(tiny_config, display=display), "guidance", "panel", probe(clip), hop=1.0)
-        heard = Moment(0.5, values, values, np.zeros((64, 100), np.float32), 0.1, False, Attention(*[None] * 4))
+        heard = Moment(0.5, values, values, np.zeros((64, 100), np.float32), 0.1, False, Attention())
         canvas.add_sound(heard)
         drawn = canvas.draw(np.zeros((64, 96, 3), np.uint8), 0.5, heard, heard)
         frame, strip = drawn[:64].astype(int), drawn[64:].astype(int)
