@@ -116,6 +116,7 @@ def test_notes_that_cannot_be_played_are_said_and_left_out(own_folder, tmp_path,
     assert "no notes of instruments" in line and "pip install --no-deps tinysoundfont" in line
 
 
+@pytest.mark.extras
 def test_notes_are_played_for_instruments_of_training(shared, monkeypatch):
     pytest.importorskip("tinysoundfont", reason="pip install --no-deps tinysoundfont")
     bare = {"tuba": recording_files(shared)["tuba"]}
