@@ -6,7 +6,6 @@ and what scenes of new things sound like, stays unheard.
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -18,11 +17,9 @@ from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.train.scenes.collected_library import collected_files
 from cmac_hub.train.scenes.folder_library import folder_files, is_folder_library
 from cmac_hub.train.scenes.library import Library, Sound, Thing, load_sound
+from cmac_hub.train.scenes.real_shots import training_shots
 from cmac_hub.train.scenes.sound_font import with_notes
 from cmac_hub.train.scenes.splits import load_splits
-
-SHOTS = ("clips", "clips_more")
-"""Folders of real shots, each with a csv of its name."""
 
 Files = dict[str, list[Path]]
 """Group -> its recordings."""
@@ -46,14 +43,8 @@ def recording_files(root: Path) -> Files:
 def shot_files(root: Path) -> Files:
     """Real shots for training, by the kind of what is seen; empty where there are none."""
     found: Files = defaultdict(list)
-    splits = load_splits()
-    for name in SHOTS:
-        table = root / name / f"{name}.csv"
-        if table.is_file():
-            with table.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    if row["file"] and splits.split_of("clip_group", row["group"]) == "train":
-                        found[f"shots: {row['kind']}"].append(table.parent / row["file"])
+    for shot in training_shots(root, "all"):
+        found[f"shots: {shot.kind}"].append(shot.path)
     return dict(found)
 
 

@@ -72,7 +72,7 @@ def grade_maps(model: CMAC, data: Path, count: int = 600) -> list[GradedMaps]:
         count: scenes of each kind of things.
     """
     attention = replace(model.config.require_attention(), joint_weight=1.0)
-    strength = model.__class__(replace(model.config, attention=attention)).to(model.device).eval()
+    strength = CMAC(replace(model.config, attention=attention)).to(model.device).eval()
     strength.load_state_dict(model.state_dict())
     shift = model.config.require_visual().map_shift
     graded = []

@@ -108,8 +108,9 @@ def _pack_shots(root: Path, folder: Path, size: int, progress: bool) -> int:
         target.parent.mkdir(exist_ok=True)
         height, width = shot.frames_THWC.shape[1:3]
         write_video(target, iter(shot.frames_THWC), FILM_RATE, shot.waveform, SAMPLE_RATE, size=(width, height))
-        rows[file.folder].append((target.name, file.group, ORIGINAL_SOUND if file.original_sound else "made sound"))
+        source = ORIGINAL_SOUND if file.original_sound else "made sound"
+        rows[file.folder].append((target.name, file.group, source, file.kind))
     for name, listed in rows.items():
         with writing(folder / name / f"{name}.csv") as table:
-            csv.writer(table).writerows([("file", "group", "label_source"), *listed])
+            csv.writer(table).writerows([("file", "group", "label_source", "kind"), *listed])
     return sum(map(len, rows.values()))

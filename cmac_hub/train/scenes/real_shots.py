@@ -1,6 +1,6 @@
 """Which real shots there are: the collected layout's `clips` and `clips_more`, by split.
 
-    DATA/clips/clips.csv              columns file, group
+    DATA/clips/clips.csv              columns file, group; kind may be missing
     DATA/clips_more/clips_more.csv    the same, and label_source
 
 Shots of one group show one scene; `splits.csv` gives each group its split. Where the `label_source` of `clips_more`
@@ -32,6 +32,8 @@ class ShotFile(NamedTuple):
     split: Split
     original_sound: bool
     """Whether it sounds as it was filmed."""
+    kind: str = ""
+    """Of what is seen, such as "animals"; empty where the csv does not say."""
 
     @property
     def folder(self) -> str:
@@ -56,6 +58,7 @@ def find_shots(root: Path, folder: str) -> list[ShotFile]:
             row["group"],
             splits.split_of("clip_group", row["group"]),
             folder == "clips" or row.get("label_source", "").endswith(ORIGINAL_SOUND),
+            row.get("kind", ""),
         )
         for row in rows
     ]

@@ -17,6 +17,7 @@ from cmac_hub.train.scenes.footage import load_shots
 from cmac_hub.train.scenes.library import SAMPLE_RATE
 from cmac_hub.train.scenes.pack import pack
 from cmac_hub.train.scenes.readers import load_library
+from cmac_hub.train.scenes.real_shots import training_shots
 from cmac_hub.train.scenes.splits import load_splits
 
 
@@ -34,7 +35,7 @@ def data(tmp_path):
     group = next(row.name for row in load_splits().rows("clip_group") if row.split == "train")
     (root / "clips").mkdir()
     write_media(root / "clips" / "a.mkv", times=np.arange(75) / 25, size=(320, 160), sound=tone(3.0))
-    (root / "clips" / "clips.csv").write_text(f"file,group\na.mkv,{group}\n")
+    (root / "clips" / "clips.csv").write_text(f"file,group,kind\na.mkv,{group},animals\n")
     (root / "clips_more").mkdir()
     write_media(root / "clips_more" / "b.mp4", times=np.arange(75) / 25, size=(160, 320), sound=tone(3.0))
     (root / "clips_more" / "clips_more.csv").write_text(f"file,group,label_source\nb.mp4,{group},by eye; made\n")
@@ -60,6 +61,7 @@ def test_the_copy_is_read_as_the_original(data, tmp_path, capsys):
             for heard, again in zip(a.sounds, b.sounds, strict=True):
                 assert abs(len(heard.samples) - len(again.samples)) <= SAMPLE_RATE // 20
         assert len(one.backgrounds) == len(two.backgrounds)
+    assert [shot.kind for shot in training_shots(tmp_path / "small", "all")] == ["animals", ""]
     for which, count in (("clips", 1), ("original", 1), ("all", 2)):
         befores, afters = (load_shots(root, 64, which, progress=False) for root in (data, tmp_path / "small"))
         assert len(befores) == len(afters) == count, "each keeps its folder and whether its sound was filmed"
