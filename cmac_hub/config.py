@@ -15,12 +15,15 @@ import re
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from cmac_hub.config_file import MODALITIES, build, from_version_1
 from cmac_hub.errors import ArgumentError, CheckpointError, MissingPartError
 from cmac_hub.files import replacing
 from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind, since
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FORMAT_VERSION = 2
 
@@ -38,6 +41,9 @@ Layout = Literal["overlay", "side-by-side", "panel"]
 
 Scale = Literal["absolute", "relative"]
 """What is lit: only places above the checkpoint's limits, or the highest places of every moment, sure or not."""
+
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,11 @@ class AttentionConfig:
     """Hidden channels of h_v and h_a (Eq. 5)."""
     shared_head: bool = True
     """One projection for both modalities, so that their filter spaces agree."""
-    joint_weight: float = since(2, 0.0)
+    joint_weight: float = since(2, 0.0, of_weights=True)
     """Share of the features' strength in the joint map, measured on validation data; 0 makes it guidance."""
-    visual_strength: tuple[float, float] = since(2, (0.0, 1.0))
+    visual_strength: tuple[float, float] = since(2, (0.0, 1.0), of_weights=True)
     """Lengths of a place's visual feature that count as strength 0 and 1."""
-    audio_strength: tuple[float, float] = since(2, (0.0, 1.0))
+    audio_strength: tuple[float, float] = since(2, (0.0, 1.0), of_weights=True)
     """The same of audio features."""
 
     def __post_init__(self) -> None:
@@ -127,7 +133,8 @@ def _paper_audio() -> AudioConfig:
 class CMACConfig:
     """One checkpoint's numbers. `to_dict` and `from_dict` are inverse to each other.
 
-    The defaults are `cmac-base`, the paper's network. `training` and `license` describe weights, not the network.
+    The defaults are `cmac-base`, the paper's network. Fields marked `of_weights`, here and in the parts, describe
+    weights, not the network, see `without_weights`.
 
     Raises:
         ValueError: neither encoder, an encoder of an unknown kind, or attention with one encoder alone.
@@ -142,9 +149,9 @@ class CMACConfig:
     """None is a network without sound."""
     attention: AttentionConfig | None = field(default_factory=AttentionConfig)
     """None is a network that gives features of its streams, and neither maps nor embeddings."""
-    display: DisplayConfig = field(default_factory=DisplayConfig)
-    license: str = "apache-2.0"
-    training: dict[str, Any] = field(default_factory=dict)
+    display: DisplayConfig = field(default_factory=DisplayConfig, metadata={"of_weights": True})
+    license: str = field(default="apache-2.0", metadata={"of_weights": True})
+    training: dict[str, Any] = field(default_factory=dict, metadata={"of_weights": True})
     """A summary of how the weights were made: free keys, plain JSON values."""
     format_version: int = FORMAT_VERSION
 
@@ -224,6 +231,22 @@ class CMACConfig:
         if not isinstance(values, dict):
             raise CheckpointError(f"{path} holds a {type(values).__name__}, not the object of a CMAC config")
         return cls.from_dict(values)
+
+
+def without_weights(config: Config) -> Config:
+    """The network alone: what describes trained weights, marked `of_weights` where it is declared, has its default.
+
+    Whoever takes the config of a released network for new weights comes here.
+    """
+    changes: dict[str, Any] = {}
+    for one in dataclasses.fields(config):
+        value = getattr(config, one.name)
+        if one.metadata.get("of_weights"):
+            made = one.default_factory
+            changes[one.name] = one.default if made is dataclasses.MISSING else made()
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            changes[one.name] = without_weights(value)
+    return dataclasses.replace(config, **changes)
 
 
 def architectures() -> list[str]:

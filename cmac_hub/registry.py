@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def since(version: int, default: Any) -> Any:
-    """A field that came with a later format of `config.json`: older files may lack it, and then mean `default`."""
-    return field(default=default, metadata={"since": version})
+def since(version: int, default: Any, *, of_weights: bool = False) -> Any:
+    """A field that came with a later format of `config.json`: older files may lack it, and then mean `default`.
+
+    One `of_weights` describes trained weights, not the network, see `cmac_hub.config.without_weights`.
+    """
+    return field(default=default, metadata={"since": version, "of_weights": of_weights})
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class VisualConfig:
     mean: tuple[float, float, float] = (0.43216, 0.394666, 0.37645)
     std: tuple[float, float, float] = (0.22803, 0.22145, 0.216989)
     """Of RGB in [0, 1]; the defaults are Kinetics-400's."""
-    map_shift: tuple[float, float] = since(2, (0.0, 0.0))
+    map_shift: tuple[float, float] = since(2, (0.0, 0.0), of_weights=True)
     """Rows and columns by which maps lie below and right of what they describe, in cells; see `cmac_hub.geometry`."""
 
     def __post_init__(self) -> None:

@@ -8,8 +8,9 @@ import json
 import pytest
 from making import CMAC_BASE, CMAC_NANO, VERSION_1
 
-from cmac_hub.config import FORMAT_VERSION, AttentionConfig, CMACConfig, architecture, architectures
+from cmac_hub.config import FORMAT_VERSION, AttentionConfig, CMACConfig, architecture, architectures, without_weights
 from cmac_hub.errors import CheckpointError
+from cmac_hub.hub import fetch, parse_source
 
 
 @pytest.mark.parametrize("config", [architecture(n) for n in architectures()], ids=architectures())
@@ -124,3 +125,15 @@ def test_an_architecture_may_be_a_file(tmp_path):
         architecture("resnet50")
     with pytest.raises(CheckpointError, match="no readable JSON"):
         architecture(str(tmp_path / "missing.json"))
+
+
+def test_what_describes_weights_is_left_behind():
+    """The released network's config, without what was measured on its weights, is its architecture at another size."""
+    released = CMACConfig.load(fetch(parse_source("cmac-nano")) / "config.json")
+    visual = dataclasses.replace(CMAC_NANO.visual, size=released.visual.size)
+    assert released.license == CMAC_NANO.license and released.training and released.visual.map_shift != (0.0, 0.0)
+    assert without_weights(released) == dataclasses.replace(CMAC_NANO, visual=visual)
+    licensed = dataclasses.replace(CMAC_BASE, license="cc-by-nc-4.0")
+    assert without_weights(licensed) == CMAC_BASE
+    silent = dataclasses.replace(CMAC_BASE, audio=None, attention=None)
+    assert without_weights(silent) == silent

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from cmac_hub.config import CMACConfig
+from cmac_hub.config import CMACConfig, without_weights
 from cmac_hub.errors import CheckpointError, OutputError
 from cmac_hub.files import make_folder
 from cmac_hub.train.fields import flat_fields
@@ -79,7 +79,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def check_same_run(path: Path, state: dict[str, Any], recipe: Recipe) -> None:
     """Raises CheckpointError for a checkpoint of another architecture, or of a recipe that differs where it matters."""
     config = CMACConfig.from_dict(state["config"])
-    if config != recipe.config:
+    # Runs of 0.1.0 kept what was measured on the weights that a released config.json came with.
+    if without_weights(config) != recipe.config:
         raise CheckpointError(
             f"{path} holds architecture {config.name!r} with other numbers than the recipe's {recipe.config.name!r}; "
             "choose another output folder"

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from cmac_hub.config import CMACConfig, Normalization, architecture
+from cmac_hub.config import CMACConfig, Normalization, architecture, without_weights
 from cmac_hub.errors import CheckpointError
 from cmac_hub.train.fields import RecipeError, check, flatten, setting, unflatten
 from cmac_hub.train.objective import ObjectiveSettings
@@ -140,8 +140,8 @@ class Recipe:
 
     @cached_property
     def config(self) -> CMACConfig:
-        """The network's config."""
-        config = architecture(self.architecture)
+        """The network's config. Of a released one nothing is taken that was measured on its weights."""
+        config = without_weights(architecture(self.architecture))
         own = config.require_attention()
         attention = dataclasses.replace(
             own,

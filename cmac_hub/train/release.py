@@ -8,6 +8,7 @@ The folder holds the inference weights, and a config that says how maps are draw
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import torch
@@ -37,7 +38,7 @@ def release(
         folder: made when missing.
         data: a folder that `cmac_hub.train.scenes.readers` reads: measures on validation data how far maps lie off,
             how the joint one is mixed, which one points best, and at which values drawing starts; without it the config
-            keeps its defaults.
+            keeps its defaults, which is said on stderr.
         note: goes into the config's training summary, e.g. "first weights".
         license: of the weights, as strict as that of the strictest data they were trained on; without it the config
             keeps its own.
@@ -60,6 +61,10 @@ def release(
         attention = dataclasses.replace(model.config.require_attention(), joint_weight=weight)
         model.config = dataclasses.replace(model.config, attention=attention)
         display = DisplayConfig(**calibrate(model, library), default_map=choose_map(graded, weight))
+    elif model.config.attention is not None:
+        print(
+            "cmac_hub.train: how far maps lie off and how they are drawn was not measured; give --data", file=sys.stderr
+        )
     training = ({"note": note} if note else {}) | model.config.training
     model.config = dataclasses.replace(
         model.config, display=display, license=license or model.config.license, training=training

@@ -4,8 +4,9 @@ import json
 import pytest
 from making import CMAC_NANO
 
-from cmac_hub.config import architecture
+from cmac_hub.config import DisplayConfig, architecture
 from cmac_hub.errors import CheckpointError
+from cmac_hub.train.checkpoint import check_same_run
 from cmac_hub.train.objective import ObjectiveSettings
 from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, names, upgrade
 
@@ -144,6 +145,18 @@ def test_an_architecture_of_ones_own(tmp_path):
     assert load_recipe(str(tmp_path / "recipe.json")).config.name == "mine", "relative to the recipe's folder"
     with pytest.raises(CheckpointError, match=r"none\.json"):
         load_recipe("nano", architecture="none.json")
+
+
+def test_a_released_config_gives_its_architecture_alone(tmp_path):
+    visual = dataclasses.replace(CMAC_NANO.visual, map_shift=(0.2, 0.1))
+    attention = dataclasses.replace(CMAC_NANO.attention, joint_weight=0.1, audio_strength=(1.0, 16.0))
+    measured = {"display": DisplayConfig(default_map="joint"), "license": "cc-by-nc-4.0", "training": {"steps": 7}}
+    released = dataclasses.replace(CMAC_NANO, visual=visual, attention=attention, **measured)
+    released.save(tmp_path / "config.json")
+    recipe = load_recipe("nano", architecture=str(tmp_path / "config.json"))
+    assert recipe.config == load_recipe("nano").config == CMAC_NANO
+    # A run of an older version kept them, and goes on.
+    check_same_run("x", {"format_version": 2, "recipe": recipe.to_dict(), "config": released.to_dict()}, recipe)
 
 
 def test_a_recipe_of_version_1_keeps_its_meaning():

@@ -37,6 +37,18 @@ def test_a_release_is_the_network_and_says_how_it_was_made(checkpoint, tiny, tmp
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_what_was_not_measured_is_said(checkpoint, tmp_path, capsys):
+    release(checkpoint, tmp_path / "out", None)
+    out, err = capsys.readouterr()
+    assert not out and err.count("\n") == 1 and "was not measured; give --data" in err
+    state = torch.load(checkpoint, weights_only=True)
+    config = {**state["config"], "visual": None, "attention": None}
+    model = {name: one for name, one in state["model"].items() if name.startswith("audio_encoder")}
+    torch.save({**state, "config": config, "model": model, "summary": {}}, checkpoint)
+    release(checkpoint, tmp_path / "audio", None)
+    assert not capsys.readouterr().err, "a network without maps has none to measure"
+
+
 def test_a_release_tells_of_the_weights_it_began_with(checkpoint, tmp_path):
     state = torch.load(checkpoint, weights_only=True)
     torch.save({**state, "before": {"clips": 1000, "note": "first"}}, checkpoint)

@@ -16,6 +16,7 @@ import numpy as np
 
 from cmac_hub.config import Map
 from cmac_hub.errors import CMACError
+from cmac_hub.geometry import CENTERED
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import BoxedClip, shot_boxes
 from cmac_hub.train.evaluate.clip_maps import ClipMaps, predict_clips
@@ -49,12 +50,16 @@ class Grades(NamedTuple):
     truths: list[np.ndarray]
 
 
-def grade(model: CMAC, found: ClipMaps) -> Grades:
+def grade(found: ClipMaps) -> Grades:
     """Maps at their places, beside what sounds there."""
-    shift, truths = model.config.require_visual().map_shift, found.truths()
+    truths = found.truths()
+
+    def scored(name: str, heats: list[np.ndarray]) -> PictureScores:
+        return score_pictures(heats, truths, found.shifts.get(name, CENTERED))
+
     return Grades(
-        {name: score_pictures(heats, truths, shift) for name, heats in found.heats.items()},
-        {which: [score_pictures(heats, truths, shift) for heats in each] for which, each in found.wrong.items()},
+        {name: scored(name, heats) for name, heats in found.heats.items()},
+        {which: [scored(which, heats) for heats in each] for which, each in found.wrong.items()},
         truths,
     )
 
@@ -101,7 +106,7 @@ def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = 
     Raises:
         CMACError: no video could be read.
     """
-    return _evaluate(model, _read(model, clips, progress))
+    return _evaluate(_read(model, clips, progress))
 
 
 def measure_shots(model: CMAC, data: Path, split: Split = "test") -> tuple[dict[str, Any], str]:
@@ -112,8 +117,8 @@ def measure_shots(model: CMAC, data: Path, split: Split = "test") -> tuple[dict[
     drumsticks = [DRUMSTICKS in clip.path.name for clip in found.clips]
     places["drumsticks"] = [i for i, one in enumerate(drumsticks) if one]
     places["others"] = [i for i, one in enumerate(drumsticks) if not one]
-    reports = {"all": _evaluate(model, found)}
-    reports |= {part: _evaluate(model, found.part(keep)) for part, keep in places.items() if keep}
+    reports = {"all": _evaluate(found)}
+    reports |= {part: _evaluate(found.part(keep)) for part, keep in places.items() if keep}
     tables = [f"{part.replace('_', ' ').capitalize()}:\n\n{tabulate(one)}" for part, one in reports.items()]
     return {part: jsonable(one) for part, one in reports.items()}, "\n\n".join(tables)
 
@@ -151,6 +156,6 @@ def _read(model: CMAC, clips: Sequence[BoxedClip], progress: bool) -> ClipMaps:
     return found
 
 
-def _evaluate(model: CMAC, found: ClipMaps) -> dict[str, Any]:
-    grades = grade(model, found)
+def _evaluate(found: ClipMaps) -> dict[str, Any]:
+    grades = grade(found)
     return {"scores": score(grades), **compare(grades), "missing": found.missing}

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from cmac_hub.config import HEARING, Map
 from cmac_hub.errors import MediaError
+from cmac_hub.geometry import Shift
 from cmac_hub.inference import batches, windows_for
 from cmac_hub.media import probe
 from cmac_hub.model import CMAC
@@ -41,6 +42,8 @@ class ClipMaps:
     """Map that hears -> for each of several wrong sounds (H, W) of each clip."""
     missing: list[str] = field(default_factory=list)
     """Names of videos that could not be read: neither hits nor misses."""
+    shifts: dict[str, Shift] = field(default_factory=dict)
+    """Name of a map -> how far it lies off, see `cmac_hub.geometry`; one that is not named lies where it should."""
 
     def truths(self) -> list[np.ndarray]:
         """(SIDE, SIDE) each: where the boxes are."""
@@ -52,6 +55,7 @@ class ClipMaps:
             [self.clips[i] for i in keep],
             {name: [maps[i] for i in keep] for name, maps in self.heats.items()},
             {which: [[maps[i] for i in keep] for maps in sounds] for which, sounds in self.wrong.items()},
+            shifts=self.shifts,
         )
 
 
@@ -85,7 +89,9 @@ def draw_maps(model: CMAC, visual_map: Tensor, audio_map: Tensor) -> dict[str, n
 def predict_clips(model: CMAC, clips: Sequence[BoxedClip], *, controls: bool = True, progress: bool = True) -> ClipMaps:
     """All maps of all clips, and with `controls` those of random weights, of wrong sounds and the deaf one."""
     untrained = random_weights(model.config, device=model.device) if controls else None
-    found, encoded = ClipMaps(), []
+    # Random weights have no shift of their own, and must not be graded with the trained encoder's.
+    shift = model.config.require_visual().map_shift
+    found, encoded = ClipMaps(shifts=dict.fromkeys((*get_args(Map), DEAF), shift)), []
     for clip in tqdm(clips, disable=not progress, unit="clip"):
         try:
             ours = encode_clip(model, clip)

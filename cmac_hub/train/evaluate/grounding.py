@@ -117,7 +117,9 @@ def evaluate_grounding(model: CMAC, library: Library, count: int = 300, seed: in
     masks, shift = [source_mask(scene) for scene in scenes], present_maps.shift
     report["best_mask_iou"] = {
         **{which: best_mask_iou(heats, masks, shift)[0] for which, heats in present_maps.visual_NHW.items()},
-        "random weights (guidance)": best_mask_iou(untrained_maps.visual_NHW["guidance"], masks, shift)[0],
+        "random weights (guidance)": best_mask_iou(untrained_maps.visual_NHW["guidance"], masks, untrained_maps.shift)[
+            0
+        ],
         "centered disc": best_mask_iou([_nearness_to_the_middle(*masks[0].shape)] * len(masks), masks)[0],
         "whole picture": float(np.mean([mask.mean() for mask in masks])),
     }

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cmac_hub.config import Map
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.toolbox.metrics import SIDE, as_json, from_json, points_at, rivals, score_maps
 from cmac_hub.train.evaluate.toolbox.metrics import as_table as boxes_table
@@ -32,6 +33,9 @@ from cmac_hub.train.evaluate.toolbox.untrained import random_weights
 from cmac_hub.train.scenes.compose import Scene
 from cmac_hub.train.scenes.readers import libraries
 from cmac_hub.train.scenes.splits import Split
+
+UNTRAINED: tuple[Map, ...] = ("guidance", "prediction")
+"""Maps of random weights that are graded; they have no joint one."""
 
 
 def recall_at_1(hits_N: np.ndarray) -> float | None:
@@ -68,14 +72,12 @@ def score_group(
     hits = [recall_at_1(hits_at_1(one.visual_ND, one.audio_ND)[rows]) for one in (trained, untrained)]
     trained, untrained, scenes = trained.part(rows), untrained.part(rows), [scenes[i] for i in rows]
     masks = [square(source_mask(scene)) for scene in scenes]
-    maps = {
-        **{str(which): heats for which, heats in trained.visual_NHW.items()},
-        DEAF: trained.visual_strength_NHW,
-        "random weights (guidance)": untrained.visual_NHW["guidance"],
-        "random weights (prediction)": untrained.visual_NHW["prediction"],
-    }
+    maps = {**{str(which): heats for which, heats in trained.visual_NHW.items()}, DEAF: trained.visual_strength_NHW}
+    random = {f"random weights ({which})": untrained.visual_NHW[which] for which in UNTRAINED}
     shift = trained.shift
-    scores = {name: score_maps(list(heats), masks, shift) for name, heats in maps.items()} | rivals(masks)
+    scores = {name: score_maps(list(heats), masks, shift) for name, heats in maps.items()}
+    scores |= {name: score_maps(list(heats), masks, untrained.shift) for name, heats in random.items()}
+    scores |= rivals(masks)
     right = [points_at(heat, mask, shift) for heat, mask in zip(trained.visual_NHW["guidance"], masks, strict=True)]
     things = [scene.thing for scene in scenes]
     return {
@@ -147,8 +149,7 @@ FILES_NOT_IN_TRAINING = "all, files not in training"
 POINTING: dict[str, str] = {
     **{which: which for which in (*MAPS, DEAF)},
     "centered disc": "middle of the picture",
-    "random weights (guidance)": "random weights (guidance)",
-    "random weights (prediction)": "random weights (prediction)",
+    **{name: name for name in (f"random weights ({which})" for which in UNTRAINED)},
 }
 """Score -> its column in the table of pointing."""
 

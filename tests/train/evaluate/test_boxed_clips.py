@@ -58,7 +58,7 @@ def test_what_no_drumstick_sounds_is_reported_by_itself(tiny, shots, tmp_path):
     assert table.index("All:") < table.index("Drumsticks:") < table.index("Others:")
 
 
-def test_scores_of_wrong_sounds_are_means_over_the_sounds(tiny):
+def test_scores_of_wrong_sounds_are_means_over_the_sounds():
     """Two pictures, three wrong sounds: the peak lies on the source where the hot cell is the first."""
     truth = ((0.0, 0.0, 0.25, 1.0),)
     first, last = np.eye(4)[:1], np.eye(4)[3:]
@@ -67,7 +67,7 @@ def test_scores_of_wrong_sounds_are_means_over_the_sounds(tiny):
         {which: [first, first] for which in ("guidance", "prediction", "joint")},
         {"guidance": [[first, last], [last, last], [first, first]]},
     )
-    grades = grade(tiny, found)
+    grades = grade(found)
     assert score(grades)["guidance, wrong sound"].pointing == pytest.approx(3 / 6)
     assert score(grades)["guidance, wrong sound"].pictures == 2
     rows = compare(grades)["over_wrong_sound"]
@@ -75,4 +75,18 @@ def test_scores_of_wrong_sounds_are_means_over_the_sounds(tiny):
     value, low, high = rows["guidance"]["pointing"]
     # By picture, right in 2/3 and 1/3 of the wrong sounds: 1/3 and 2/3 are what the right one adds.
     assert (value, low, high) == pytest.approx((1 / 2, 1 / 3, 2 / 3))
-    assert score(grade(tiny, found.part([1])))["guidance, wrong sound"].pointing == pytest.approx(1 / 3)
+    assert score(grade(found.part([1])))["guidance, wrong sound"].pointing == pytest.approx(1 / 3)
+
+
+def test_each_map_is_graded_at_its_own_place():
+    """The hot cell is the second; one map lies off by a cell, and describes the first."""
+    found = ClipMaps(
+        [BoxedClip(Path("a.mp4"), None, ((0.0, 0.0, 0.25, 1.0),))],
+        {name: [np.eye(4)[1:2]] for name in ("guidance", "prediction", "joint", "random weights (guidance)")},
+        {"guidance": [[np.eye(4)[1:2]]]},
+        shifts={"guidance": (0.0, 1.0)},
+    )
+    for some in (found, found.part([0])):
+        pointing = {name: one.pointing for name, one in score(grade(some)).items()}
+        assert (pointing["guidance"], pointing["guidance, wrong sound"]) == (1.0, 1.0)
+        assert (pointing["prediction"], pointing["random weights (guidance)"]) == (0.0, 0.0)

@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from cmac_hub.media import windows
+from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import BoxedClip
 from cmac_hub.train.evaluate.clip_maps import WRONG_SOUNDS, draw_maps, encode_clip, predict_clips, wrong_sounds
 from cmac_hub.train.evaluate.toolbox.metrics import score_maps
@@ -44,6 +47,14 @@ def test_a_wrong_sound_is_that_of_the_other_clip_and_the_deaf_map_hears_none(tin
     np.testing.assert_allclose(found.heats[DEAF][0], norms, atol=1e-5)
     assert not predict_clips(tiny, two[:1], progress=False).wrong, "there is no other"
     assert not predict_clips(tiny, two, controls=False, progress=False).wrong
+
+
+def test_random_weights_do_not_lie_off_as_the_trained_encoder_does(tiny, two):
+    visual = dataclasses.replace(tiny.config.visual, map_shift=(0.4, -0.6))
+    shifted = CMAC(dataclasses.replace(tiny.config, visual=visual)).eval()
+    found = predict_clips(shifted, two, progress=False)
+    assert found.shifts == dict.fromkeys(["guidance", "prediction", "joint", DEAF], (0.4, -0.6))
+    assert {"random weights (guidance)", "random weights (prediction)"} <= found.heats.keys() - found.shifts.keys()
 
 
 @pytest.mark.parametrize("clips", [0, 1, 2, 3, 10, 11, 12, 78, 5000])

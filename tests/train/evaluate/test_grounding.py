@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.grounding import (
     _frequencies,
     _nearness_to_the_middle,
@@ -107,3 +108,12 @@ def test_the_report_is_whole(tiny, library):
     assert all(len(values) == 8 for values in report["peaks"].values())
     assert 0 <= report["offscreen"]["left_dark"] <= 1
     assert as_table(report).count("\n") == 6
+
+
+def test_random_weights_are_graded_at_their_own_places(tiny, library):
+    visual = replace(tiny.config.visual, map_shift=(0.4, -0.6))
+    shifted = CMAC(replace(tiny.config, visual=visual)).eval()
+    shifted.load_state_dict(tiny.state_dict())
+    plain, moved = (evaluate_grounding(one, library, count=4)["best_mask_iou"] for one in (tiny, shifted))
+    assert moved["random weights (guidance)"] == plain["random weights (guidance)"]
+    assert moved["guidance"] != plain["guidance"]

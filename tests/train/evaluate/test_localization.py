@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cmac_hub.geometry import CENTERED
 from cmac_hub.train.evaluate.localization import (
     FILES_NOT_IN_TRAINING,
     as_table,
@@ -83,6 +84,17 @@ def test_the_one_map_that_is_right_is_told_as_right(scenes, right):
     theirs = ScenePredictions(dict(zip(MAPS, heats[4:], strict=False)), {}, -masks, empty, empty, empty)
     scores = score_group(ours, theirs, scenes)["scores"]
     assert {name: scores[name]["pointing"] for name in COMPARED} == {name: float(name == right) for name in COMPARED}
+
+
+def test_random_weights_are_graded_at_their_own_places(scenes):
+    """Maps that are right where they lie: with the trained network's shift they would point beside the source."""
+    masks, empty = np.stack([source_mask(scene).astype(float) for scene in scenes]), np.zeros((len(scenes), 1))
+    maps = dict.fromkeys(MAPS, masks)
+    side = float(masks.shape[1])
+    ours, theirs = (ScenePredictions(maps, {}, masks, *[empty] * 3, shift) for shift in ((side, side), CENTERED))
+    scores = score_group(ours, theirs, scenes)["scores"]
+    assert scores["random weights (guidance)"]["pointing"] == scores["random weights (prediction)"]["pointing"] == 1.0
+    assert max(scores[name]["pointing"] for name in (*MAPS, DEAF)) < 0.5
 
 
 def test_scenes_are_graded_by_the_number_of_distractors(scenes):

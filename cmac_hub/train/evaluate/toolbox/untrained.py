@@ -5,13 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cmac_hub.config import CMACConfig
+from cmac_hub.config import CMACConfig, without_weights
 from cmac_hub.model import CMAC
 from cmac_hub.preprocessing import log_mel
 
 
 def random_weights(config: CMACConfig, seed: int = 0, device: torch.device | str = "cpu") -> CMAC:
-    """An untrained network in eval mode whose batch norms have seen noise of the config's own sizes."""
+    """An untrained network in eval mode whose batch norms have seen noise of the config's own sizes.
+
+    Nothing that was measured on the config's own weights is in its config: its maps lie as they are (`CENTERED`).
+    """
+    config = without_weights(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CMAC(config).train().to(device)
