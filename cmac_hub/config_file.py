@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from cmac_hub.errors import CheckpointError
-from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind
+from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind, known_kinds
 
 MODALITIES: dict[str, type[VisualConfig] | type[AudioConfig]] = {"visual": VisualConfig, "audio": AudioConfig}
 """Sections whose class depends on the kind of encoder that they name."""
@@ -77,7 +77,10 @@ def _value(value: Any, like: Any, where: str, version: int) -> Any:
     if where in ("visual", "audio", "attention") and value is None:
         return None
     if where in MODALITIES and isinstance(value, dict):
-        return build(encoder_kind(str(value.get("kind")), MODALITIES[where]).config_class, value, where, version)
+        if not isinstance(kind := value.get("kind"), str):
+            given = f"is {kind!r}" if "kind" in value else "is missing"
+            raise CheckpointError(f"config key '{where}.kind' {given}; {known_kinds(MODALITIES[where])}")
+        return build(encoder_kind(kind, MODALITIES[where]).config_class, value, where, version)
     if dataclasses.is_dataclass(like):
         return build(type(like), value, where, version)
     if isinstance(like, tuple) and isinstance(value, list | tuple) and len(value) == len(like):

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether an error is no bug: one of ours, of the file system, or a full GPU's."""
+    return isinstance(error, CMACError | OSError) or _is_out_of_memory(error)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # Importing PyTorch takes seconds; without it there is no such error.
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+
 
 def one_line(error: BaseException) -> str:
     """What the command line says of an error; its type too where nobody wrote the message for users."""
+    if _is_out_of_memory(error):
+        return "the GPU's memory is full; end what else runs there, or take another device: --device cpu"
     text = " ".join(str(error).split()) or type(error).__name__
     return f"{type(error).__name__}: {text}" if type(error) is RuntimeError else text
 

@@ -23,6 +23,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cmac_hub.errors import ArgumentError
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -135,9 +137,9 @@ def register_encoder(
         ValueError: another encoder has this kind already; or the config is of neither modality, or names another kind.
     """
     if kind in _KINDS:
-        raise ValueError(f"there is an encoder of kind {kind!r} already; choose another name")
+        raise ArgumentError(f"there is an encoder of kind {kind!r} already; choose another name")
     if not issubclass(config_class, VisualConfig | AudioConfig) or config_class().kind != kind:
-        raise ValueError(
+        raise ArgumentError(
             f"{config_class.__name__} is no config of kind {kind!r}; inherit from VisualConfig or AudioConfig and set "
             f'kind: str = "{kind}"'
         )
@@ -152,9 +154,11 @@ def encoder_kind(kind: str, modality: type[VisualConfig] | type[AudioConfig]) ->
     """
     found = _KINDS.get(kind)
     if found is None or not issubclass(found.config_class, modality):
-        known = [name for name, one in _KINDS.items() if issubclass(one.config_class, modality)]
-        raise ValueError(
-            f"there is no such encoder as {kind!r}; known are {', '.join(known)}; register others first: "
-            "cmac_hub.register_encoder"
-        )
+        raise ArgumentError(f"there is no such encoder as {kind!r}; {known_kinds(modality)}")
     return found
+
+
+def known_kinds(modality: type[VisualConfig] | type[AudioConfig]) -> str:
+    """Which encoders there are, and where others come from, for messages."""
+    known = [name for name, one in _KINDS.items() if issubclass(one.config_class, modality)]
+    return f"known are {', '.join(known)}; others are registered first: cmac_hub.register_encoder, or --import MODULE"

@@ -43,6 +43,8 @@ def test_the_papers_numbers():
         (lambda v: v["visual"].update(mean=[0.5, 0.5]), "tuple of 3"),
         (lambda v: v["visual"].update(kind="vit"), "known are .*r2plus1d"),
         (lambda v: v["visual"].update(kind="resnet9"), "known are .*r2plus1d"),
+        (lambda v: v["visual"].pop("kind"), r"'visual\.kind' is missing; known are .*r2plus1d.*--import MODULE"),
+        (lambda v: v["audio"].update(kind=3), r"'audio\.kind' is 3; known are .*resnet9"),
         (lambda v: v["visual"].update(depth=50), "accepted are 10 and 18"),
         (lambda v: v["display"].update(default_map="both"), "accepted are guidance, prediction"),
         (lambda v: v.update(visual=None, audio=None), "neither"),

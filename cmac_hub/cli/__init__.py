@@ -1,20 +1,14 @@
-"""The `cmac` command. Results go to stdout, errors and progress to stderr; an error is one line.
-
-What is not one of our own errors, or the file system's, is a bug and shows its traceback; `--debug` shows every one.
-"""
+"""The `cmac` command. Results go to stdout, errors and progress to stderr; `command_line.py` says how errors look."""
 
 from __future__ import annotations
 
 import argparse
-import io
-import sys
-import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import get_args
 
+from cmac_hub.command_line import add_debug, add_imports, moment, run, seconds
 from cmac_hub.config import Layout, Map, Scale
-from cmac_hub.errors import CMACError, one_line
 from cmac_hub.version import __version__
 
 MODEL_HELP = "name, owner/repo or hf-hub:owner/repo[@revision] on the Hub, or folder"
@@ -27,28 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         the exit code: 0 when all went well, 1 when something failed, 2 for a wrong call, 130 when interrupted.
     """
     options = build_parser().parse_args(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file name may hold bytes that are no text.
-        sys.stdout.reconfigure(errors="surrogateescape")
-    module, _, function = options.run.partition(":")
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
-            return int(getattr(import_module(module), function)(options))
-    except (CMACError, OSError) as error:
-        if options.debug:
-            raise
-        print(f"cmac: {one_line(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        if options.debug:
-            raise
-        print("cmac: interrupted; what was finished is kept", file=sys.stderr)
-        return 130
 
+    def work(options: argparse.Namespace) -> int:
+        module, _, function = options.run.partition(":")
+        return int(getattr(import_module(module), function)(options))
 
-def _show_warning(message: Warning | str, *_: object) -> None:
-    print(f"cmac: {' '.join(str(message).split())}", file=sys.stderr)
+    return run("cmac", work, options)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -78,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     figure = commands.add_parser("figure", help="draw frame and spectrogram with each of the maps")
     figure.add_argument("input", metavar="VIDEO")
-    figure.add_argument("--time", type=float, required=True, help="seconds on the video's clock")
+    figure.add_argument("--time", type=moment, required=True, help="seconds on the video's clock")
     figure.add_argument("-o", "--output", required=True, help=".png, .pdf, .svg or .jpg")
     figure.set_defaults(run="cmac_hub.cli.localize:figure")
 
@@ -98,17 +76,18 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (localize, features, figure, demo):
         command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
         command.add_argument("--model", default="cmac-nano", help=MODEL_HELP)
-        command.add_argument("--device", default="cpu", help="cpu, cuda, mps, ...")
-        command.add_argument("--window", type=_seconds, help="seconds that the network is shown at once")
+        command.add_argument("--device", type=_device, default="cpu", help="cpu, cuda, mps, ...")
+        command.add_argument("--window", type=seconds, help="seconds that the network is shown at once")
     for command in (localize, features):
-        command.add_argument("--hop", type=_seconds, help="seconds from one window to the next")
-    for command in (localize, features, figure, info, download, demo):
-        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        command.add_argument("--hop", type=seconds, help="seconds from one window to the next")
+    for command in (localize, features, figure, info, demo):
+        add_imports(command)
+    for command in commands.choices.values():
+        add_debug(command)
     return parser
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no positive number of seconds")
-    return value
+def _device(text: str) -> str:
+    if text.partition(":")[0] == "meta":
+        raise argparse.ArgumentTypeError("the device meta computes nothing; accepted are cpu, cuda, mps, ...")
+    return text

@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from cmac_hub.errors import CMACError, one_line
+from cmac_hub.errors import is_expected, one_line
 from cmac_hub.media.find import Input
 
 
@@ -28,7 +28,7 @@ def run_all(inputs: list[Input], work: Callable[[Input], None], debug: bool = Fa
         except Exception as error:
             if len(inputs) == 1:
                 raise
-            if debug or not isinstance(error, CMACError | OSError):
+            if debug or not is_expected(error):
                 traceback.print_exc()
             line = one_line(error)
             failed.append(f"{one.path}: {line}" if str(one.path) not in line else line)

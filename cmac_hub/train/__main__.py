@@ -6,23 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from cmac_hub.errors import CMACError, one_line
+from cmac_hub.command_line import add_debug, add_imports, run
 from cmac_hub.train import commands
 from cmac_hub.train.arguments import LIBRARY, SPLITS, add_device, add_settings, add_training, counting, positive
 from cmac_hub.train.evaluate.parsers import add_evaluations
+from cmac_hub.train.scenes.layout import LAYOUT
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; errors are one line on stderr. Returns the exit code."""
+    """Runs one command; returns the exit code, see `cmac_hub.command_line.run`."""
     options = build_parser().parse_args(arguments)
-    try:
-        return int(options.run(options) or 0)
-    except (CMACError, OSError) as error:
-        print(f"cmac_hub.train: {one_line(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("cmac_hub.train: interrupted; what was finished is kept", file=sys.stderr)
-        return 130
+    return run("cmac_hub.train", options.run, options)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -122,7 +116,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--license", default="", help="of the weights, as strict as that of the strictest data, e.g. cc-by-nc-4.0"
     )
     add_device(release)
+    add_imports(release)
     release.set_defaults(run=commands.release)
+
+    for command in (pack, pretrain, distill, ablate, scenes, release):
+        command.formatter_class, command.epilog = argparse.RawDescriptionHelpFormatter, LAYOUT
+    for command in found.choices.values():
+        add_debug(command)
     return parser
 
 

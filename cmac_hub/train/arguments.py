@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cmac_hub.command_line import add_imports
+
 SPLITS = ["train", "validation", "test"]
-LIBRARY = "a folder of pictures and sounds (docs/training.md)"
+LIBRARY = "a folder of pictures and sounds (pretrain --help)"
 TRAINING_DATA = f"a manifest.csv of videos, or {LIBRARY}; without it, scenes the package draws"
 
 
@@ -36,9 +38,10 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """`--model`, of `load_network`, and its device."""
+    """`--model`, of `load_network`, its device and encoders of one's own."""
     parser.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
     add_device(parser)
+    add_imports(parser)
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +51,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """`--set`, a device and its threads."""
+    """`--set`, a device and its threads, encoders of one's own."""
     parser.add_argument(
         "--set", nargs="*", action="extend", default=[], metavar="KEY=VALUE", help="override keys of the recipe"
     )
@@ -56,3 +59,4 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=counting, default=0, help="of the training process; 0 leaves PyTorch's choice"
     )
+    add_imports(parser)

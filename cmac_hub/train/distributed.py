@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
 
-from cmac_hub.errors import CMACError, one_line
+from cmac_hub.errors import CMACError, is_expected, one_line
 
 PATIENCE = timedelta(hours=4)
 """How long processes wait for the first one, which measures networks on its own; torchrun ends them if it fails."""
@@ -73,6 +73,8 @@ def pick_device(device: str | None = None) -> torch.device:
         if kind.type == "cuda" and kind.index is None:
             kind = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.empty(0, device=kind)
+        if kind.type == "meta":
+            raise RuntimeError("it computes nothing")
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise CMACError(f"the device {device!r} cannot be used ({reason}); 'cpu' always can") from error
@@ -112,7 +114,7 @@ def join_world(device: str | None = None) -> Iterator[World]:
 
 
 def _exit_at_once(error: BaseException, rank: int) -> NoReturn:
-    if isinstance(error, CMACError | OSError | KeyboardInterrupt):
+    if is_expected(error) or isinstance(error, KeyboardInterrupt):
         print(f"cmac_hub.train: process {rank}: {one_line(error)}", file=sys.stderr)
     else:
         traceback.print_exception(error)

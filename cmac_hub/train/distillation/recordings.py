@@ -16,6 +16,7 @@ from tqdm import tqdm
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.train.scenes.collected_library import collected_files
 from cmac_hub.train.scenes.folder_library import folder_files, is_folder_library
+from cmac_hub.train.scenes.layout import SEE_LAYOUT
 from cmac_hub.train.scenes.library import Library, Sound, Thing, load_sound
 from cmac_hub.train.scenes.real_shots import training_shots
 from cmac_hub.train.scenes.sound_font import with_notes
@@ -33,7 +34,7 @@ def recording_files(root: Path) -> Files:
     elif (root / "scenes").is_dir():
         files, known = collected_files(root), {r.name for r in load_splits().rows("thing") if r.split == "train"}
     else:
-        raise CMACError(f"{root} has no folder 'scenes' or 'things'; see python -m cmac_hub.train distill --help")
+        raise CMACError(f"{root} has no folder 'scenes' or 'things'; {SEE_LAYOUT}")
     for one in files:
         if (one.kind, one.split) == ("sound", "train") and (known is None or one.thing in known):
             found[one.thing].append(one.path)
@@ -74,7 +75,7 @@ def load_recordings(root: Path, phrases: int = 0, *, progress: bool = True) -> d
         if heard := [sound.samples for path in paths if (sound := _sound_of_shot(path)) is not None]:
             found[name] = heard
     if not found:
-        raise CMACError(f"{root} holds no recording for training; see python -m cmac_hub.train distill --help")
+        raise CMACError(f"{root} holds no recording for training; {SEE_LAYOUT}")
     return found
 
 

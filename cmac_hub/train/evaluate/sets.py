@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from cmac_hub.errors import CMACError
 from cmac_hub.train.arguments import LIBRARY
+from cmac_hub.train.scenes.layout import LAYOUT
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def find_set(command: str, name: str) -> EvaluationSet:
 
 
 def describe_sets(command: str) -> str:
-    """Lines for `--help`: what each set is, what it needs, and which of them run on anyone's data."""
+    """Lines for `--help`: what each set is, what it needs, which of them run on anyone's data, and how that lies."""
     lines = ["what --on can be:"]
     for name, one in SETS[command].items():
         needs = f", --{one.needs}" if one.needs else ""
@@ -151,6 +152,8 @@ def describe_sets(command: str) -> str:
         lines.append(f"  {name:<14}{one.title}; --data: {one.data}{needs}{mark}")
     if any(one.collected for one in SETS[command].values()):
         lines.append("All but those marked run on anyone's data.")
+    if any(one.composed for one in SETS[command].values()):
+        lines += ["", LAYOUT]
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@
 `esc50` and `urbansound8k` may be missing; files lie relative to their csv (ESC-50's in `audio/`). `splits.csv` in the
 package names every picture, recording, photograph and group of shots that may be used, the thing it belongs to and its
 split (`splits.py` says by which rules). Files that it does not name are refused. The files themselves are not shipped:
-to train on your own, use the layouts of `folder_library.py`.
+to train on your own, use the layout of `layout.py`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Literal, cast
 from tqdm import tqdm
 
 from cmac_hub.errors import CMACError
+from cmac_hub.train.scenes.layout import SEE_LAYOUT
 from cmac_hub.train.scenes.library import (
     CLIP_SIZE,
     File,
@@ -69,7 +70,7 @@ def load_collected(
     """
     scenes = Path(root) / "scenes"
     if not scenes.is_dir():
-        raise CMACError(f"{root} has no folder 'scenes' or 'things'; see python -m cmac_hub.train pretrain --help")
+        raise CMACError(f"{root} has no folder 'scenes' or 'things'; {SEE_LAYOUT}")
     splits = load_splits()
     pictures, sounds = _pictures(scenes, splits), _sounds(Path(root), splits)
     wanted = "train" if which == "known" else split
@@ -85,7 +86,7 @@ def load_collected(
             borrowed = is_borrowed(pictures[name], split) or is_borrowed(sounds[name], split)
             things.append(Thing(name, images, recordings, borrowed))
     if not things:
-        raise NoThingsError(f"{root} gives no {which} things for {split}; see python -m cmac_hub.train pretrain --help")
+        raise NoThingsError(f"{root} gives no {which} things for {split}; {SEE_LAYOUT}")
     distractors = [row.name for row in splits.rows("distractor") if row.split == split]
     photographs = [row.name for row in splits.rows("background") if row.split == split]
     return Library(

@@ -1,19 +1,4 @@
-"""A library from a folder of your own:
-
-    FOLDER/things/NAME/*.png *.wav    pictures with alpha of a thing, and its sounds (any format FFmpeg reads)
-    FOLDER/silent/*.png               distractors: pictures with alpha of things that never sound (may be missing)
-    FOLDER/backgrounds/*.jpg          photographs
-
-Files are split by a hash of their name: seven in ten train, one validates, two test. So adding a file moves no other.
-
-Where the files lie elsewhere, FOLDER/library.csv names them instead:
-
-    kind,thing,file,split
-    picture,dog,/data/dogs/rex.png,train
-
-`kind` is picture, sound, silent or background; `thing` is empty for the last two; `file` is relative to FOLDER; an
-empty `split` is the hash's.
-"""
+"""A library from a folder of your own, laid out as `layout.LAYOUT` says."""
 
 from __future__ import annotations
 
@@ -28,6 +13,7 @@ from tqdm import tqdm
 
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.media.find import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from cmac_hub.train.scenes.layout import SEE_LAYOUT
 from cmac_hub.train.scenes.library import (
     CLIP_SIZE,
     File,
@@ -112,7 +98,7 @@ def load_folder(
     if not things or not photographs:
         raise NoThingsError(
             f"{root} gives {len(things)} {which} things and {len(photographs)} photographs for {split}; expected "
-            "things/NAME/ with .png and sounds, and backgrounds/ with .jpg, or library.csv"
+            f"things/NAME/ with .png and sounds, and backgrounds/ with .jpg, or library.csv; {SEE_LAYOUT}"
         )
     return Library(
         tuple(things),
@@ -145,7 +131,7 @@ def _listed_files(table: Path) -> list[File]:
         rows = csv.DictReader(file)
         missing = [name for name in ("kind", "thing", "file") if name not in (rows.fieldnames or [])]
         if missing:
-            raise CMACError(f"{table} has no column {', '.join(missing)}; expected kind,thing,file,split")
+            raise CMACError(f"{table} has no column {', '.join(missing)}; expected {','.join(COLUMNS)}; {SEE_LAYOUT}")
         for row in rows:
             path = table.parent / (row["file"] or "")
             split = row.get("split") or split_of(path.name)
@@ -154,7 +140,7 @@ def _listed_files(table: Path) -> list[File]:
                 given = ", ".join(f"{name} {row[name]!r}" for name in ("kind", "thing", "file"))
                 raise CMACError(
                     f"{table} line {rows.line_num}: {given}, split {split!r}; accepted are {', '.join(KINDS)}; a thing "
-                    f"for pictures and sounds; a file that is there; {', '.join(get_args(Split))}"
+                    f"for pictures and sounds; a file that is there; {', '.join(get_args(Split))}; {SEE_LAYOUT}"
                 )
             found.append(File(row["kind"], row["thing"] or "", path, cast(Split, split)))
     return found

@@ -3,8 +3,11 @@ import sys
 
 import pytest
 
+from cmac_hub.errors import CMACError
 from cmac_hub.train.__main__ import build_parser, main
 from cmac_hub.train.evaluate.sets import SETS
+from cmac_hub.train.scenes.layout import LAYOUT
+from cmac_hub.train.scenes.readers import load_library
 
 
 @pytest.mark.parametrize(("command", "name"), [(command, name) for command in SETS for name in SETS[command]])
@@ -22,6 +25,20 @@ def test_help_lists_the_sets_and_marks_what_is_not_for_anyone(command, capsys):
     for name, one in SETS[command].items():
         (line,) = [line for line in lines if line.startswith(f"  {name} ") and one.title in line]
         assert ("only the collected layout" in line) == one.collected
+
+
+@pytest.mark.parametrize("command", "pretrain distill ablate scenes pack release localize retrieve".split())
+def test_help_tells_the_layout_of_a_folder_of_ones_own(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert LAYOUT.strip() in capsys.readouterr().out
+
+
+def test_a_folder_of_no_layout_is_sent_to_that_help(tmp_path):
+    (tmp_path / "things").mkdir()
+    for folder in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(CMACError, match=r"see python -m cmac_hub\.train pretrain --help"):
+            load_library(folder, "train")
 
 
 def test_the_table_needs_no_torch():

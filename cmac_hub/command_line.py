@@ -1,0 +1,100 @@
+"""What both command lines share: an error or a warning is one line, `--debug` shows where it came from, and `--import`
+brings encoders of your own.
+
+What is not one of our own errors, the file system's or a full GPU's is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+
+from cmac_hub.errors import ArgumentError, is_expected, one_line
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """`--debug`, which every command has."""
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_imports(parser: argparse.ArgumentParser) -> None:
+    """`--import`, of commands that make or load a network."""
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module that registers encoders of your own (register_encoder); may be repeated",
+    )
+
+
+def run(program: str, work: Callable[[argparse.Namespace], int | None], options: argparse.Namespace) -> int:
+    """Runs one command.
+
+    Args:
+        program: what lines on stderr begin with.
+        work: the command.
+        options: its arguments; `debug` and `imports` are read here.
+
+    Returns:
+        the exit code: 0 when all went well, 1 when something failed, 130 when interrupted.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name may hold bytes that are no text.
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+    def show(message: Warning | str, *_: object) -> None:
+        print(f"{program}: {' '.join(str(message).split())}", file=sys.stderr)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show  # type: ignore[assignment]
+            import_modules(getattr(options, "imports", []))
+            return int(work(options) or 0)
+    except Exception as error:
+        if options.debug or not is_expected(error):
+            raise
+        print(f"{program}: {one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        if options.debug:
+            raise
+        print(f"{program}: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+
+
+def import_modules(names: list[str]) -> None:
+    """Imports modules by name, from the working folder as well. Raises ArgumentError for one that cannot be."""
+    if names and os.getcwd() not in sys.path:
+        # `python -m` looks there by itself, an installed command does not.
+        sys.path.append(os.getcwd())
+    for name in names:
+        try:
+            import_module(name)
+        except Exception as error:
+            raise ArgumentError(
+                f"the module {name!r} could not be imported ({type(error).__name__}: {one_line(error)}); give one "
+                "that is installed or lies in this folder, by its name without .py"
+            ) from error
+
+
+def seconds(text: str) -> float:
+    """A positive number of seconds, as an argument."""
+    value = moment(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is no positive number of seconds")
+    return value
+
+
+def moment(text: str) -> float:
+    """Seconds on a clock, as an argument: any number but NaN and infinities."""
+    value = float(text)
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return value
