@@ -17,6 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
+from cmac_hub.checks import check_choice, check_finite, check_positive, check_rising, check_whole
 from cmac_hub.config_file import MODALITIES, build, from_version_1
 from cmac_hub.errors import ArgumentError, CheckpointError, MissingPartError
 from cmac_hub.files import replacing
@@ -51,7 +52,7 @@ class AttentionConfig:
     """What joins the halves: filters, pyramid, saliency heads, projection (paper, section 3.2).
 
     Raises:
-        ValueError: an unknown normalization, or fewer than one scale.
+        ValueError: an unknown normalization, no channels or scales, or a number that is impossible.
     """
 
     filter_channels: int = 512
@@ -75,14 +76,16 @@ class AttentionConfig:
 
     def __post_init__(self) -> None:
         check_choice("normalization", self.normalization, get_args(Normalization))
-        if self.scales < 1:
-            raise ValueError(f"scales is {self.scales}; it must be at least 1")
+        check_whole(
+            filter_channels=self.filter_channels,
+            embedding=self.embedding,
+            scales=self.scales,
+            saliency_channels=self.saliency_channels,
+        )
         if not 0 <= self.joint_weight <= 1:
-            raise ValueError(f"joint_weight is {self.joint_weight}; it must be from 0 to 1")
-        for name in ("visual_strength", "audio_strength"):
-            low, high = getattr(self, name)
-            if low >= high:
-                raise ValueError(f"{name} is {low:g}, {high:g}; the second must be larger")
+            raise ArgumentError(f"joint_weight is {self.joint_weight}; it must be from 0 to 1")
+        check_finite(self)
+        check_rising(visual_strength=self.visual_strength, audio_strength=self.audio_strength)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class DisplayConfig:
     they are drawn at full strength.
 
     Raises:
-        ValueError: an unknown map.
+        ValueError: an unknown map, or limits that do not rise.
     """
 
     visual_guidance: tuple[float, float] = (0.5, 0.9)
@@ -105,6 +108,9 @@ class DisplayConfig:
 
     def __post_init__(self) -> None:
         check_choice("default_map", self.default_map, get_args(Map))
+        check_finite(self)
+        pairs = {name: value for name, value in vars(self).items() if isinstance(value, tuple)}
+        check_rising(**pairs)
 
     def limits(self, modality: Literal["visual", "audio"], which: Map) -> tuple[float, float]:
         """The two numbers of one map."""
@@ -137,7 +143,8 @@ class CMACConfig:
     weights, not the network, see `without_weights`.
 
     Raises:
-        ValueError: neither encoder, an encoder of an unknown kind, or attention with one encoder alone.
+        ValueError: neither encoder, an encoder of an unknown kind, attention with one encoder alone, or a window that
+            is not positive.
     """
 
     name: str = "cmac-base"
@@ -156,11 +163,12 @@ class CMACConfig:
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
+        check_positive(window=self.window)
         if self.visual is None and self.audio is None:
-            raise ValueError("the network has neither a visual nor an audio encoder; give at least one of them")
+            raise ArgumentError("the network has neither a visual nor an audio encoder; give at least one of them")
         if self.attention is not None and (self.visual is None or self.audio is None):
             missing = "audio" if self.audio is None else "visual"
-            raise ValueError(f"attention needs both encoders, and there is no {missing} one; set attention to null")
+            raise ArgumentError(f"attention needs both encoders, and there is no {missing} one; set attention to null")
         _register_our_encoders()
         for modality, half in (("visual", self.visual), ("audio", self.audio)):
             if half is not None:
@@ -268,9 +276,3 @@ def architecture(name: str) -> CMACConfig:
             f"unknown architecture {name!r}; accepted are {', '.join(architectures())}, or a path to a .json"
         )
     return CMACConfig.load(Path(str(resources.files("cmac_hub") / "architectures" / f"{name}.json")))
-
-
-def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
-    """Raises ValueError for a value that is none of those accepted."""
-    if value not in accepted:
-        raise ArgumentError(f"{name} is {value!r}; accepted are {', '.join(map(str, accepted))}")

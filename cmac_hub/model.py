@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from cmac_hub import hub
 from cmac_hub.card import CARD
+from cmac_hub.errors import ArgumentError
 from cmac_hub.network import Network
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class CMAC(
 
         how: dict[str, Any] = {"window": window, "hop": hop}
         if (media is not None) == (frames is not None or waveform is not None):
-            raise ValueError("give either a path (or some paths) or frames and/or a waveform by keyword")
+            raise ArgumentError("give either a path (or some paths) or frames and/or a waveform by keyword")
         if media is None:
             return features.features_of_arrays(self, frames, frame_rate, waveform, sample_rate, **how)
         if isinstance(media, str | os.PathLike):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from cmac_hub import attention, preprocessing
 from cmac_hub.config import CMACConfig
-from cmac_hub.errors import MissingPartError
+from cmac_hub.errors import ArgumentError, MissingPartError
 from cmac_hub.outputs import Attention, Output, Stream
 from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind
 
@@ -201,7 +201,7 @@ class Network(nn.Module):
             MissingPartError: the network lacks an encoder or the attention.
         """
         if clips is None and spectrograms is None:
-            raise ValueError("neither clips nor spectrograms were given; give at least one of them")
+            raise ArgumentError("neither clips nor spectrograms were given; give at least one of them")
         self.require_attention("attend")
         _check_pairs(clips, spectrograms)
         with evaluating(self):
@@ -293,7 +293,7 @@ class Network(nn.Module):
 
 def _check_pairs(clips: Tensor | None, spectrograms: Tensor | None) -> None:
     if clips is not None and spectrograms is not None and len(clips) != len(spectrograms):
-        raise ValueError(f"{len(clips)} clips and {len(spectrograms)} spectrograms; give as many of each")
+        raise ArgumentError(f"{len(clips)} clips and {len(spectrograms)} spectrograms; give as many of each")
 
 
 def make_encoder(config: VisualConfig | AudioConfig) -> nn.Module:

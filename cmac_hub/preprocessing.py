@@ -13,10 +13,11 @@ import torchaudio.functional
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from cmac_hub.checks import check_positive
 from cmac_hub.config import CMACConfig
 from cmac_hub.errors import ArgumentError
 from cmac_hub.registry import AudioConfig, VisualConfig
-from cmac_hub.windows import Window, WindowGrid, check_positive, fit_size, on_screen
+from cmac_hub.windows import Window, WindowGrid, fit_size, on_screen
 
 
 def normalize_clips(frames_BTHWC: Tensor, config: VisualConfig) -> Tensor:
@@ -71,7 +72,7 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
     What is louder than full scale is clipped, as in a file.
 
     Raises:
-        ValueError: integers, a shape that is neither, a value that is not finite, or a rate that is not positive.
+        ValueError: integers, a shape that is neither, a value that is not finite, or a rate below 1.
     """
     samples = _on_cpu(waveform)
     shape = tuple(samples.shape)
@@ -84,8 +85,8 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
     if not samples.isfinite().all():
         raise ArgumentError("the waveform holds values that are not finite; give float in [-1, 1]")
     samples = samples.to(torch.float32).clamp(-1, 1)
-    if not sample_rate > 0:
-        raise ArgumentError(f"the sample rate is {sample_rate}; it must be positive")
+    if not 1 <= sample_rate < float("inf"):
+        raise ArgumentError(f"the sample rate is {sample_rate}; it must be at least 1 hertz")
     if samples.ndim == 2:
         samples = samples.mean(0)
     if round(sample_rate) == config.sample_rate:
@@ -158,14 +159,15 @@ def cut_windows(
     duration = 0.0
     resized = samples = times = None
     if frames is not None and config.visual is not None:
-        if not frame_rate or frame_rate <= 0:
-            raise ArgumentError(f"frame_rate is {frame_rate}; give the frames' rate in hertz")
+        if frame_rate is None:
+            raise ArgumentError("frame_rate is missing; give the frames' rate in hertz")
+        check_positive(frame_rate=frame_rate)
         resized = resize_frames(frames, config.visual).numpy()
         if not len(resized):
             raise ArgumentError("there are no frames; give at least one")
         times, duration = np.arange(len(resized)) / frame_rate, len(resized) / frame_rate
     if waveform is not None and config.audio is not None:
-        if not sample_rate:
+        if sample_rate is None:
             raise ArgumentError("sample_rate is missing; give the waveform's rate in hertz")
         samples = resample(waveform, sample_rate, config.audio).numpy()
         if not len(samples):

@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cmac_hub.checks import check_finite, check_positive, check_whole
 from cmac_hub.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class VisualConfig:
     """What every visual encoder is given: a clip (paper, section 4.1).
 
     Raises:
-        ValueError: a number of frames, a size or a multiple that is not positive.
+        ValueError: a number of frames, a size, a multiple or a deviation that is not positive, or NaN.
     """
 
     kind: str = ""
@@ -60,7 +61,9 @@ class VisualConfig:
     """Rows and columns by which maps lie below and right of what they describe, in cells; see `cmac_hub.geometry`."""
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "frames", "size", "multiple")
+        check_whole(frames=self.frames, size=self.size, multiple=self.multiple)
+        check_positive(std=self.std)
+        check_finite(self)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class AudioConfig:
     """What every audio encoder is given: a log-mel spectrogram (paper, section 4.1).
 
     Raises:
-        ValueError: a rate, a length, a number of bands or a power that is not positive; a window longer than the FFT.
+        ValueError: a rate, a length, a number of bands, a power, a floor or a deviation that is not positive, or NaN; a
+            window longer than the FFT; bands that fall, or lie outside of 0 to half of the sample rate.
     """
 
     kind: str = ""
@@ -95,22 +99,22 @@ class AudioConfig:
     """Of the log-mel values, in nats."""
 
     def __post_init__(self) -> None:
-        _check_at_least_one(self, "sample_rate", "win_length", "hop_length", "n_fft", "n_mels")
+        for name in ("sample_rate", "win_length", "hop_length", "n_fft", "n_mels"):
+            check_whole(**{name: getattr(self, name)})
+        check_positive(power=self.power, log_floor=self.log_floor, std=self.std)
+        check_finite(self)
         if self.win_length > self.n_fft:
-            raise ValueError(f"win_length is {self.win_length}, n_fft {self.n_fft}; the window must fit into the FFT")
-        if not self.power > 0:
-            raise ValueError(f"power is {self.power}; it must be positive")
+            raise ArgumentError(
+                f"win_length is {self.win_length}, n_fft {self.n_fft}; the window must fit into the FFT"
+            )
+        if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
+            given = f"f_min is {self.f_min:g}, f_max {self.f_max:g} at a sample rate of {self.sample_rate}"
+            raise ArgumentError(f"{given}; bands rise from at least 0 to at most half of the rate")
 
     @property
     def hop_seconds(self) -> float:
         """Seconds from one spectrogram frame to the next."""
         return self.hop_length / self.sample_rate
-
-
-def _check_at_least_one(config: object, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 1")
 
 
 class EncoderKind(NamedTuple):

@@ -16,7 +16,8 @@ from torch import nn
 from tqdm import tqdm
 
 from cmac_hub.canvas import Bracket, Canvas
-from cmac_hub.config import HEARING, Layout, Map, Scale, check_choice
+from cmac_hub.checks import check_choice
+from cmac_hub.config import HEARING, Layout, Map, Scale
 from cmac_hub.errors import MediaError
 from cmac_hub.geometry import over_frame
 from cmac_hub.media import MediaInfo, VideoWriter, probe, read_frame, read_frames

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmac_hub.errors import ArgumentError
+from cmac_hub.checks import check_positive, check_whole
 
 INSTANT = 1e-6
 """Seconds: times closer than this are the same."""
@@ -101,17 +101,3 @@ def fit_size(width: int, height: int, size: int, multiple: int = 1) -> tuple[int
         return max(1, round(min(side * scale, MAX_ASPECT * size) / multiple)) * multiple
 
     return fit(width), fit(height)
-
-
-def check_positive(**values: float) -> None:
-    """Raises ValueError, by name, for a value that is not a positive number."""
-    for name, value in values.items():
-        if not value > 0 or not math.isfinite(value):
-            raise ArgumentError(f"{name} is {value}; it must be a positive number")
-
-
-def check_whole(**values: int) -> None:
-    """Raises ValueError, by name, for a value that is not a whole number from 1 on."""
-    for name, value in values.items():
-        if value < 1 or value != int(value):
-            raise ArgumentError(f"{name} is {value}; it must be a whole number from 1 on")

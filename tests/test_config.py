@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import pytest
 from making import CMAC_BASE, CMAC_NANO, VERSION_1
@@ -11,6 +12,8 @@ from making import CMAC_BASE, CMAC_NANO, VERSION_1
 from cmac_hub.config import FORMAT_VERSION, AttentionConfig, CMACConfig, architecture, architectures, without_weights
 from cmac_hub.errors import CheckpointError
 from cmac_hub.hub import fetch, parse_source
+
+NAN = math.nan
 
 
 @pytest.mark.parametrize("config", [architecture(n) for n in architectures()], ids=architectures())
@@ -33,7 +36,7 @@ def test_the_papers_numbers():
         (lambda v: v.pop("audio"), "missing config keys"),
         (lambda v: v.update(color="red"), "unknown config keys"),
         (lambda v: v["visual"].update(frames="eight"), r"visual\.frames"),
-        (lambda v: v["visual"].update(frames=0), "at least 1"),
+        (lambda v: v["visual"].update(frames=0), "from 1 on"),
         (lambda v: v["attention"].update(normalization="l1"), "accepted are cosine, softmax, none"),
         (lambda v: v.update(format_version=FORMAT_VERSION + 1), "pip install -U"),
         (lambda v: v.pop("format_version"), "format_version"),
@@ -50,6 +53,33 @@ def test_the_papers_numbers():
         (lambda v: v.update(visual=None, audio=None), "neither"),
         (lambda v: v.update(audio=None), "set attention to null"),
         (lambda v: v["audio"].update(n_fft=64), "fit into the FFT"),
+        *(
+            (lambda v, value=value: v.update(window=value), f"window is {value}; it must be a positive number")
+            for value in (0.0, -1.0, NAN, math.inf)
+        ),
+        (lambda v: v["visual"].update(map_shift=[0.0, NAN]), "map_shift is .*nan.*; it must be a finite number"),
+        (lambda v: v["visual"].update(mean=[0.5, 0.5, NAN]), "mean is .*nan.*; it must be a finite number"),
+        (lambda v: v["visual"].update(std=[0.2, 0.0, 0.2]), "std is .*; it must be a positive number"),
+        (lambda v: v["visual"].update(width=0), "width is 0; it must be a whole number from 2 on"),
+        (lambda v: v["visual"].update(stage_strides=[1, 2, 0, 1]), "stage_strides is .* from 1 on"),
+        (lambda v: v["audio"].update(width=-4), "width is -4; it must be a whole number from 1 on"),
+        (lambda v: v["audio"].update(std=0.0), "std is 0.0; it must be a positive number"),
+        (lambda v: v["audio"].update(mean=NAN), "mean is nan; it must be a finite number"),
+        (lambda v: v["audio"].update(log_floor=0.0), "log_floor is 0.0; it must be a positive number"),
+        (lambda v: v["audio"].update(f_min=8000.0), "f_min is 8000, f_max 8000 .*; bands rise from at least 0"),
+        (lambda v: v["audio"].update(f_min=-1.0), "f_min is -1, .*; bands rise from at least 0"),
+        (
+            lambda v: v["audio"].update(f_max=8001.0),
+            "f_max 8001 .*; .* at most half of the rate",
+        ),
+        (lambda v: v["attention"].update(filter_channels=0), "filter_channels is 0; .* from 1 on"),
+        (lambda v: v["attention"].update(embedding=-1), "embedding is -1; .* from 1 on"),
+        (lambda v: v["attention"].update(saliency_channels=0), "saliency_channels is 0; .* from 1 on"),
+        (lambda v: v["attention"].update(joint_weight=NAN), "joint_weight is nan"),
+        (lambda v: v["attention"].update(visual_strength=[NAN, 1.0]), "visual_strength is .*nan.*finite"),
+        (lambda v: v["display"].update(visual_joint=[0.9, 0.5]), "visual_joint is 0.9, 0.5; the second must be larger"),
+        (lambda v: v["display"].update(audio_guidance=[0.5, 0.5]), "audio_guidance is .*; the second must be larger"),
+        (lambda v: v["display"].update(audio_joint=[0.5, NAN]), "audio_joint is .*nan.*finite"),
     ],
 )
 def test_what_is_wrong_is_named(change, message):
@@ -97,7 +127,7 @@ def test_a_key_that_came_later_may_lack_in_older_files_only(tmp_path):
 
 @pytest.mark.parametrize("power", [0.0, -1.0, float("nan")])
 def test_a_spectrum_has_a_positive_power(power):
-    with pytest.raises(ValueError, match="it must be positive"):
+    with pytest.raises(ValueError, match="it must be a positive number"):
         dataclasses.replace(CMAC_NANO.audio, power=power)
 
 

@@ -10,6 +10,7 @@ import torch
 from making import CMAC_BASE, CMAC_LITE, CMAC_NANO
 
 from cmac_hub.attention import correlate_pyramid
+from cmac_hub.errors import ArgumentError
 from cmac_hub.model import CMAC
 
 
@@ -127,3 +128,17 @@ def test_guidance_is_computed_in_full_precision_under_autocast(tiny, batch):
     for got, guide, guided in ((maps.visual_guidance, audio, visual), (maps.audio_guidance, visual, audio)):
         assert got.dtype == torch.float32
         torch.testing.assert_close(got, correlate_pyramid(guide.filter.float(), guided.transformed.float()))
+
+
+def test_what_users_give_wrong_is_an_error_of_ours(tiny):
+    clips, spectrograms = torch.zeros(2, 3, 8, 32, 32), torch.zeros(1, 1, 64, 100)
+    for call in (
+        lambda: tiny(clips, spectrograms),
+        lambda: tiny.attend(),
+        lambda: tiny.extract_features(),
+        lambda: tiny.visual_encoder(clips[0]),
+        lambda: tiny.audio_encoder(spectrograms[0]),
+    ):
+        with pytest.raises(ArgumentError) as caught:
+            call()
+        assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from making import CMAC_BASE, CMAC_LITE, CMAC_NANO, tone, write_media
 
 from cmac_hub import preprocessing
+from cmac_hub.errors import ArgumentError
 from cmac_hub.preprocessing import cut_windows, log_mel, normalize_clips, resample, resize_frames
 
 AUDIO, VISUAL = CMAC_NANO.audio, CMAC_NANO.visual
@@ -193,3 +194,13 @@ def test_the_mel_filters_can_be_trained_through_whoever_asked_first():
     sound = torch.rand(1, 1600, requires_grad=True)
     log_mel(sound, CMAC_NANO.audio).sum().backward()
     assert sound.grad is not None and sound.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("rate", [math.nan, math.inf, 0.0, -1.0])
+def test_impossible_rates_are_refused(rate):
+    frames, waveform = np.zeros((4, 16, 16, 3), np.uint8), np.zeros(100, np.float32)
+    with pytest.raises(ArgumentError, match=f"frame_rate is {rate}; it must be a positive number"):
+        cut_windows(frames, rate, None, None, CMAC_NANO, 1.0, 1.0)
+    for value in (rate, 0.2):
+        with pytest.raises(ArgumentError, match=f"the sample rate is {value}; it must be at least 1 hertz"):
+            cut_windows(None, None, waveform, value, CMAC_NANO, 1.0, 1.0)

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from cmac_hub.errors import ArgumentError
+
 Voice = Callable[[np.random.Generator, np.ndarray, float], np.ndarray]
 """(rng, seconds since the event began (n,), pitch factor) -> (n,) samples of one event."""
 
@@ -85,7 +87,7 @@ def synthesize(kind: str, rng: np.random.Generator, seconds: float, sample_rate:
         ValueError: an unknown kind.
     """
     if kind not in VOICES:
-        raise ValueError(f"kind is {kind!r}; accepted are {', '.join(VOICES)}")
+        raise ArgumentError(f"kind is {kind!r}; accepted are {', '.join(VOICES)}")
     voice, length, (shortest, longest) = VOICES[kind]
     total = round(seconds * sample_rate)
     mix = np.zeros(total + round(length * sample_rate) + 1)

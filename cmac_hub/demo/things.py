@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from cmac_hub.errors import ArgumentError
+
 Color = tuple[int, int, int]
 Point = tuple[float, float]
 
@@ -207,7 +209,7 @@ def draw_thing(kind: str, rng: np.random.Generator, size: int = 256) -> np.ndarr
         ValueError: an unknown kind.
     """
     if kind not in PAINTERS:
-        raise ValueError(f"kind is {kind!r}; accepted are {', '.join(PAINTERS)}")
+        raise ArgumentError(f"kind is {kind!r}; accepted are {', '.join(PAINTERS)}")
     pen = Pen(size)
     PAINTERS[kind](pen, rng)
     return pen.finish(size)

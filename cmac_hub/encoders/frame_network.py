@@ -20,7 +20,7 @@ from cmac_hub.encoders.initialization import initialize
 from cmac_hub.encoders.levels import Level, join_levels
 from cmac_hub.encoders.r2plus1d import PointConv, TemporalConv
 from cmac_hub.encoders.timm_trunk import TimmTrunk
-from cmac_hub.errors import CheckpointError
+from cmac_hub.errors import ArgumentError, CheckpointError
 from cmac_hub.registry import VisualConfig, register_encoder
 
 LITE0, TIMM = "efficientnet_lite0", "timm/"
@@ -54,13 +54,13 @@ class FrameNetworkConfig(VisualConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.backbone != LITE0 and not self.backbone.startswith(TIMM):
-            raise ValueError(f"backbone is {self.backbone!r}; accepted are {LITE0} and {TIMM}NAME")
+            raise ArgumentError(f"backbone is {self.backbone!r}; accepted are {LITE0} and {TIMM}NAME")
         if self.level not in get_args(Level):
-            raise ValueError(f"level is {self.level!r}; accepted are {', '.join(get_args(Level))}")
+            raise ArgumentError(f"level is {self.level!r}; accepted are {', '.join(get_args(Level))}")
         if self.level == "before_head" and self.backbone != LITE0:
-            raise ValueError(f"level is 'before_head', which only {LITE0} has; accepted are last and joined")
+            raise ArgumentError(f"level is 'before_head', which only {LITE0} has; accepted are last and joined")
         if self.temporal_layers < 0 or self.temporal_channels < 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"temporal_layers is {self.temporal_layers} and temporal_channels {self.temporal_channels}; "
                 "they must be at least 0 and 1"
             )
@@ -128,7 +128,7 @@ class FrameNetwork(FrameEncoder):
             ValueError: the input has not four dimensions or not three channels.
         """
         if frames_NCHW.ndim != 4 or frames_NCHW.shape[1] != 3:
-            raise ValueError(f"frames have shape {tuple(frames_NCHW.shape)}; expected (N, 3, H, W)")
+            raise ArgumentError(f"frames have shape {tuple(frames_NCHW.shape)}; expected (N, 3, H, W)")
         return join_levels(self.trunk(frames_NCHW))
 
     def join_frames(self, features_BCTHW: Tensor) -> Tensor:

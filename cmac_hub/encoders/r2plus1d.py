@@ -17,7 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
+from cmac_hub.errors import ArgumentError
 from cmac_hub.registry import VisualConfig, register_encoder
 
 
@@ -26,7 +28,7 @@ class R2Plus1DConfig(VisualConfig):
     """A clip, and the R(2+1)D that reads it; the default is the paper's (section 4.1).
 
     Raises:
-        ValueError: another depth than 10 or 18; see also `VisualConfig`.
+        ValueError: another depth than 10 or 18, too few channels, no stride; see also `VisualConfig`.
     """
 
     kind: str = "r2plus1d"
@@ -45,7 +47,15 @@ class R2Plus1DConfig(VisualConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.depth not in (10, 18):
-            raise ValueError(f"depth is {self.depth}; accepted are 10 and 18")
+            raise ArgumentError(f"depth is {self.depth}; accepted are 10 and 18")
+        # Of a single channel the stem would have no middle ones.
+        check_whole(2, width=self.width)
+        check_whole(
+            stem_time_stride=self.stem_time_stride,
+            stage_strides=self.stage_strides,
+            stage_time_strides=self.stage_time_strides,
+            middle_multiple=self.middle_multiple,
+        )
 
 
 class SpatialConv(nn.Conv3d):
@@ -175,7 +185,7 @@ class R2Plus1D(nn.Module):
             ValueError: the input has not five dimensions or not three channels.
         """
         if clips_BCTHW.ndim != 5 or clips_BCTHW.shape[1] != 3:
-            raise ValueError(f"clips have shape {tuple(clips_BCTHW.shape)}; expected (B, 3, T, H, W)")
+            raise ArgumentError(f"clips have shape {tuple(clips_BCTHW.shape)}; expected (B, 3, T, H, W)")
         x_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
         for part in self.children():
             x_BCTHW = part(x_BCTHW)

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
+from cmac_hub.errors import ArgumentError
 from cmac_hub.registry import AudioConfig, register_encoder
 
 
 @dataclass(frozen=True)
 class ResNet9Config(AudioConfig):
-    """A spectrogram, and the ResNet-9 that reads it; the default is the paper's (section 4.1)."""
+    """A spectrogram, and the ResNet-9 that reads it; the default is the paper's (section 4.1).
+
+    Raises:
+        ValueError: no channels or strides; see also `AudioConfig`.
+    """
 
     kind: str = "resnet9"
     width: int = 64
@@ -26,6 +32,10 @@ class ResNet9Config(AudioConfig):
     """Strides of the four stages; the stem adds a factor of 2."""
     stem_pool: bool = False
     """A 3x3 max pool of stride 2 after the stem, as in image ResNets (total stride 32)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(width=self.width, stage_strides=self.stage_strides)
 
 
 class Block(nn.Module):
@@ -85,7 +95,7 @@ class ResNet9(nn.Module):
             ValueError: the input has not four dimensions or not one channel.
         """
         if spectrograms_BCFS.ndim != 4 or spectrograms_BCFS.shape[1] != 1:
-            raise ValueError(f"spectrograms have shape {tuple(spectrograms_BCFS.shape)}; expected (B, 1, F, S)")
+            raise ArgumentError(f"spectrograms have shape {tuple(spectrograms_BCFS.shape)}; expected (B, 1, F, S)")
         x_BCFS = spectrograms_BCFS.contiguous(memory_format=torch.channels_last)
         for part in self.children():
             x_BCFS = part(x_BCFS)

@@ -14,11 +14,12 @@ from pathlib import Path
 import av
 import numpy as np
 
+from cmac_hub.checks import check_positive, check_whole
 from cmac_hub.errors import ArgumentError, MediaError
 from cmac_hub.media.audio import decode_audio
 from cmac_hub.media.frames import Scaler, decode_frames
 from cmac_hub.media.info import MediaInfo, as_info
-from cmac_hub.windows import INSTANT, Window, WindowGrid, check_positive, check_whole, fit_size, on_screen
+from cmac_hub.windows import INSTANT, Window, WindowGrid, fit_size, on_screen
 
 
 def windows(

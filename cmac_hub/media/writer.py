@@ -16,7 +16,7 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
-from cmac_hub.errors import MediaError, OutputError
+from cmac_hub.errors import ArgumentError, MediaError, OutputError
 from cmac_hub.files import check_output, explain, replacing
 from cmac_hub.media.info import MediaInfo, as_info, audio_stream, open_media
 from cmac_hub.media.remux import Timed, remux_audio
@@ -74,7 +74,7 @@ class VideoWriter:
         self._overwrite = overwrite
         check_video_output(self.path, overwrite, self._source_path)
         if width < 1 or height < 1:
-            raise ValueError(f"the size is {width}x{height}; both must be at least 1")
+            raise ArgumentError(f"the size is {width}x{height}; both must be at least 1")
         self._size = width, height
         self._rate = Fraction(frame_rate or 25).limit_denominator(100000)
         self._output = ExitStack()
@@ -138,13 +138,13 @@ class VideoWriter:
         """
         shape = self._size[1], self._size[0], 3
         if image.shape != shape or image.dtype != np.uint8:
-            raise ValueError(f"the image is {image.dtype} of shape {image.shape}; expected uint8 of shape {shape}")
+            raise ArgumentError(f"the image is {image.dtype} of shape {image.shape}; expected uint8 of shape {shape}")
         if self._start is None:
             self._start = time
         stamp = round(Fraction(time - self._start) / TICK)
         if self._held is not None and stamp <= self._held[0]:
             if stamp < self._held[0] - 1:
-                raise ValueError(f"the frame at {time} s comes after a later one; write frames in order of time")
+                raise ArgumentError(f"the frame at {time} s comes after a later one; write frames in order of time")
             stamp = self._held[0] + 1
         frame = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from cmac_hub.errors import CMACError
@@ -54,14 +55,15 @@ def setting(
 
 
 def check(settings: Any) -> None:
-    """Raises RecipeError for a number out of its range, or a value that is not among the accepted ones."""
+    """Raises RecipeError for a number out of its range or infinite, or a value that is not among the accepted ones."""
     types = get_type_hints(type(settings))
     for field in dataclasses.fields(settings):
         value, limits = getattr(settings, field.name), field.metadata
         if get_origin(types[field.name]) is Literal and value not in (accepted := get_args(types[field.name])):
             raise RecipeError(f"recipe key {field.name!r} is {value!r}; accepted are {', '.join(accepted)}")
         low, high, above = (limits.get(name) for name in ("low", "high", "above"))
-        # NaN fails every comparison.
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RecipeError(f"recipe key {field.name!r} is {value}; it must be a finite number")
         fits = (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
         if not fits:
             wanted = f"more than {above}" if above is not None else f"at least {low}"

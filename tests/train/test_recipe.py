@@ -117,6 +117,9 @@ def test_an_unknown_architecture_is_named():
         {"consistency_weight": -1.0},
         {"mil_weight": -1.0},
         {"seed": -1},
+        {"consistency_weight": float("inf")},
+        {"learning_rate": float("inf")},
+        {"weight_decay": float("nan")},
     ],
 )
 def test_impossible_numbers_are_refused(change):

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 
-from cmac_hub.config import CMACConfig, architecture
+from cmac_hub.config import CMACConfig, architecture, without_weights
 from cmac_hub.train.fields import check, setting
 from cmac_hub.train.optimization import rise_and_fall
 
@@ -52,7 +52,7 @@ class DistillSettings:
     @cached_property
     def config(self) -> CMACConfig:
         """Of a network that hears and does not see."""
-        config = architecture(self.architecture)
+        config = without_weights(architecture(self.architecture))
         config.require_audio()
         return dataclasses.replace(config, visual=None, attention=None)
 

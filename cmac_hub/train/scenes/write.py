@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -35,6 +36,9 @@ LEVELS = {"easy": EASY, "medium": MEDIUM, "hard": HARD}
 MOST_DISTRACTORS = 8
 """Of a scene, at most."""
 
+FASTEST = 240
+"""Frames a second, at most."""
+
 COLUMNS = ["file", "thing", "distractors", "x0", "y0", "x1", "y1"]
 
 
@@ -51,16 +55,19 @@ def settings_of(
     """The settings of a level at another size and length.
 
     Raises:
-        CMACError: an unknown level, a size below 16 pixels, a length or rate that is not positive, a range that
-            falls, or too many distractors.
+        CMACError: an unknown level, a size below 16 pixels, a length or rate that is not positive or too large, a share
+            that is none, a range that falls, or too many distractors.
     """
     if level not in LEVELS:
         raise CMACError(f"unknown level {level!r}; accepted are {', '.join(LEVELS)}")
-    if size < 16 or not 0.1 <= seconds <= 60 or not frame_rate > 0:
+    if size < 16 or not 0.1 <= seconds <= 60 or not 0 < frame_rate <= FASTEST:
         raise CMACError(
             f"size {size}, seconds {seconds:g}, frame rate {frame_rate:g}: accepted are at least 16 pixels, "
-            "0.1 to 60 seconds, and a positive rate"
+            f"0.1 to 60 seconds, and more than 0 to {FASTEST} hertz"
         )
+    for name, share in (("offscreen", offscreen), ("blur", blur)):
+        if not 0 <= share <= 1:
+            raise CMACError(f"{name} is {share:g}; it must be a share of the scenes, from 0 to 1")
     frames = max(1, round(seconds * frame_rate))
     settings = replace(LEVELS[level], size=size, frames=frames, seconds=seconds, offscreen=offscreen, blur=blur)
     if distractors is not None:
@@ -69,8 +76,8 @@ def settings_of(
         settings = replace(settings, background_sound=1.0, background_level=background_level)
     for name in ("distractors", "background_level"):
         low, high = getattr(settings, name)
-        if low > high:
-            raise CMACError(f"{name} from {low} to {high}; the first number must not be the larger")
+        if not -math.inf < low <= high < math.inf:
+            raise CMACError(f"{name} from {low} to {high}; they must be numbers, the first not the larger")
     if not 0 <= settings.distractors[0] <= settings.distractors[1] <= MOST_DISTRACTORS:
         raise CMACError(
             f"{settings.distractors} distractors; accepted are 0 to {MOST_DISTRACTORS}: more would hide each other"

@@ -65,10 +65,29 @@ def test_ranges_of_silent_things_and_unseen_sound():
     given = settings_of("easy", 64, 1.0, 8.0, 0.0, 0.0, (2, 4), (-3.0, 3.0))
     assert given.distractors == (2, 4) and given.background_level == (-3.0, 3.0) and given.background_sound == 1.0
     for silent, level, message in (
-        ((3, 1), None, "must not be the larger"),
+        ((3, 1), None, "the first not the larger"),
         ((-1, 2), None, "accepted are 0 to 8"),
         ((9, 130), None, "accepted are 0 to 8"),
-        (None, (3.0, -3.0), "must not be the larger"),
+        (None, (3.0, -3.0), "the first not the larger"),
     ):
         with pytest.raises(CMACError, match=message):
             settings_of("easy", 64, 1.0, 8.0, 0.0, 0.0, silent, level)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--offscreen", "2"], "offscreen is 2; it must be a share"),
+        (["--offscreen", "nan"], "offscreen is nan"),
+        (["--blur", "-1"], "blur is -1; it must be a share"),
+        (["--seconds", "nan"], "0.1 to 60 seconds"),
+        (["--frame-rate", "nan"], "more than 0 to 240 hertz"),
+        (["--frame-rate", "inf"], "more than 0 to 240 hertz"),
+        (["--background-level", "nan", "0"], "they must be numbers"),
+        (["--background-level", "0", "-5"], "the first not the larger"),
+    ],
+)
+def test_impossible_numbers_are_one_line(options, says, tmp_path, capsys):
+    assert main(["scenes", "-o", str(tmp_path / "out"), *options]) == 1
+    err = capsys.readouterr().err
+    assert says in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
