@@ -202,8 +202,8 @@ class CMACConfig:
         """The inverse of `to_dict`; reads all older formats too.
 
         Raises:
-            CheckpointError: the format is newer than this package; a key is missing, unknown or of a wrong kind; or the
-                numbers do not go together.
+            CheckpointError: there is no such format, or it is newer than this package; a key is missing, unknown or of a
+                wrong kind; or the numbers do not go together.
         """
         version = values.get("format_version")
         if type(version) is not int:
@@ -213,6 +213,8 @@ class CMACConfig:
                 f"the config has format version {version}, this package reads up to {FORMAT_VERSION}; "
                 "upgrade it: pip install -U cmac-hub"
             )
+        if version < 1:
+            raise CheckpointError(f"the config has format version {version}; accepted are 1 to {FORMAT_VERSION}")
         if version < 2:
             values = from_version_1(values)
         _register_our_encoders()

@@ -22,9 +22,26 @@ RENAMED_IN_2 = {
 """Old name -> new name, by section."""
 
 
+NEW_IN_2 = {
+    "visual": {"map_shift"},
+    "audio": {"kind", "win_length", "hop_length", "power", *RENAMED_IN_2["audio"].values()},
+    "attention": {"joint_weight", "visual_strength", "audio_strength"},
+    "display": {
+        *RENAMED_IN_2["display"].values(), "audio_guidance", "audio_prediction", "visual_joint", "audio_joint",
+    },
+}  # fmt: skip
+"""Keys that files of format 1 cannot have, by section."""
+
+
 def from_version_1(values: dict[str, Any]) -> dict[str, Any]:
     """0.1.0 knew one encoder of each modality, gave lengths of the spectrogram in seconds, and drew audio maps with the
-    limits of visual ones."""
+    limits of visual ones.
+
+    Raises CheckpointError for keys of format 2.
+    """
+    for section, names in NEW_IN_2.items():
+        if isinstance(part := values.get(section), dict) and (found := sorted(names & part.keys())):
+            raise CheckpointError(f"unknown config keys in '{section}': {', '.join(found)} (of format 2, not of 1)")
     values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
     for section, names in RENAMED_IN_2.items():
         if isinstance(part := values.get(section), dict):

@@ -61,10 +61,17 @@ class Features:
         try:
             with safe_open(path, "pt") as file:
                 found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return cls(**found)
-        except (OSError, SafetensorError, TypeError) as error:
+        except (OSError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise MediaError(f"{path} is no features file of cmac features ({reason})") from error
+        known = [f.name for f in fields(cls)]
+        if not {"times", "padded"} <= found.keys() <= set(known):
+            held = ", ".join(sorted(found)[:5]) + (", ..." if len(found) > 5 else "")
+            raise MediaError(
+                f"{path} is no features file of cmac features: it holds the tensors {held or '-'}; expected are times, "
+                f"padded, and some of {', '.join(known[2:])}"
+            )
+        return cls(**found)
 
 
 def features_of_file(

@@ -48,6 +48,7 @@ def replacing(path: Path, overwrite: bool = True, source: Path | None = None) ->
 
     Raises:
         OutputError: see `check_output`; or the file could not be written; one that was there before is as it was.
+        OSError: of other files, as it was raised inside.
     """
     check_output(path, overwrite, source)
     temporary = hidden_name(path)
@@ -57,9 +58,17 @@ def replacing(path: Path, overwrite: bool = True, source: Path | None = None) ->
     except CMACError:
         raise
     except (OSError, SafetensorError) as error:
+        if not _is_of(error, temporary, path):
+            raise
         raise OutputError(f"{path} could not be written: {explain(error)}; nothing half-written was kept") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_of(error: Exception, *paths: Path) -> bool:
+    """Whether an error names one of these files, or none as a full disk's does; else something else was read."""
+    name = getattr(error, "filename", None)
+    return not isinstance(name, str | bytes | os.PathLike) or Path(os.fsdecode(name)) in paths
 
 
 def explain(error: Exception) -> str:

@@ -23,7 +23,7 @@ from torch import nn
 
 from cmac_hub.config import CMACConfig, architectures
 from cmac_hub.errors import CheckpointError, one_line
-from cmac_hub.files import replacing
+from cmac_hub.files import make_folder, replacing
 from cmac_hub.network import Network
 from cmac_hub.version import __version__
 
@@ -251,8 +251,7 @@ def save_checkpoint(network: Network, folder: str | Path) -> None:
     Raises:
         OutputError: they cannot be written, for example to a full disk.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(Path(folder))
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with replacing(folder / WEIGHTS) as temporary:
         save_file(state, temporary, metadata={"format": "pt"})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 import torch
-from huggingface_hub import HfApi, PyTorchModelHubMixin
+from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin
 from numpy.typing import ArrayLike
 
 from cmac_hub import hub
@@ -155,6 +155,12 @@ class CMAC(
             ignore_patterns = [*given, "README.md"]
         how |= {"branch": branch, "token": token, "private": private, "ignore_patterns": ignore_patterns}
         return super().push_to_hub(repo_id, **how)
+
+    def generate_model_card(self, *args: Any, **how: Any) -> ModelCard:
+        """The README.md beside the weights (`card.py`), with the license of the weights."""
+        card = super().generate_model_card(*args, **how, has_maps=self.config.attention is not None)
+        card.data.license = self.config.license
+        return card
 
     def _save_pretrained(self, save_directory: Path) -> None:
         hub.save_checkpoint(self, save_directory)

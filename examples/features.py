@@ -4,16 +4,16 @@ python examples/features.py videos/
 """
 
 import sys
-from pathlib import Path
 
 import torch
 
 from cmac_hub import CMAC
+from cmac_hub.media.find import find_inputs
 
 model = CMAC.from_pretrained("cmac-nano")
-paths = sorted(path for path in Path(sys.argv[1]).rglob("*") if path.suffix in {".mp4", ".mkv", ".webm", ".avi"})
+paths = [one.path for one in find_inputs([sys.argv[1]])]
 found = {}
-for path, features in zip(paths, model.extract_features(list(paths)), strict=True):
+for path, features in zip(paths, model.extract_features(paths), strict=True):
     if features is None:
         continue  # unreadable: a warning said why
     visual = None if features.visual is None else tuple(features.visual.shape)

@@ -40,6 +40,8 @@ def test_the_papers_numbers():
         (lambda v: v["attention"].update(normalization="l1"), "accepted are cosine, softmax, none"),
         (lambda v: v.update(format_version=FORMAT_VERSION + 1), "pip install -U"),
         (lambda v: v.pop("format_version"), "format_version"),
+        (lambda v: v.update(format_version=0), "has format version 0; accepted are 1 to 2"),
+        (lambda v: v.update(format_version=-1), "has format version -1; accepted are 1 to 2"),
         (lambda v: v.update(visual=3), "not an object"),
         (lambda v: v["visual"].update(mean=["a", "b", "c"]), r"visual\.mean\[0\]"),
         (lambda v: v["visual"].update(stage_strides=[1, 2, 1.5, 1]), r"visual\.stage_strides\[2\]"),
@@ -148,6 +150,36 @@ def test_unknown_keys_stay_errors_in_every_format(part):
     old[part]["n_fft_"] = 3
     with pytest.raises(CheckpointError, match="unknown config keys"):
         CMACConfig.from_dict(old)
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        ("audio", "fft_size", "n_fft"),
+        ("audio", "window_seconds", "win_length"),
+        ("audio", None, "power"),
+        ("visual", None, "map_shift"),
+        ("attention", None, "joint_weight"),
+        ("display", "guidance", "visual_guidance"),
+        ("display", None, "audio_guidance"),
+    ],
+)
+def test_the_first_format_has_no_keys_of_the_second(part, old, new):
+    values, today = json.loads((VERSION_1 / "released" / "config.json").read_text()), CMAC_NANO.to_dict()
+    if old is not None:
+        del values[part][old]
+    values[part][new] = today[part][new]
+    with pytest.raises(CheckpointError, match=rf"unknown config keys in '{part}': {new} \(of format 2, not of 1\)"):
+        CMACConfig.from_dict(values)
+
+
+def test_the_first_format_drew_audio_maps_with_the_limits_of_visual_ones():
+    values = json.loads((VERSION_1 / "released" / "config.json").read_text())
+    values["display"] |= {"guidance": [0.1, 0.2], "prediction": [0.3, 0.4]}
+    display = CMACConfig.from_dict(values).display
+    assert display.visual_guidance == display.audio_guidance == (0.1, 0.2)
+    assert display.visual_prediction == display.audio_prediction == (0.3, 0.4)
+    assert display.visual_joint == display.audio_joint == (0.1, 0.2), "without a weight the joint map is guidance"
 
 
 def test_an_architecture_may_be_a_file(tmp_path):

@@ -19,6 +19,14 @@ def test_features(monkeypatch, clip, capsys):
     assert "3 windows" in capsys.readouterr().out
 
 
+def test_features_are_of_all_that_the_package_takes_for_media(monkeypatch, clip, sound_only, tmp_path, capsys):
+    for one, name in ((clip, "A.MP4"), (sound_only, "b.m4a"), (clip, ".hidden.mp4")):
+        (tmp_path / name).write_bytes(one.read_bytes())
+    run(monkeypatch, "features.py", tmp_path)
+    out = capsys.readouterr().out
+    assert "A.MP4: 3 windows" in out and "b.m4a: 2 windows" in out and "hidden" not in out
+
+
 def test_overlay_keeps_the_length(monkeypatch, clip, tmp_path):
     import av
 

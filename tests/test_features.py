@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from cmac_hub import Features, inference
 from cmac_hub.errors import MediaError
@@ -118,3 +119,11 @@ def test_what_is_no_features_file_is_refused(tmp_path, content):
         Features.load(tmp_path / "one.safetensors")
     with pytest.raises(MediaError, match="no features file"):
         Features.load(tmp_path / "missing.safetensors")
+
+
+@pytest.mark.parametrize("names", [["weight", "bias"], ["times"], ["times", "padded", "color"], []])
+def test_a_file_of_other_tensors_is_told_in_one_line(tmp_path, names):
+    save_file({name: torch.zeros(2) for name in names}, tmp_path / "other.safetensors")
+    with pytest.raises(MediaError, match=r"it holds the tensors .*; expected are times, padded, and some of") as e:
+        Features.load(tmp_path / "other.safetensors")
+    assert "\n" not in str(e.value) and "__init__" not in str(e.value)

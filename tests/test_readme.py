@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cmac_hub.cli import main
-from cmac_hub.cli.demo import write_scene
+from cmac_hub.cli.demo import write_drawn_scene
 from cmac_hub.demo import make_scene
 from cmac_hub.train.__main__ import build_parser
 from cmac_hub.train.ablate import TABLES
@@ -29,8 +29,8 @@ def videos(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     (folder / "videos").mkdir()
     scene = make_scene(1, seconds=3.0, width=160, height=96)
-    write_scene(scene, folder / "dog.mp4", overwrite=False)
-    write_scene(scene, folder / "videos" / "one.mp4", overwrite=False)
+    write_drawn_scene(scene, folder / "dog.mp4", overwrite=False)
+    write_drawn_scene(scene, folder / "videos" / "one.mp4", overwrite=False)
     return folder
 
 

@@ -24,7 +24,7 @@ def demo(options: argparse.Namespace) -> int:
     folder = make_folder(Path(options.output))
     scene = make_scene(options.seed)
     video = folder / "demo.mp4"
-    write_scene(scene, video, options.overwrite)
+    write_drawn_scene(scene, video, options.overwrite)
     visualizer = load_cmac(options.model, device=options.device).visualizer
     peaks = visualizer.render(
         video, folder / "demo_attention.mp4", layout="panel", window=options.window, overwrite=options.overwrite
@@ -39,7 +39,7 @@ def demo(options: argparse.Namespace) -> int:
     return 0
 
 
-def write_scene(scene: DemoScene, path: Path, overwrite: bool) -> None:
+def write_drawn_scene(scene: DemoScene, path: Path, overwrite: bool) -> None:
     """A drawn scene as a video with its sound."""
     sound = scene.waveform, scene.sample_rate
     size = scene.width, scene.height

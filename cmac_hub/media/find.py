@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def find_inputs(
     output: str | Path | None = None,
 ) -> list[Input]:
     """Files as they are, folders searched for media in order of name; hidden ones are passed over, a file that is named
-    twice comes once.
+    twice, by a link as well, comes once.
 
     Args:
         names: files and folders.
@@ -50,7 +51,7 @@ def find_inputs(
     Raises:
         MediaError: a folder without any such file.
     """
-    found: dict[Path, Input] = {}
+    found: dict[str, Input] = {}
     for name in names:
         path = Path(name)
         if path.is_dir():
@@ -67,5 +68,6 @@ def find_inputs(
         else:
             inputs = [Input(path, Path(path.name))]
         for one in inputs:
-            found.setdefault(one.path.absolute(), one)
+            # A link to a file is that file; `realpath` ends at a link that leads in a circle, `resolve` fails there.
+            found.setdefault(os.path.realpath(one.path), one)
     return list(found.values())

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from cmac_hub.errors import CMACError
+from cmac_hub.files import make_folder
 from cmac_hub.hub import checkpoint_hash, config_hash
 from cmac_hub.model import CMAC
-from cmac_hub.train.checkpoint import Checkpoints
+from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
 from cmac_hub.train.distributed import World
 from cmac_hub.train.evaluate.summary import SUMMARY, esc50_of, summarize
 from cmac_hub.train.evaluate.toolbox.requirements import require_scikit_learn
@@ -28,7 +29,7 @@ from cmac_hub.train.evaluate.toolbox.sounds import find_sounds
 from cmac_hub.train.evaluate.toolbox.untrained import random_weights
 from cmac_hub.train.fields import flat_fields
 from cmac_hub.train.pretrain import pretrain
-from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, read
+from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe, read, upgrade
 from cmac_hub.train.writing import write_json, writing
 
 
@@ -157,7 +158,7 @@ def ablate(
             results.append({"row": row.title, "seed": seed, **figures})
     if not world.first:
         return ""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with writing(folder / f"{table}.csv") as file:
         writer = csv.DictWriter(file, ["row", "seed", *LOGGED, *SUMMARY])
         writer.writeheader()
@@ -172,9 +173,11 @@ def ablate(
 def _has_begun(run: Path, recipe: Recipe) -> bool:
     """Whether the folder holds a run to go on with. Raises CMACError for one of another length: `pretrain` would train
     it further, and the row would not be what its table says."""
-    if Checkpoints(run).latest() is None:
+    if (latest := Checkpoints(run).latest()) is None:
         return False
-    began = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+    # The checkpoint says of which version its recipe is, recipe.json does not.
+    state = read_checkpoint(latest)
+    began = upgrade(state["recipe"], state.get("format_version", 1))
     for key, value in recipe.to_dict().items():
         if flat_fields(Recipe)[key].metadata["length"] and began[key] != value:
             raise CMACError(f"{run} has {key} {began[key]}, not {value}; choose another folder")
@@ -196,7 +199,7 @@ def _measured(run: Path, model: CMAC, data: Path | None, esc50: Path | None) -> 
             return dict(found["figures"])
     figures = summarize(model, data, esc50)
     if figures:
-        run.mkdir(parents=True, exist_ok=True)
+        make_folder(run)
         write_json(kept, {**asked, "figures": figures})
     return figures
 

@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from cmac_hub.errors import CMACError
+from cmac_hub.files import make_folder
 from cmac_hub.model import CMAC
 from cmac_hub.train.cached_pairs import CachedPairs
 from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
@@ -30,7 +31,7 @@ from cmac_hub.train.modules import make_modules
 from cmac_hub.train.objective import Keys
 from cmac_hub.train.optimization import learning_rate
 from cmac_hub.train.precision import fast_bf16
-from cmac_hub.train.recipe import Recipe
+from cmac_hub.train.recipe import FORMAT_VERSION, NEW_LAWS, Recipe
 from cmac_hub.train.runlog import RunLog, environment
 from cmac_hub.train.scenes.pairs import ScenePairs
 from cmac_hub.train.start import check_start
@@ -87,6 +88,8 @@ def pretrain(
             raise CMACError(f"{run} holds a run that stands at {latest.stem}; add --resume, or choose another folder")
         state = read_checkpoint(latest)
         check_same_run(latest, state, recipe)
+        if state.get("format_version", 1) < FORMAT_VERSION and world.first:
+            print(f"cmac_hub.train: {run} began with version 0.1.0; {NEW_LAWS}", file=sys.stderr)
     source = open_source(recipe, data, progress=progress and world.first)
     data_hash = source.hash()
     if state is not None and start.data not in (None, data_hash):
@@ -111,7 +114,7 @@ def pretrain(
     batches = iter(PairStream(source, recipe, step, world.rank, world.size).loader(pin=world.device.type == "cuda"))
     log = None
     if world.first:
-        run.mkdir(parents=True, exist_ok=True)
+        make_folder(run)
         write_recipe(recipe, run)
         write_json(run / "environment.json", environment())
         write_json(run / "start.json", start._asdict())

@@ -257,6 +257,9 @@ def load_recipe(name: str, /, **overrides: Any) -> Recipe:
 FORMAT_VERSION = 2
 """Of the recipe inside a checkpoint."""
 
+NEW_LAWS = "it goes on with today's windows (frames on screen) and pyramid (aligned), which are others (CHANGELOG.md)"
+"""What a run of version 1 is told when it is resumed."""
+
 RENAMED = {"momentum": "ema_momentum"}
 """Keys of version 1 and their names now."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from cmac_hub.config import DisplayConfig
+from cmac_hub.files import replacing
 from cmac_hub.hub import save_checkpoint
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.choosing import choose_map, choose_weight, grade_maps, measure_strength
@@ -31,7 +32,7 @@ def release(
     license: str = "",
     device: torch.device | str = "cpu",
 ) -> CMAC:
-    """Writes `config.json` and `model.safetensors`.
+    """Writes `config.json`, `model.safetensors`, and a README.md where there is none.
 
     Args:
         checkpoint: of `pretrain` or `distill`.
@@ -70,4 +71,7 @@ def release(
         model.config, display=display, license=license or model.config.license, training=training
     )
     save_checkpoint(model, folder)
+    if not (card := Path(folder) / "README.md").exists():
+        with replacing(card) as temporary:
+            model.generate_model_card().save(temporary)
     return model

@@ -104,8 +104,10 @@ class PairStream(IterableDataset[Pair]):
 
 
 def next_batch(batches: Iterator[Pair]) -> Pair:
-    """The next batch. A worker's CMACError comes without the traceback that the loader wraps around it."""
+    """The next batch. A worker's error of ours comes without the traceback that the loader wraps around it."""
     try:
         return next(batches)
     except CMACError as error:
-        raise CMACError(str(error).strip().splitlines()[-1].removeprefix("cmac_hub.errors.CMACError: ")) from None
+        kind = type(error)
+        line = str(error).strip().splitlines()[-1]
+        raise kind(line.removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")) from None

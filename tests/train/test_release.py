@@ -34,7 +34,24 @@ def test_a_release_is_the_network_and_says_how_it_was_made(checkpoint, tiny, tmp
         assert torch.equal(one, two), name
     training = model.config.training
     assert training["note"] == "a test" and training["steps"] == 7 and training["clips"] == 7 * Recipe().batch
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_a_card_lies_beside_the_weights_and_names_their_license(checkpoint, tmp_path):
+    release(checkpoint, tmp_path / "out", None, license="cc-by-nc-4.0")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "\nlicense: cc-by-nc-4.0\n" in card and "library_name: cmac_hub" in card
+    assert "```python\nfrom cmac_hub import load_cmac\n\nload_cmac(" in card
+    (tmp_path / "out" / "README.md").write_text("mine")
+    release(checkpoint, tmp_path / "out", None, license="mit")
+    assert (tmp_path / "out" / "README.md").read_text() == "mine", "a card that is there is kept"
+
+
+def test_the_card_of_a_network_without_maps_does_not_draw_any(tiny_config, tmp_path):
+    CMAC(replace(tiny_config, visual=None, attention=None)).save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "```python\nfrom cmac_hub import CMAC\n\nCMAC.from_pretrained(" in card and "load_cmac" not in card
+    assert "license: apache-2.0" in card and "{%" not in card
 
 
 def test_what_was_not_measured_is_said(checkpoint, tmp_path, capsys):

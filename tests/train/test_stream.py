@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmac_hub.train.recipe import Recipe, RecipeError
-from cmac_hub.train.stream import Pair, PairStream
+from cmac_hub.train.stream import Pair, PairStream, next_batch
+from cmac_hub.train.videos.pairs import SilentError
 
 
 class Numbers:
@@ -50,3 +51,18 @@ def test_the_number_of_workers_changes_nothing(workers):
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(RecipeError, match="a batch of 10 cannot be shared by 4 processes"):
         PairStream(Numbers(), Recipe(batch=10), processes=4)
+
+
+class Broken(Numbers):
+    """A source whose pairs cannot be read."""
+
+    def pair(self, index, view=0):
+        raise SilentError("a.mp4 is silent: 3 of 3")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_a_worker_is_what_it_was_and_one_line(workers):
+    batches = iter(PairStream(Broken(), Recipe(batch=2, workers=workers)).loader())
+    with pytest.raises(SilentError) as caught:
+        next_batch(batches)
+    assert str(caught.value) == "a.mp4 is silent: 3 of 3"

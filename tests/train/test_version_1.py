@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from cmac_hub.config import CMACConfig
+from cmac_hub.errors import CMACError
 from cmac_hub.model import CMAC
+from cmac_hub.train.ablate import _has_begun
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.networks import load_checkpoint
 from cmac_hub.train.pretrain import pretrain
@@ -33,15 +35,19 @@ def test_it_is_released(tmp_path):
         assert torch.equal(value, kept[name]), name
 
 
-def test_it_is_resumed(tmp_path):
+def test_it_is_resumed(tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(RUN, run)
     before = read_checkpoint(run)
     CMACConfig.from_dict(before["config"]).save(tmp_path / "tiny.json")
     recipe = Recipe.from_dict({**upgrade(before["recipe"], 1), "architecture": str(tmp_path / "tiny.json")})
     model = pretrain(recipe.replace(steps=3), None, run, resume=True, progress=False)
+    told = [line for line in capsys.readouterr().err.splitlines() if "began with version 0.1.0" in line]
+    assert len(told) == 1 and "windows" in told[0] and "pyramid" in told[0]
+    pretrain(recipe.replace(steps=4), None, run, resume=True, progress=False)
+    assert "0.1.0" not in capsys.readouterr().err, "it is told once"
     after = read_checkpoint(run)
-    assert (after["step"], after["format_version"]) == (3, 2) and "ema_momentum" in after["recipe"]
+    assert (after["step"], after["format_version"]) == (4, 2) and "ema_momentum" in after["recipe"]
     moved = [name for name, value in model.named_parameters() if not torch.equal(value, before["model"][name])]
     assert moved
     # The momentum copy went on from its old weights, under new names.
@@ -56,3 +62,15 @@ def test_the_recipe_of_its_folder_is_refused_with_a_hint(tmp_path):
     values = json.loads((RUN / "recipe.json").read_text())
     with pytest.raises(ValueError, match="'momentum' is called 'ema_momentum' now; rename it"):
         Recipe.from_dict(values)
+
+
+def test_a_table_goes_on_with_its_row(tmp_path):
+    """`recipe.json` has the keys of its version; the checkpoint says which that is."""
+    shutil.copytree(RUN, tmp_path / "run")
+    began = upgrade(read_checkpoint(RUN)["recipe"], 1)
+    CMACConfig.from_dict(read_checkpoint(RUN)["config"]).save(tmp_path / "tiny.json")
+    recipe = Recipe.from_dict({**began, "architecture": str(tmp_path / "tiny.json")})
+    (tmp_path / "run" / "recipe.json").unlink()
+    assert _has_begun(tmp_path / "run", recipe) and not _has_begun(tmp_path / "none", recipe)
+    with pytest.raises(CMACError, match=f"has steps {recipe.steps}, not 99"):
+        _has_begun(tmp_path / "run", recipe.replace(steps=99))

@@ -22,7 +22,7 @@ def localize(options: argparse.Namespace) -> int:
     for name, on in (("figure", "grounding"), ("sheet", "scenes")):
         if getattr(options, name) and options.on != on:
             raise CMACError(f"--{name} is drawn with --on {on} only, not with --on {options.on}")
-    chosen, path = find_set(options.measure, options.on), _needed_path(options)
+    chosen, path = find_set(options.evaluation, options.on), _needed_path(options)
     options.split = _chosen_split(options)
     model = load_network(options.model, options.device)
     if chosen.measure:
@@ -78,7 +78,7 @@ def retrieve(options: argparse.Namespace) -> int:
     from cmac_hub.train.evaluate.toolbox.actions import find_split
     from cmac_hub.train.networks import load_network
 
-    chosen, path = find_set(options.measure, options.on), _needed_path(options)
+    chosen, path = find_set(options.evaluation, options.on), _needed_path(options)
     split = options.split = _chosen_split(options)
     model = load_network(options.model, options.device)
     if chosen.measure:
@@ -127,14 +127,15 @@ def _finish(
     options: argparse.Namespace, model: CMAC, report: dict[str, Any], table: str, output: Path | None = None
 ) -> int:
     """Prints the table of an evaluation; writes it with all numbers and what they were measured on."""
+    from cmac_hub.files import make_folder
     from cmac_hub.train.evaluate.report import about
     from cmac_hub.train.writing import write_json
 
     # Whatever happens to the file, hours of work are on the screen.
     print(table)
     if output := output or options.output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        measured = about(options.measure, options.on, options.model, model)
+        make_folder(output.parent)
+        measured = about(options.evaluation, options.on, options.model, model)
         split = {"split": options.split} if getattr(options, "split", None) else {}
         write_json(output, {**measured, **split, "table": table, "result": report})
     return 0
@@ -150,7 +151,7 @@ def _check_pictures(*paths: Path | None) -> None:
 def _chosen_split(options: argparse.Namespace) -> str | None:
     """The split that was asked for, or the set's default; None where a set has none. Raises CMACError for one that the
     set does not have."""
-    splits = find_set(options.measure, options.on).splits
+    splits = find_set(options.evaluation, options.on).splits
     if options.split is not None and options.split not in splits:
         has = f"the splits {', '.join(splits)}" if splits else "no splits"
         raise CMACError(f"--on {options.on} has {has}; it cannot take --split {options.split}")
@@ -159,7 +160,7 @@ def _chosen_split(options: argparse.Namespace) -> str | None:
 
 def _needed_path(options: argparse.Namespace) -> Path | None:
     """The folder that `--on` needs beside `--data`, if any. Raises CMACError where it was not given."""
-    needs = find_set(options.measure, options.on).needs
+    needs = find_set(options.evaluation, options.on).needs
     if not needs:
         return None
     if (path := getattr(options, needs)) is None:

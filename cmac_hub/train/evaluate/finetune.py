@@ -9,7 +9,6 @@ averaged. A run that was broken off goes on after its last whole epoch.
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmac_hub.errors import CMACError
+from cmac_hub.files import make_folder
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.network import make_encoder
@@ -60,7 +60,7 @@ class Classifier(nn.Module):
         return self.head(self.encoder(clips_BCTHW).flatten(2).mean(2))
 
 
-def start_from(model: CMAC, weights: str = "cmac") -> nn.Module:
+def starting_encoder(model: CMAC, weights: str = "cmac") -> nn.Module:
     """The encoder that finetuning begins with.
 
     Args:
@@ -103,11 +103,11 @@ def finetune(
     """Trains, tests, and writes `report.json` into the run folder.
 
     Args:
-        model: see `start_from`; the training is on its device.
+        model: see `starting_encoder`; the training is on its device.
         split: of `find_split`.
         run: folder; one that holds epochs of the same settings goes on.
         settings: of the training.
-        weights: see `start_from`.
+        weights: see `starting_encoder`.
         workers: processes that decode; 0: one a core. They change nothing but the time.
 
     Returns:
@@ -119,7 +119,7 @@ def finetune(
     """
     torch.manual_seed(settings.seed)
     labels = sorted({one.label for one in split.train})
-    classifier = Classifier(start_from(model, weights), model.channels("visual"), len(labels)).to(model.device)
+    classifier = Classifier(starting_encoder(model, weights), model.channels("visual"), len(labels)).to(model.device)
     optimizer = torch.optim.SGD(
         classifier.parameters(), settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay
     )
@@ -149,10 +149,10 @@ def finetune(
         config = model.config.to_dict()
         state = {"recipe": recipe, "config": config, "step": epoch, "model": classifier.state_dict()}
         checkpoints.save({**state, "optimizer": optimizer.state_dict()}, epoch)
-    report = test_videos(classifier.eval(), split.test, labels, model, settings, missing, workers)
+    report = accuracy_on(classifier.eval(), split.test, labels, model, settings, missing, workers)
     common = max(np.mean([one.label == label for one in split.test]) for label in labels)
     report |= {"chance": 1 / len(labels), "most frequent class": float(common), "settings": recipe}
-    os.makedirs(run, exist_ok=True)
+    make_folder(run)
     write_json(run / "report.json", report)
     return report
 
@@ -209,7 +209,7 @@ def _batches(
 
 
 @torch.inference_mode()
-def test_videos(
+def accuracy_on(
     classifier: Classifier,
     videos: list[ActionVideo],
     labels: list[str],

@@ -74,5 +74,5 @@ def _add(found: Commands, name: str, summary: str, default: str) -> argparse.Arg
     add_model(parser)
     parser.add_argument("--on", choices=list(SETS[name]), default=default, help=f"default: {default}; see below")
     parser.add_argument("--data", type=Path, required=True, help="depends on --on, see below")
-    parser.set_defaults(measure=name)
+    parser.set_defaults(evaluation=name)
     return parser

@@ -73,7 +73,7 @@ def pack(
         counts["shot"] = _pack_shots(root, folder, size, progress)
     fonts = sorted((root / "scenes").glob("*.sf2"))
     if fonts:
-        (folder / "scenes").mkdir()
+        make_folder(folder / "scenes")
     for font in fonts:
         shutil.copy(font, folder / "scenes")
         counts["sound font"] += 1
@@ -105,7 +105,7 @@ def _pack_shots(root: Path, folder: Path, size: int, progress: bool) -> int:
     rows: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for file, shot in read_shots(root, size, "all", progress=progress):
         target = folder / file.folder / file.path.with_suffix(".mp4").name
-        target.parent.mkdir(exist_ok=True)
+        make_folder(target.parent)
         height, width = shot.frames_THWC.shape[1:3]
         write_video(target, iter(shot.frames_THWC), FILM_RATE, shot.waveform, SAMPLE_RATE, size=(width, height))
         source = ORIGINAL_SOUND if file.original_sound else "made sound"

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from cmac_hub.config import architecture
 from cmac_hub.errors import CMACError
-from cmac_hub.files import replacing
+from cmac_hub.files import make_folder, replacing
 from cmac_hub.media import write_video
 from cmac_hub.train.scenes.compose import Scene, Scenes
 from cmac_hub.train.scenes.dominance import dominance
@@ -125,7 +125,7 @@ def write_scenes(
     Raises:
         CMACError: the folder holds scenes of other settings, things or seed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     given = {"seed": seed, "frame_rate": frame_rate, "things": [thing.name for thing in library.things]}
     given |= json.loads(json.dumps(asdict(settings)))
     kept = folder / "settings.json"

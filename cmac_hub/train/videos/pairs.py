@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from cmac_hub.errors import CMACError, MediaError
-from cmac_hub.media import windows
+from cmac_hub.inference import windows_for
+from cmac_hub.media import MediaInfo, probe
 from cmac_hub.train.augmentation import ZOOM, ClipAugmentation
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.stream import Pair
@@ -39,6 +42,9 @@ class VideoPairs:
         self.videos: int | None = len(manifest)
         visual = recipe.config.require_visual()
         self.augmentation = ClipAugmentation(visual.size, recipe.color_jitter) if recipe.crop else None
+        size = round(visual.size * ZOOM) if self.augmentation else visual.size
+        # Crops are cut from frames of any size.
+        self._config = replace(recipe.config, visual=replace(visual, size=size, multiple=1))
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def hash(self) -> str:
@@ -61,9 +67,10 @@ class VideoPairs:
             moments = choices.random(2)
             moment = float(moments[view if self.recipe.objective.cross_modal else 0])
             try:
-                window = self._read(segment, moment)
+                info = probe(segment.path)
+                window = self._read(info, segment, moment)
                 if self.recipe.clips_per_video == 2 and self.recipe.objective.cross_modal:
-                    self._read(segment, float(moments[1 - view]))
+                    self._read(info, segment, float(moments[1 - view]))
             except MediaError as error:
                 reason = str(error)
                 broken += not isinstance(error, SilentError)
@@ -81,22 +88,10 @@ class VideoPairs:
             self._epoch, self._order = epoch, rng.permutation(len(self.manifest))
         return self._order
 
-    def _read(self, segment: Segment, moment: float) -> Window:
-        config = self.recipe.config
-        begin = segment.start + moment * max(0.0, segment.end - segment.start - config.window)
-        size = config.require_visual().size
-        window = next(
-            windows(
-                segment.path,
-                window=config.window,
-                hop=config.window,
-                frames=config.require_visual().frames,
-                size=round(size * ZOOM) if self.augmentation else size,
-                sample_rate=config.require_audio().sample_rate,
-                start=begin,
-                stop=begin + config.window,
-            )
-        )
+    def _read(self, info: MediaInfo, segment: Segment, moment: float) -> Window:
+        length = self._config.window
+        begin = segment.start + moment * max(0.0, segment.end - segment.start - length)
+        window = next(windows_for(self._config, info, start=begin, stop=begin + length))
         if window.frames is None or window.waveform is None:
             raise MediaError(f"{segment.path} lacks video or audio")
         if np.abs(window.waveform).max(initial=0) < AUDIBLE:

@@ -11,7 +11,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
 from cmac_hub.train.evaluate import finetune as module
-from cmac_hub.train.evaluate.finetune import FinetuneSettings, _batches, finetune, start_from
+from cmac_hub.train.evaluate.finetune import FinetuneSettings, _batches, finetune, starting_encoder
 from cmac_hub.train.evaluate.toolbox.actions import find_split
 
 
@@ -87,13 +87,13 @@ def test_several_splits_and_their_mean(ucf, model_folder, tmp_path, capsys):
 
 
 def test_what_finetuning_starts_from(tiny):
-    copied = start_from(tiny)
+    copied = starting_encoder(tiny)
     assert copied is not tiny.visual_encoder
     for one, other in zip(copied.parameters(), tiny.visual_encoder.parameters(), strict=True):
         assert torch.equal(one, other)
-    fresh = start_from(tiny, "scratch")
+    fresh = starting_encoder(tiny, "scratch")
     assert not torch.equal(next(fresh.parameters()), next(tiny.visual_encoder.parameters()))
     with pytest.raises(CMACError, match="full width"):
-        start_from(tiny, "torchvision")
+        starting_encoder(tiny, "torchvision")
     with pytest.raises(CMACError, match="accepted are cmac, scratch, torchvision"):
-        start_from(tiny, "imagenet")
+        starting_encoder(tiny, "imagenet")

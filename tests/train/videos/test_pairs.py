@@ -65,6 +65,15 @@ def test_two_views_are_two_seconds_of_one_video_or_one_second_twice(videos):
     assert torch.equal(one.waveform, two.waveform) and not torch.equal(one.frames, two.frames)
 
 
+def test_a_video_is_probed_once_for_a_pair(videos, monkeypatch):
+    from cmac_hub.media import info
+
+    probed, probe = [], info._probe
+    monkeypatch.setattr(info, "_probe", lambda path: probed.append(path) or probe(path))
+    VideoPairs(RECIPE.replace(within_positives=True), manifest_of(videos)).pair(5)
+    assert len(probed) == 1, "both of its seconds are looked at"
+
+
 def test_without_crops_the_middle_is_kept(videos):
     source = VideoPairs(RECIPE.replace(crop=False), manifest_of(videos))
     assert source.pair(0).frames.shape == (8, 64, 64, 3)
