@@ -85,7 +85,7 @@ def measure(recipe: Recipe, data: Path | None, device: str, steps: int, compiled
 
 
 class Step:
-    """One optimiser step of a recipe, without logging."""
+    """One optimizer step of a recipe, without logging."""
 
     def __init__(self, recipe: Recipe, device: str, compiled: bool) -> None:
         torch.manual_seed(0)

@@ -202,8 +202,8 @@ class CMACConfig:
         """The inverse of `to_dict`; reads all older formats too.
 
         Raises:
-            CheckpointError: there is no such format, or it is newer than this package; a key is missing, unknown or of a
-                wrong kind; or the numbers do not go together.
+            CheckpointError: there is no such format, or it is newer than this package; a key is missing, unknown or
+                of a wrong kind; or the numbers do not go together.
         """
         version = values.get("format_version")
         if type(version) is not int:

@@ -159,7 +159,7 @@ class CMAC(
     def generate_model_card(self, *args: Any, **how: Any) -> ModelCard:
         """The README.md beside the weights (`card.py`), with the license of the weights."""
         card = super().generate_model_card(*args, **how, has_maps=self.config.attention is not None)
-        card.data.license = self.config.license
+        card.data["license"] = self.config.license
         return card
 
     def _save_pretrained(self, save_directory: Path) -> None:

@@ -1,8 +1,8 @@
 """Counts the package's imports by where they point: `python tests/arrows.py [PACKAGE FOLDER]`.
 
-A room is a module or a folder of the package; ORDER has them from the ground up. An arrow is a module that imports
-another one, at its top or inside a function, for the type checker too; it points upward when the other one's room comes
-later in ORDER. A circle is a set of modules each of which can be reached from each other.
+A layer is a module or a folder of the package; ORDER has them from the ground up. An arrow is a module that imports
+another one, at its top or inside a function, for the type checker too; it points upward when the other one's layer
+comes later in ORDER. A circle is a set of modules each of which can be reached from each other.
 """
 
 from __future__ import annotations
@@ -81,18 +81,18 @@ def circles(found: set[Arrow]) -> list[list[str]]:
     return [sorted(ring) for ring in rings if len(ring) > 1]
 
 
-def room(module: str) -> str:
-    """The room of a module: the longest of ORDER that it lies in."""
+def layer(module: str) -> str:
+    """The layer of a module: the longest of ORDER that it lies in."""
     return max((r for r in ORDER if module == r or module.startswith(f"{r}.")), key=len, default=module)
 
 
 def upward(found: set[Arrow]) -> list[Arrow]:
-    """Arrows from a lower room to a higher one; the public face (`__init__`) imports whatever it shows."""
+    """Arrows from a lower layer to a higher one; the public face (`__init__`) imports whatever it shows."""
     rank = {name: i for i, name in enumerate(ORDER)}
     return sorted(
         (source, target)
         for source, target in found
-        if room(source) != room(target) and rank.get(room(target), len(ORDER)) > rank.get(room(source), -1)
+        if layer(source) != layer(target) and rank.get(layer(target), len(ORDER)) > rank.get(layer(source), -1)
     )
 
 

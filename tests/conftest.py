@@ -82,13 +82,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def silent_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def video_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of picture without a sound track."""
     return write_media(tmp_path_factory.mktemp("media") / "mute.mp4", times=np.arange(50) / 25, size=(96, 64))
 
 
 @pytest.fixture(scope="session")
-def sound_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def audio_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of a tone without picture."""
     return write_media(tmp_path_factory.mktemp("media") / "tone.m4a", sound=tone(2.0))
 

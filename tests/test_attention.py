@@ -35,7 +35,7 @@ def slow_response(kernel, values, normalization):
 
 
 def slow_halve(values):
-    """Averages of 2 x 2 (x 2) neighbours, (C, ...), the rest at the border over what is there."""
+    """Averages of 2 x 2 (x 2) neighbors, (C, ...), the rest at the border over what is there."""
     sizes = [math.ceil(n / 2) if n > 1 else 1 for n in values.shape[1:]]
     out = torch.zeros(values.shape[0], *sizes, dtype=values.dtype)
     for position in itertools.product(*(range(n) for n in sizes)):

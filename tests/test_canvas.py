@@ -42,9 +42,9 @@ def test_the_strip_of_sound_is_lit_by_limits_of_its_own(tiny_config, clip):
     for visual, audio, lit in (((0.9, 1.0), (0.55, 0.65), True), ((0.55, 0.65), (0.9, 1.0), False)):
         display = DisplayConfig(visual_guidance=visual, audio_guidance=audio)
         canvas = Canvas(replace(tiny_config, display=display), "guidance", "panel", probe(clip), hop=1.0)
-        heard = Moment(0.5, values, values, np.zeros((64, 100), np.float32), 0.1, False, Attention())
-        canvas.add_sound(heard)
-        drawn = canvas.draw(np.zeros((64, 96, 3), np.uint8), 0.5, heard, heard)
+        moment = Moment(0.5, values, values, np.zeros((64, 100), np.float32), 0.1, False, Attention())
+        canvas.add_sound(moment)
+        drawn = canvas.draw(np.zeros((64, 96, 3), np.uint8), 0.5, moment, moment)
         frame, strip = drawn[:64].astype(int), drawn[64:].astype(int)
         colorful = np.abs(strip - strip.mean(2, keepdims=True)).max()
         assert (frame.max() > 0) != lit and (colorful > 20) == lit

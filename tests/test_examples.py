@@ -19,8 +19,8 @@ def test_features(monkeypatch, clip, capsys):
     assert "3 windows" in capsys.readouterr().out
 
 
-def test_features_are_of_all_that_the_package_takes_for_media(monkeypatch, clip, sound_only, tmp_path, capsys):
-    for one, name in ((clip, "A.MP4"), (sound_only, "b.m4a"), (clip, ".hidden.mp4")):
+def test_features_are_of_all_that_the_package_takes_for_media(monkeypatch, clip, audio_only, tmp_path, capsys):
+    for one, name in ((clip, "A.MP4"), (audio_only, "b.m4a"), (clip, ".hidden.mp4")):
         (tmp_path / name).write_bytes(one.read_bytes())
     run(monkeypatch, "features.py", tmp_path)
     out = capsys.readouterr().out
@@ -40,8 +40,8 @@ def test_figure(monkeypatch, clip, tmp_path):
     assert (tmp_path / "moment.png").stat().st_size > 10_000
 
 
-def test_retrieval(monkeypatch, clip, sound_only, capsys):
-    run(monkeypatch, "retrieval_by_sound.py", sound_only, clip)
+def test_retrieval(monkeypatch, clip, audio_only, capsys):
+    run(monkeypatch, "retrieval_by_sound.py", audio_only, clip)
     assert capsys.readouterr().out.count("clip.mp4 at") == 3
 
 

@@ -36,11 +36,11 @@ def test_batches_change_nothing(tiny, clip, monkeypatch):
     torch.testing.assert_close(together.audio, apart.audio, atol=1e-5, rtol=1e-4)
 
 
-def test_missing_streams(tiny, silent_picture, sound_only):
-    seen, heard = tiny.extract_features(silent_picture), tiny.extract_features(sound_only)
-    assert seen.audio is seen.audio_embedding is seen.sound_level is None
-    assert heard.visual is heard.visual_embedding is None
-    assert set(heard.to_dict()) == {"times", "audio", "audio_embedding", "sound_level", "padded"}
+def test_missing_streams(tiny, video_only, audio_only):
+    visual, audio = tiny.extract_features(video_only), tiny.extract_features(audio_only)
+    assert visual.audio is visual.audio_embedding is visual.sound_level is None
+    assert audio.visual is audio.visual_embedding is None
+    assert set(audio.to_dict()) == {"times", "audio", "audio_embedding", "sound_level", "padded"}
 
 
 def test_of_arrays(tiny):

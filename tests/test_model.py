@@ -36,11 +36,11 @@ def test_attend(tiny, batch):
         assert one.shape == ((2, 2, 4, 5) if name.startswith("visual") else (2, 8, 13))
         assert one.dtype == torch.float32
         assert 0 <= one.min() <= one.max() <= 1
-    seen, heard = tiny.attend(clips=batch[0]), tiny.attend(spectrograms=batch[1])
-    assert seen.visual_guidance is seen.audio_guidance is seen.audio_prediction is seen.visual_joint is None
-    assert heard.audio_joint is None
-    torch.testing.assert_close(seen.visual_prediction, maps.visual_prediction)
-    torch.testing.assert_close(heard.audio_prediction, maps.audio_prediction)
+    visual, audio = tiny.attend(clips=batch[0]), tiny.attend(spectrograms=batch[1])
+    assert visual.visual_guidance is visual.audio_guidance is visual.audio_prediction is visual.visual_joint is None
+    assert audio.audio_joint is None
+    torch.testing.assert_close(visual.visual_prediction, maps.visual_prediction)
+    torch.testing.assert_close(audio.audio_prediction, maps.audio_prediction)
 
 
 def test_the_joint_map_is_mixed_from_guidance_and_the_lengths_of_the_features(tiny, batch):
@@ -65,8 +65,8 @@ def test_similarity(tiny, batch):
     out = tiny(*batch)
     for i in range(2):
         for j in range(2):
-            seen, heard = out.visual.embedding[i].tolist(), out.audio.embedding[j].tolist()
-            expected = sum(a * b for a, b in zip(seen, heard, strict=True))
+            visual, audio = out.visual.embedding[i].tolist(), out.audio.embedding[j].tolist()
+            expected = sum(a * b for a, b in zip(visual, audio, strict=True))
             assert float(got[i, j]) == pytest.approx(expected, abs=1e-5)
 
 

@@ -18,7 +18,7 @@ from cmac_hub.preprocessing import cut_windows, log_mel, normalize_clips, resamp
 AUDIO, VISUAL = CMAC_NANO.audio, CMAC_NANO.visual
 
 
-def test_clips_are_normalised_and_stay_channels_last():
+def test_clips_are_normalized_and_stay_channels_last():
     frames = torch.randint(0, 256, (2, 3, 4, 5, 3), dtype=torch.uint8)
     clips = normalize_clips(frames, VISUAL)
     assert clips.shape == (2, 3, 3, 4, 5)

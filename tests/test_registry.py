@@ -120,13 +120,13 @@ def test_what_needs_a_missing_part_says_so_in_one_line(tiny_config, clip, tmp_pa
     assert (code, err) == (0, "")
 
 
-def test_a_file_without_the_only_stream_that_counts(tiny_config, silent_picture, sound_only):
+def test_a_file_without_the_only_stream_that_counts(tiny_config, video_only, audio_only):
     from cmac_hub.errors import MediaError
 
     with pytest.raises(MediaError, match="only an audio encoder"):
-        parts(tiny_config, visual=None, attention=None).extract_features(silent_picture)
+        parts(tiny_config, visual=None, attention=None).extract_features(video_only)
     with pytest.raises(MediaError, match="only a visual encoder"):
-        parts(tiny_config, audio=None, attention=None).extract_features(sound_only)
+        parts(tiny_config, audio=None, attention=None).extract_features(audio_only)
 
 
 def test_a_network_of_another_encoder_is_trained_and_released(toy, tmp_path):

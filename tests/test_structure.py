@@ -1,4 +1,4 @@
-"""The house: imports point downward, nothing is imported in a circle, and light things stay light."""
+"""Imports point downward, nothing is imported in a circle, and light things stay light."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from arrows import ORDER, arrows, circles, modules, room, upward
+from arrows import ORDER, arrows, circles, layer, modules, upward
 
 
-def test_every_module_has_a_room():
-    assert not [name for name in modules(arrows.__defaults__[0]) if name and room(name) not in ORDER]
+def test_every_module_has_a_layer():
+    assert not [name for name in modules(arrows.__defaults__[0]) if name and layer(name) not in ORDER]
 
 
 def test_no_circle_and_one_upward_arrow():

@@ -137,13 +137,13 @@ def test_heatmaps_are_the_map_of_the_model_that_was_asked_for_upright(tiny, tmp_
         assert np.abs(expected - expected[::-1]).max() > 1e-3, "upside down, it would be another"
 
 
-def test_what_cannot_be_drawn(visualizer, clip, silent_picture, sound_only, tmp_path):
+def test_what_cannot_be_drawn(visualizer, clip, video_only, audio_only, tmp_path):
     out = tmp_path / "out.mp4"
     for which in HEARING:
         with pytest.raises(MediaError, match="--map prediction"):
-            visualizer.render(silent_picture, out, map=which)
+            visualizer.render(video_only, out, map=which)
     with pytest.raises(MediaError, match="no video stream"):
-        visualizer.render(sound_only, out)
+        visualizer.render(audio_only, out)
     with pytest.raises(ValueError, match="overlay, side-by-side, panel"):
         visualizer.render(clip, out, layout="circle")
     with pytest.raises(ValueError, match="guidance, prediction"):
@@ -153,7 +153,7 @@ def test_what_cannot_be_drawn(visualizer, clip, silent_picture, sound_only, tmp_
     with pytest.raises(OutputError, match="input itself"):
         visualizer.render(clip, clip, overwrite=True)
     assert not list(tmp_path.iterdir())
-    visualizer.render(silent_picture, out, map="prediction")
+    visualizer.render(video_only, out, map="prediction")
     assert len(frame_times(out)) == 50
 
 
@@ -174,12 +174,12 @@ def test_a_file_that_breaks_midway_leaves_nothing(visualizer, clip, tmp_path, mo
     assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
 
 
-def test_figure(visualizer, clip, silent_picture, tmp_path):
+def test_figure(visualizer, clip, video_only, tmp_path):
     figure = visualizer.figure(clip, 1.5)
     assert len(figure.axes) == 8
     assert [axes.get_title() for axes in figure.axes[:4]] == ["video", *get_args(Map)]
     figure.savefig(tmp_path / "figure.png")
-    assert len(visualizer.figure(silent_picture, 0.0).axes) == 8
+    assert len(visualizer.figure(video_only, 0.0).axes) == 8
     with pytest.raises(MediaError, match=r"no moment 9\.00 s"):
         visualizer.figure(clip, 9.0)
 

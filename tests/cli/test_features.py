@@ -14,12 +14,12 @@ from cmac_hub.cli import main
 
 
 @pytest.fixture
-def folder(tmp_path, clip, silent_picture, sound_only):
+def folder(tmp_path, clip, video_only, audio_only):
     inside = tmp_path / "in"
     (inside / "sub").mkdir(parents=True)
     shutil.copy(clip, inside / "a.mp4")
-    shutil.copy(silent_picture, inside / "sub" / "b.mp4")
-    shutil.copy(sound_only, inside / "c.m4a")
+    shutil.copy(video_only, inside / "sub" / "b.mp4")
+    shutil.copy(audio_only, inside / "c.m4a")
     (inside / "broken.mp4").write_text("no video")
     return inside
 

@@ -84,10 +84,10 @@ def test_late_sound_is_preceded_by_silence(tmp_path):
     path = write_media(
         tmp_path / "late.mkv", times=np.arange(75) / 25, sound=tone(1.0), sound_start=1.0, audio_codec="flac"
     )
-    heard = np.concatenate([w.waveform for w in cut(path)])
-    onset = int(np.flatnonzero(np.abs(heard) > 0.05)[0])
+    sound = np.concatenate([w.waveform for w in cut(path)])
+    onset = int(np.flatnonzero(np.abs(sound) > 0.05)[0])
     assert onset / RATE == pytest.approx(1.0, abs=0.01)
-    assert np.abs(heard[int(2.05 * RATE) :]).max() < 1e-3
+    assert np.abs(sound[int(2.05 * RATE) :]).max() < 1e-3
 
 
 def test_sound_and_picture_stay_together(tmp_path):
@@ -110,9 +110,9 @@ def test_any_channels_and_rate(tmp_path, layout, rate):
     channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
     sound = np.repeat(tone(1.5, rate)[None], channels, 0)
     path = write_media(tmp_path / "a.mkv", sound=sound, sample_rate=rate, layout=layout, audio_codec="flac")
-    heard = read_audio(path, RATE)
-    assert len(heard) / RATE == pytest.approx(1.5, abs=0.02)
-    spectrum = np.abs(np.fft.rfft(heard[:RATE]))
+    sound = read_audio(path, RATE)
+    assert len(sound) / RATE == pytest.approx(1.5, abs=0.02)
+    spectrum = np.abs(np.fft.rfft(sound[:RATE]))
     assert abs(int(spectrum.argmax()) - 440) <= 2
 
 
@@ -120,8 +120,8 @@ def test_any_channels_and_rate(tmp_path, layout, rate):
 def test_stereo_is_heard_as_the_mean_of_both_sides(tmp_path, left, right):
     sound = np.stack([tone(1.0, level=left), tone(1.0, level=right)])
     path = write_media(tmp_path / "stereo.mkv", sound=sound, layout="stereo", audio_codec="flac")
-    for heard in (read_audio(path, RATE), cut(path)[0].waveform):
-        assert np.abs(heard).max() == pytest.approx((left + right) / 2, abs=0.005)
+    for sound in (read_audio(path, RATE), cut(path)[0].waveform):
+        assert np.abs(sound).max() == pytest.approx((left + right) / 2, abs=0.005)
 
 
 def test_channels_that_cannot_be_mixed_down_are_one_line(tmp_path):
@@ -173,13 +173,13 @@ def test_a_short_file_is_padded_and_says_so(tmp_path):
     assert np.abs(one.waveform[RATE // 2 :]).max() < 1e-3
 
 
-def test_missing_streams(silent_picture, sound_only):
-    assert all(w.waveform is None and w.frames is not None for w in cut(silent_picture))
-    assert all(w.frames is None and w.waveform is not None for w in cut(sound_only))
+def test_missing_streams(video_only, audio_only):
+    assert all(w.waveform is None and w.frames is not None for w in cut(video_only))
+    assert all(w.frames is None and w.waveform is not None for w in cut(audio_only))
     with pytest.raises(MediaError, match="no video stream"):
-        next(read_frames(sound_only))
+        next(read_frames(audio_only))
     with pytest.raises(MediaError, match="no audio stream"):
-        read_audio(silent_picture, RATE)
+        read_audio(video_only, RATE)
 
 
 def test_seeking_gives_what_streaming_gives(clip):

@@ -97,9 +97,9 @@ def test_too_short_a_spectrogram_is_not_warped():
 
 def test_a_second_look_keeps_shape_and_range():
     frames = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
-    seen, heard = flip_and_gain(frames, torch.rand(100) * 2 - 1, np.random.default_rng(0))
-    assert seen.shape == frames.shape and seen.dtype == torch.uint8
-    assert heard.shape == (100,) and heard.abs().max() <= 1
+    pictures, sound = flip_and_gain(frames, torch.rand(100) * 2 - 1, np.random.default_rng(0))
+    assert pictures.shape == frames.shape and pictures.dtype == torch.uint8
+    assert sound.shape == (100,) and sound.abs().max() <= 1
 
 
 def test_of_two_looks_now_the_first_is_louder_and_now_the_second():

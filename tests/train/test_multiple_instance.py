@@ -30,22 +30,22 @@ def cross_entropy(scores, right, left_out):
 
 def slow(out, videos, tau):
     count, loss = len(videos), 0.0
-    seen, heard = out.visual.transformed, out.audio.transformed
+    visual, audio = out.visual.transformed, out.audio.transformed
     for modality in ("visual", "audio"):
         scores = [[0.0] * count for _ in range(count)]
         for b in range(count):
             for k in range(count):
                 responses = []
                 if modality == "visual":
-                    _, _, moments, rows, columns = seen.shape
+                    _, _, moments, rows, columns = visual.shape
                     for y in range(rows):
                         for x in range(columns):
-                            each = [cosine(out.audio.filter[k], seen[b, :, t, y, x]) for t in range(moments)]
+                            each = [cosine(out.audio.filter[k], visual[b, :, t, y, x]) for t in range(moments)]
                             responses.append(sum(each) / moments)
                 else:
-                    for f in range(heard.shape[2]):
-                        for s in range(heard.shape[3]):
-                            responses.append(cosine(out.visual.filter[k], heard[b, :, f, s]))
+                    for f in range(audio.shape[2]):
+                        for s in range(audio.shape[3]):
+                            responses.append(cosine(out.visual.filter[k], audio[b, :, f, s]))
                 scores[b][k] = max(responses) / tau
         for n in range(count):
             own = {m for m in range(count) if videos[m] == videos[n] and m != n}

@@ -188,6 +188,6 @@ def summary(
 ) -> dict[str, Any]:
     """How the weights were made, for the config."""
     distinct = len({id(sound) for group in recordings.values() for sound in group})
-    heard = {"groups": len(recordings), "recordings": distinct, "windows": step * settings.batch}
+    counts = {"groups": len(recordings), "recordings": distinct, "windows": step * settings.batch}
     how = {key: value for key, value in flatten(settings).items() if key not in BESIDES}
-    return {"kind": "distill", "teacher": about["teacher"], **heard, "settings": {**how, "steps": step}}
+    return {"kind": "distill", "teacher": about["teacher"], **counts, "settings": {**how, "steps": step}}

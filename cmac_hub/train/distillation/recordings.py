@@ -72,8 +72,8 @@ def load_recordings(root: Path, phrases: int = 0, *, progress: bool = True) -> d
     library = _with_notes(Library(tuple(things), (), (), ()), root, phrases)
     found = {thing.name: [sound.samples for sound in thing.sounds] for thing in library.things}
     for name, paths in tqdm(shot_files(root).items(), disable=not progress, desc="shots", unit="kind"):
-        if heard := [sound.samples for path in paths if (sound := _sound_of_shot(path)) is not None]:
-            found[name] = heard
+        if waveforms := [sound.samples for path in paths if (sound := _sound_of_shot(path)) is not None]:
+            found[name] = waveforms
     if not found:
         raise CMACError(f"{root} holds no recording for training; {SEE_LAYOUT}")
     return found

@@ -89,7 +89,7 @@ class YAMNet:
         return found
 
     def about(self) -> dict[str, Any]:
-        """Name, file, its hash and its licence."""
+        """Name, file, its hash and its license."""
         digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
         return {"name": self.name, "file": self.path.name, "sha256": digest, "license": "apache-2.0"}
 
@@ -99,9 +99,9 @@ def embed_long(teacher: Teacher, waveforms_BN: np.ndarray) -> np.ndarray:
 
     What is shorter than a window is filled up with silence.
     """
-    room = max(0, waveforms_BN.shape[1] - teacher.samples)
+    spare = max(0, waveforms_BN.shape[1] - teacher.samples)
     # The first window begins at the beginning, the last one ends at the end.
-    starts = np.linspace(0, room, 1 + -(-2 * room // teacher.samples)).round().astype(int)
+    starts = np.linspace(0, spare, 1 + -(-2 * spare // teacher.samples)).round().astype(int)
     filled = np.pad(waveforms_BN, ((0, 0), (0, max(0, teacher.samples - waveforms_BN.shape[1]))))
     found = [teacher.embed(filled[:, start : start + teacher.samples]) for start in starts]
     return np.stack(found).mean(0)

@@ -116,7 +116,7 @@ def test_targets_are_standard_and_silence_does_not_outweigh_them():
     assert torch.allclose(Standard.measure(negative)(negative), -targets, atol=1e-5)
 
 
-def test_a_run_tells_how_it_was_made_and_is_used_like_any_other(settings, recordings, teacher, tmp_path, sound_only):
+def test_a_run_tells_how_it_was_made_and_is_used_like_any_other(settings, recordings, teacher, tmp_path, audio_only):
     run, out = tmp_path / "run", tmp_path / "out"
     model = teach(settings, recordings, teacher, run)
     loaded = load_network(str(run))
@@ -132,7 +132,7 @@ def test_a_run_tells_how_it_was_made_and_is_used_like_any_other(settings, record
     assert main([*release, "--note", "a test", "--license", "cc-by-nc-4.0"]) == 0
     released = CMAC.from_pretrained(str(out))
     assert released.config.license == "cc-by-nc-4.0" and released.config.training == {"note": "a test", **training}
-    assert released.extract_features(str(sound_only)).audio.shape == (2, model.channels("audio"))
+    assert released.extract_features(str(audio_only)).audio.shape == (2, model.channels("audio"))
 
 
 def test_maps_of_a_network_without_any_are_not_measured(settings, recordings, teacher, tmp_path, own_folder, capsys):

@@ -45,15 +45,15 @@ def test_only_recordings_and_things_of_training_are_heard(collected):
     found = recording_files(collected)
     things = {row.name for row in load_splits().rows("thing") if row.split == "train"}
     assert set(found) <= things
-    heard = {path.stem for paths in found.values() for path in paths if path.parent.parent.name == "esc50"}
-    assert heard == {name for name in entries("recording", "train") if not name.startswith("pairs/")}
+    used = {path.stem for paths in found.values() for path in paths if path.parent.parent.name == "esc50"}
+    assert used == {name for name in entries("recording", "train") if not name.startswith("pairs/")}
     pairs = {f"pairs/{path.name}" for paths in found.values() for path in paths if path.parent.name == "pairs"}
     assert pairs <= set(entries("recording", "train"))
 
 
 def test_tested_folds_and_their_recordings_stay_unheard(shared):
     """ESC-50's fold 5 and UrbanSound8K's fold 10: no clip of them, and no clip of any recording that is in them."""
-    heard = {path for paths in recording_files(shared).values() for path in paths}
+    used = {path for paths in recording_files(shared).values() for path in paths}
     tables = {
         "esc50": ("5", "src_file", shared / "esc50" / "audio"),
         "urbansound8k": ("10", "freesound_id", shared / "urbansound8k"),
@@ -61,8 +61,8 @@ def test_tested_folds_and_their_recordings_stay_unheard(shared):
     rows = {name: list(csv.DictReader((shared / name / f"{name}.csv").open(newline=""))) for name in tables}
     tested = {row[i] for name, (fold, i, _) in tables.items() for row in rows[name] if row["fold"] == fold}
     clips = {folder / row["filename"]: row[i] for name, (_, i, folder) in tables.items() for row in rows[name]}
-    assert len(heard & set(clips)) > 1000
-    assert not {clips[path] for path in heard & set(clips)} & tested
+    assert len(used & set(clips)) > 1000
+    assert not {clips[path] for path in used & set(clips)} & tested
 
 
 def test_only_shots_of_training_are_heard(tmp_path):
@@ -79,11 +79,11 @@ def test_only_shots_of_training_are_heard(tmp_path):
     assert groups == sorted(2 * entries("clip_group", "train")), "both folders are read"
 
 
-def test_shots_without_sound_are_left_out(own_folder, tmp_path, clip, silent_picture):
+def test_shots_without_sound_are_left_out(own_folder, tmp_path, clip, video_only):
     (tmp_path / "things").symlink_to(own_folder / "things")
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "loud.mp4").write_bytes(clip.read_bytes())
-    (tmp_path / "clips" / "mute.mp4").write_bytes(silent_picture.read_bytes())
+    (tmp_path / "clips" / "mute.mp4").write_bytes(video_only.read_bytes())
     group = entries("clip_group", "train")[0]
     rows = [{"file": f"{name}.mp4", "kind": "music", "group": group} for name in ("loud", "mute")]
     write_csv(tmp_path / "clips" / "clips.csv", rows)

@@ -10,10 +10,10 @@ from cmac_hub.train.evaluate.boxes import BoxedClip
 from cmac_hub.train.evaluate.clip_maps import ClipMaps
 
 
-def test_missing_videos_are_listed_and_not_counted(tiny, clip, silent_picture, tmp_path):
+def test_missing_videos_are_listed_and_not_counted(tiny, clip, video_only, tmp_path):
     boxes = ((0.0, 0.0, 1.0, 1.0),)
     clips = [BoxedClip(clip, 1.5, boxes), BoxedClip(tmp_path / "gone.mp4", None, boxes)]
-    clips.append(BoxedClip(silent_picture, None, boxes))
+    clips.append(BoxedClip(video_only, None, boxes))
     report = evaluate_boxes(tiny, clips, progress=False)
     assert report["missing"] == ["gone.mp4", "mute.mp4"]
     assert report["scores"]["guidance"].pictures == 1 and report["scores"]["guidance"].pointing == 1.0

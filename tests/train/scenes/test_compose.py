@@ -189,18 +189,18 @@ def test_a_source_follows_its_sound_and_a_silent_thing_another():
             picture = scene.frames_THWC.astype(int)
             if np.ptp(picture, 3).max() < 50:
                 continue
-            heard = envelope(scene.source_waveform, 8)
+            loudness = envelope(scene.source_waveform, 8)
             areas = [(picture[..., c] - picture[..., 1 - c] > 40).sum((1, 2)) for c in (0, 1)]
             if any(np.ptp(area) < 20 for area in areas):
                 continue
             sounding = 0 if scene.thing == "red" else 1
-            own.append(np.corrcoef(areas[sounding], heard)[0, 1])
-            other.append(np.corrcoef(areas[1 - sounding], heard)[0, 1])
+            own.append(np.corrcoef(areas[sounding], loudness)[0, 1])
+            other.append(np.corrcoef(areas[1 - sounding], loudness)[0, 1])
     assert len(own) > 15 and np.mean(own) > 0.8 and abs(np.mean(other)) < 0.4
 
 
 def test_drawing_again_changes_no_share(library):
-    """Scenes in which something is hidden are drawn again; that must not favour scenes with few things."""
+    """Scenes in which something is hidden are drawn again; that must not favor scenes with few things."""
     settings = replace(HARD, distractors=(0, 3), offscreen=0.5, thing_size=(0.35, 0.6))
     made = scenes(library, settings, 240)
     counts = np.bincount([scene.distractors for scene in made], minlength=4) / len(made)

@@ -58,8 +58,8 @@ def test_the_copy_is_read_as_the_original(data, tmp_path, capsys):
             assert a.name == b.name and len(a.pictures) == len(b.pictures) and a.borrowed == b.borrowed
             for before, after in zip(a.pictures, b.pictures, strict=True):
                 assert before.shape == after.shape and np.abs(before.astype(int) - after).max() <= 2
-            for heard, again in zip(a.sounds, b.sounds, strict=True):
-                assert abs(len(heard.samples) - len(again.samples)) <= SAMPLE_RATE // 20
+            for sound, again in zip(a.sounds, b.sounds, strict=True):
+                assert abs(len(sound.samples) - len(again.samples)) <= SAMPLE_RATE // 20
         assert len(one.backgrounds) == len(two.backgrounds)
     assert [shot.kind for shot in training_shots(tmp_path / "small", "all")] == ["animals", ""]
     for which, count in (("clips", 1), ("original", 1), ("all", 2)):
@@ -86,8 +86,8 @@ def test_sounds_stay_in_place(tmp_path):
     clicks = np.zeros(SAMPLE_RATE * 2, np.float32)
     clicks[[4000, 20000]] = 0.9
     write_audio(tmp_path / "a.opus", clicks, SAMPLE_RATE)
-    heard = np.abs(read_audio(tmp_path / "a.opus", SAMPLE_RATE))
-    assert abs(int(heard[:12000].argmax()) - 4000) <= 32 and abs(int(heard[12000:].argmax()) + 12000 - 20000) <= 32
+    level = np.abs(read_audio(tmp_path / "a.opus", SAMPLE_RATE))
+    assert abs(int(level[:12000].argmax()) - 4000) <= 32 and abs(int(level[12000:].argmax()) + 12000 - 20000) <= 32
     assert (tmp_path / "a.opus").stat().st_size < 12_000
     with pytest.raises(OutputError, match="there is no folder"):
         write_audio(tmp_path / "none" / "a.opus", clicks, SAMPLE_RATE)

@@ -51,9 +51,9 @@ def test_picture_and_sound_are_of_the_same_second(tmp_path):
     source = VideoPairs(RECIPE, Manifest([(str(path), 0.0, 4.0, "", "")]))
     for index in range(6):
         pair = source.pair(index)
-        seen = (float(pair.frames.float().mean()) - 20) / 200
-        heard = float(pair.waveform.abs().max())
-        assert heard == pytest.approx(0.9 * (seen + 0.125), abs=0.08)
+        brightness = (float(pair.frames.float().mean()) - 20) / 200
+        loudness = float(pair.waveform.abs().max())
+        assert loudness == pytest.approx(0.9 * (brightness + 0.125), abs=0.08)
 
 
 def test_two_views_are_two_seconds_of_one_video_or_one_second_twice(videos):

@@ -1,4 +1,4 @@
-"""The best and the worst localisations of composed scenes on one picture: what a mean hides."""
+"""The best and the worst localizations of composed scenes on one picture: what a mean hides."""
 
 from __future__ import annotations
 
