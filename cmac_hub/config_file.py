@@ -39,8 +39,8 @@ def from_version_1(values: dict[str, Any]) -> dict[str, Any]:
 
     Raises CheckpointError for keys of format 2.
     """
-    for section, new in NEW_IN_2.items():
-        if isinstance(part := values.get(section), dict) and (found := sorted(new & part.keys())):
+    for section, added in NEW_IN_2.items():
+        if isinstance(part := values.get(section), dict) and (found := sorted(added & part.keys())):
             raise CheckpointError(f"unknown config keys in '{section}': {', '.join(found)} (of format 2, not of 1)")
     values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
     for section, names in RENAMED_IN_2.items():
