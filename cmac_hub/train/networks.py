@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from cmac_hub.config import CMACConfig
+from cmac_hub.config import CMACConfig, without_weights
 from cmac_hub.errors import CheckpointError
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
@@ -22,7 +22,8 @@ def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
         CheckpointError: there is no such file, or it is no checkpoint of `pretrain` or `distill`.
     """
     state = read_checkpoint(path)
-    config = CMACConfig.from_dict(state["config"])
+    # A run has measured nothing on its weights; one of an older version may hold what its architecture's file did.
+    config = without_weights(CMACConfig.from_dict(state["config"]))
     model = CMAC(config)
     try:
         model.load_state_dict(state["model"])

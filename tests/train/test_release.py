@@ -55,10 +55,13 @@ def test_the_card_of_a_network_without_maps_does_not_draw_any(tiny_config, tmp_p
 
 
 def test_what_was_not_measured_is_said(checkpoint, tmp_path, capsys):
-    release(checkpoint, tmp_path / "out", None)
+    state = torch.load(checkpoint, weights_only=True)
+    state["config"]["visual"]["map_shift"] = [0.25, 0.5]
+    torch.save(state, checkpoint)
+    config = release(checkpoint, tmp_path / "out", None).config
+    assert config.visual.map_shift == (0.0, 0.0), "of the weights that a released architecture came with"
     out, err = capsys.readouterr()
     assert not out and err.count("\n") == 1 and "was not measured; give --data" in err
-    state = torch.load(checkpoint, weights_only=True)
     config = {**state["config"], "visual": None, "attention": None}
     model = {name: one for name, one in state["model"].items() if name.startswith("audio_encoder")}
     torch.save({**state, "config": config, "model": model, "summary": {}}, checkpoint)

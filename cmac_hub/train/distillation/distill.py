@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cmac_hub.config import CMACConfig
+from cmac_hub.config import CMACConfig, without_weights
 from cmac_hub.errors import CMACError
 from cmac_hub.files import make_folder
 from cmac_hub.model import CMAC
@@ -169,7 +169,7 @@ def check_same_run(path: Path, state: dict[str, Any], settings: DistillSettings,
     """Raises CMACError for a checkpoint that other settings, recordings or another teacher made."""
     if state.get("kind") != "distill":
         raise CMACError(f"{path} is of another kind of run; choose another output folder")
-    if CMACConfig.from_dict(state["config"]) != settings.config:
+    if without_weights(CMACConfig.from_dict(state["config"])) != settings.config:
         raise CMACError(f"{path} holds another network than {settings.config.name!r}; choose another output folder")
     may_change = {key for key, field in flat_fields(DistillSettings).items() if field.metadata["may_change"]}
     for key, value in flatten(settings).items():

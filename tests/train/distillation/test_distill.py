@@ -210,6 +210,12 @@ def test_settings_are_checked_at_once(tmp_path, tiny_config):
         DistillSettings(architecture=str(tmp_path / "deaf.json"))
 
 
+def test_a_released_config_gives_its_architecture_alone(tmp_path, tiny_config):
+    dataclasses.replace(tiny_config, license="cc-by-nc-4.0", training={"steps": 7}).save(tmp_path / "config.json")
+    config = DistillSettings(architecture=str(tmp_path / "config.json")).config
+    assert (config.license, config.training, config.audio) == ("apache-2.0", {}, tiny_config.audio)
+
+
 def test_the_rate_rises_and_falls():
     settings = DistillSettings(steps=100, warmup_steps=10, learning_rate=1.0)
     rates = [settings.rate(step) for step in range(100)]
