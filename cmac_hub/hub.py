@@ -189,6 +189,7 @@ def build(
     model.load_state_dict(state, strict=True, assign=True)
     try:
         # Moving nothing tells as well whether there is such a device.
+        dtype = torch.float32 if dtype is None else dtype
         torch.empty(0, device=device, dtype=dtype)
         return model.to(device=device, dtype=dtype).requires_grad_(True).eval()
     except (RuntimeError, AssertionError, TypeError) as error:
@@ -231,7 +232,7 @@ def load(
         network: made from a config alone.
         revision: branch, tag or commit on the Hub.
         device: where to put it; the default is the CPU.
-        dtype: floating-point type; the default is the checkpoint's, fp32.
+        dtype: floating-point type; the default is fp32, whatever the weights are stored in.
         cache_dir: where downloads are kept.
         token: of a private repository.
         local_files_only: never use the network.
@@ -245,14 +246,22 @@ def load(
     return build(folder, network, device=device, dtype=dtype)
 
 
-def save_checkpoint(network: Network, folder: str | Path) -> None:
+def save_checkpoint(network: Network, folder: str | Path, *, half: bool = False) -> None:
     """Writes `config.json` and `model.safetensors` of a network; each is complete or not there at all.
+
+    Args:
+        network: of any dtype.
+        folder: made when missing.
+        half: store matrices and filters as fp16, for half the size; they are loaded as fp32.
 
     Raises:
         OutputError: they cannot be written, for example to a full disk.
     """
     folder = make_folder(Path(folder))
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        # Not those of batch norms: a variance may be larger, or smaller, than fp16 knows.
+        state = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in state.items()}
     with replacing(folder / WEIGHTS) as temporary:
         save_file(state, temporary, metadata={"format": "pt"})
     network.config.save(folder / CONFIG)

@@ -75,6 +75,18 @@ def test_the_three_parts_share_one_network():
     assert not audio.training
 
 
+def test_half_precision_halves_the_file_and_is_loaded_as_float32(tiny, tmp_path):
+    hub.save_checkpoint(tiny, tmp_path / "whole")
+    hub.save_checkpoint(tiny, tmp_path / "half", half=True)
+    whole, half = (tmp_path / name / hub.WEIGHTS for name in ("whole", "half"))
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    again = CMAC.from_pretrained(tmp_path / "half").state_dict()
+    for name, tensor in tiny.state_dict().items():
+        assert again[name].dtype == tensor.dtype
+        exact = tensor.ndim <= 1
+        torch.testing.assert_close(again[name], tensor, rtol=0 if exact else 1e-3, atol=0 if exact else 1e-6)
+
+
 def test_a_loaded_network_can_be_trained(folder):
     model = CMAC.from_pretrained(folder).train()
     out = model(torch.randn(2, 3, 8, 32, 32), torch.randn(2, 1, 64, 100))

@@ -45,6 +45,10 @@ STAGES = (
 LAST_AT_STRIDE_16 = 4
 """The number of the stage before the last stride."""
 
+FINER_SCALE = 0.1
+"""The 112 channels at stride 16 have no activation, and on photographs are ten times as large as the 1280 of the head.
+Beside those they are made as large, or they alone would decide how strong a place is."""
+
 
 def same_padding(length: int, kernel: int, stride: int) -> tuple[int, int]:
     """Zeros before and after an axis by TensorFlow's rule "same": ceil(length / stride) outputs, an odd zero behind."""
@@ -131,14 +135,14 @@ class EfficientNetLite0(nn.Module):
 
         Returns:
             float maps: at level "last" (N, 1280, H / 32, W / 32) in [0, 6], at "before_head" (N, 320, H / 32, W / 32);
-            at "joined" (N, 112, H / 16, W / 16) and the one of "last"; sizes are rounded up.
+            at "joined" (N, 112, H / 16, W / 16), times `FINER_SCALE`, and the one of "last"; sizes are rounded up.
         """
         x_NCHW = self.stem(frames_NCHW.contiguous(memory_format=torch.channels_last))
         maps = []
         for number, stage in enumerate(self.stages):
             x_NCHW = stage(x_NCHW)
             if self.joined and number == LAST_AT_STRIDE_16:
-                maps.append(x_NCHW)
+                maps.append(FINER_SCALE * x_NCHW)
         return [*maps, self.head(x_NCHW)]
 
 

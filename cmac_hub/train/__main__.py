@@ -115,6 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
     release.add_argument(
         "--license", default="", help="of the weights, as strict as that of the strictest data, e.g. cc-by-nc-4.0"
     )
+    release.add_argument("--half", action="store_true", help="store weights in half precision, loaded as fp32")
     add_device(release)
     add_imports(release)
     release.set_defaults(run=commands.release)

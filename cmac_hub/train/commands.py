@@ -190,7 +190,13 @@ def release(options: argparse.Namespace) -> int:
 
     device = pick_device(options.device)
     write_release(
-        options.checkpoint, options.output, options.data, options.note, license=options.license, device=device
+        options.checkpoint,
+        options.output,
+        options.data,
+        options.note,
+        license=options.license,
+        half=options.half,
+        device=device,
     )
     print(options.output)
     return 0

@@ -12,7 +12,7 @@ from torch import nn
 from cmac_hub.model import CMAC
 from cmac_hub.train.distributed import World
 from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
-from cmac_hub.train.optimization import find_trunk, make_optimizer, set_training
+from cmac_hub.train.optimization import freeze, make_optimizer, set_training
 from cmac_hub.train.recipe import FORMAT_VERSION, Recipe
 from cmac_hub.train.start import start_from
 
@@ -68,11 +68,7 @@ def make_modules(recipe: Recipe, initial: CMAC | None, world: World) -> Modules:
     if world.size > 1 and world.device.type == "cuda":
         # Without it each process would tell its keys from others' by their statistics (MoCo shuffles instead).
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    if recipe.objective.consistency_weight == 0:
-        model.visual_saliency.requires_grad_(False)
-        model.audio_saliency.requires_grad_(False)
-    if recipe.trunk_is_frozen and (trunk := find_trunk(model)) is not None:
-        trunk.requires_grad_(False)
+    freeze(model, recipe)
     momentum = bank = None
     if recipe.bank:
         momentum = MomentumNetwork(model, recipe.ema_momentum)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cmac_hub.train.recipe import Recipe
+from cmac_hub.train.recipe import Recipe, RecipeError
 
 
 def learning_rate(recipe: Recipe, step: int, videos: int | None = None) -> float:
@@ -28,12 +28,12 @@ def rise_and_fall(step: int, total: int, rising: int, falling: int) -> float:
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """SGD as in the paper, or AdamW; weight decay on matrices and filters alone.
 
-    Each group has a "rate", its learning rate as a share of the run's: that of a trunk may be smaller.
+    Each group has a "rate", its learning rate as a share of the run's: that of a trained encoder may be smaller.
     """
-    in_trunk = {id(p) for p in trunk.parameters()} if (trunk := find_trunk(model)) is not None else set()
+    rates = {id(p): rate for part, rate in slow_parts(model, recipe) for p in part.parameters()}
     groups = []
-    for inside, rate in ((False, 1.0), (True, recipe.trunk_rate)):
-        some = [p for p in model.parameters() if p.requires_grad and (id(p) in in_trunk) == inside]
+    for rate in dict.fromkeys((1.0, *rates.values())):
+        some = [p for p in model.parameters() if p.requires_grad and rates.get(id(p), 1.0) == rate]
         groups += [{**group, "rate": rate} for group in decayed(some, recipe.weight_decay)]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9)
@@ -47,6 +47,40 @@ def find_trunk(network: nn.Module) -> nn.Module | None:
     return found
 
 
+def slow_parts(network: nn.Module, recipe: Recipe) -> list[tuple[nn.Module, float]]:
+    """The encoders that learn at a share of the run's rate, or not at all, each with its share."""
+    trunk_rate = 0.0 if recipe.trunk_is_frozen else recipe.trunk_rate
+    parts = ((find_trunk(network), trunk_rate), (getattr(network, "audio_encoder", None), recipe.audio_rate))
+    return [(part, rate) for part, rate in parts if part is not None and rate < 1]
+
+
+def freeze(network: nn.Module, recipe: Recipe) -> None:
+    """Takes from learning what a recipe leaves as it is.
+
+    Raises:
+        RecipeError: `frozen_stages` of a network without that many stages.
+    """
+    for part, rate in slow_parts(network, recipe):
+        part.requires_grad_(rate > 0)
+    trunk = find_trunk(network)
+    if recipe.frozen_stages:
+        stages = getattr(trunk, "stages", [])
+        if recipe.frozen_stages > len(stages):
+            raise RecipeError(
+                f"recipe key 'frozen_stages' is {recipe.frozen_stages}; the visual encoder has {len(stages)} stages "
+                "that can be frozen"
+            )
+        for part in (trunk.stem, *stages[: recipe.frozen_stages]):  # type: ignore[union-attr]
+            part.requires_grad_(False)
+    if recipe.frames == 1 and trunk is not None:
+        for part in network.visual_encoder.children():  # type: ignore[union-attr]
+            if part is not trunk:
+                part.requires_grad_(False)
+    if recipe.objective.consistency_weight == 0:
+        for saliency in (network.visual_saliency, network.audio_saliency):
+            saliency.requires_grad_(False)
+
+
 def decayed(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Groups of an optimizer: what learns, weight decay on matrices and filters alone."""
     trained = [p for p in parameters if p.requires_grad]
@@ -58,10 +92,10 @@ def decayed(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dic
 
 
 def set_training(network: nn.Module, recipe: Recipe) -> None:
-    """Training mode, batch norms in eval mode if the recipe freezes them; a frozen trunk in eval mode altogether."""
+    """Training mode, batch norms in eval mode if the recipe freezes them; slow encoders in eval mode altogether."""
     network.train()
-    if recipe.trunk_is_frozen and (trunk := find_trunk(network)) is not None:
-        trunk.eval()
+    for part, _ in slow_parts(network, recipe):
+        part.eval()
     for module in network.modules():
         if recipe.frozen_batch_norm and isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()

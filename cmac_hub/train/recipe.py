@@ -35,6 +35,8 @@ class Recipe:
     """A network of the package by name, or a path to the .json of a `CMACConfig`. Resumed runs compare the config."""
     size: int = setting(0, low=0)
     """Pixels of a clip's short side; 0 is the architecture's own."""
+    frames: int = setting(0, low=0)
+    """Frames of a clip; 0 is the architecture's own. With 1 there is no time: what joins frames stays as it is."""
     normalization: Literal[Normalization, "own"] = setting("own", may_change=True, ablated=True)
     """`norm` of Eq. 4 (Table 2); "own" is the architecture's."""
     scales: int = setting(0, low=0, may_change=True, ablated=True)
@@ -93,7 +95,11 @@ class Recipe:
     """Pairs whose frames the trunk of a `FrameEncoder` encodes once, before training; they come again and again, in
     another order each time, and the trunk stays as it is. 0 draws every pair anew and trains the trunk as well."""
     trunk_rate: float = setting(1.0, low=0, high=1)
-    """Learning rate of the trunk, as a share of the others'."""
+    """Learning rate of the trunk, as a share of the others'. Below 1 it keeps the statistics of its batch norms."""
+    frozen_stages: int = setting(0, low=0)
+    """Stem and first stages of the trunk that stay as they are: they see edges and textures, and cost most."""
+    audio_rate: float = setting(1.0, low=0, high=1)
+    """The same as `trunk_rate` of the audio encoder."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     """Weights and alternatives of the loss; flat in files and on the command line."""
@@ -149,7 +155,8 @@ class Recipe:
             scales=self.scales or own.scales,
             shared_head=self.shared_head and own.shared_head,
         )
-        visual = dataclasses.replace(config.require_visual(), size=self.size or config.require_visual().size)
+        visual = config.require_visual()
+        visual = dataclasses.replace(visual, size=self.size or visual.size, frames=self.frames or visual.frames)
         return dataclasses.replace(config, visual=visual, attention=attention)
 
     def to_dict(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def release(
     note: str = "",
     *,
     license: str = "",
+    half: bool = False,
     device: torch.device | str = "cpu",
 ) -> CMAC:
     """Writes `config.json`, `model.safetensors`, and a README.md where there is none.
@@ -43,6 +44,7 @@ def release(
         note: goes into the config's training summary, e.g. "first weights".
         license: of the weights, as strict as that of the strictest data they were trained on; without it the config
             keeps its own.
+        half: store the weights in half precision.
         device: where to measure.
 
     Raises:
@@ -70,7 +72,7 @@ def release(
     model.config = dataclasses.replace(
         model.config, display=display, license=license or model.config.license, training=training
     )
-    save_checkpoint(model, folder)
+    save_checkpoint(model, folder, half=half)
     if not (card := Path(folder) / "README.md").exists():
         with replacing(card) as temporary:
             model.generate_model_card().save(temporary)

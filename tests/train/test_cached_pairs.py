@@ -92,6 +92,30 @@ def test_a_trunk_learns_at_a_rate_of_its_own(cached, tmp_path):
     assert {round(group["lr"] / group["rate"], 12) for group in groups}.__len__() == 1
 
 
+def test_a_slow_encoder_keeps_its_statistics_and_a_frozen_stage_its_weights(cached, tmp_path):
+    how = {"cached_pairs": 0, "trunk_rate": 0.1, "audio_rate": 0.0, "frozen_stages": 2, "frames": 1, "steps": 2}
+    recipe = cached.replace(**how)
+    torch.manual_seed(recipe.seed)
+    first = CMAC(recipe.config).state_dict()
+    trained = pretrain(recipe, None, tmp_path / "run", progress=False)
+    groups = read_checkpoint(tmp_path / "run")["optimizer"]["param_groups"]
+    assert {group["rate"] for group in groups} == {0.1, 1.0}
+    moved = {name for name, value in trained.state_dict().items() if not torch.equal(value, first[name])}
+    weights = {name for name, _ in trained.named_parameters()}
+    assert not {n for n in moved if n.startswith(("audio_encoder", "visual_encoder.layers")) and n in weights}
+    trunk = {n.removeprefix("visual_encoder.trunk.") for n in moved if ".trunk." in n}
+    assert any(n.startswith("stages.2.") for n in trunk) and not any("running" in n for n in trunk)
+    assert not any(n.startswith(("stem.", "stages.0.", "stages.1.")) for n in trunk)
+    assert not any("audio_encoder" in n for n in moved) and any("audio_transform" in n for n in moved)
+
+
+def test_more_frozen_stages_than_there_are_are_refused(cached, recipe, tmp_path):
+    with pytest.raises(RecipeError, match="'frozen_stages' is 8; the visual encoder has 7"):
+        pretrain(cached.replace(cached_pairs=0, frozen_stages=8), None, tmp_path / "run", progress=False)
+    with pytest.raises(RecipeError, match="has 0 stages"):
+        pretrain(recipe.replace(frozen_stages=1), None, tmp_path / "other", progress=False)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"bank": 8}, "without a bank"), ({"within_positives": True}, "one clip a video")],

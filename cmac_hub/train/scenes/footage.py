@@ -19,7 +19,7 @@ from cmac_hub.train.scenes.settings import Footage
 
 @dataclass(frozen=True)
 class Shot:
-    """One real shot in memory at 16 frames and 16 000 samples a second, from one instant on."""
+    """One real shot in memory at `RATE` frames and 16 000 samples a second, from one instant on."""
 
     frames_THWC: np.ndarray
     waveform: np.ndarray

@@ -30,7 +30,7 @@ FEWEST = 3
 """Things of which a scene may need one each: two sources and one distractor."""
 SAMPLE_RATE = 16000
 """Hertz of every kept sound."""
-FILM_RATE = 16
+FILM_RATE = 8
 """Frames a second of kept footage."""
 BLOCK = SAMPLE_RATE // 20
 """Samples of the stretches whose loudness is kept."""

@@ -57,7 +57,7 @@ def test_drawings_come_first_then_photographs(monkeypatch):
 def test_a_shot_is_cut_to_one_second_of_both_streams():
     frames = np.zeros((48, 80, 100, 3), np.uint8)
     frames += np.arange(48, dtype=np.uint8)[:, None, None, None]
-    shot = Shot(frames, np.repeat(np.arange(48), 1000).astype(np.float32) / 480)
+    shot = Shot(frames, np.repeat(np.arange(48), 16000 // Shot.RATE).astype(np.float32) / 480)
     rng = np.random.default_rng(0)
     for _ in range(10):
         clip, sound = cut_shot(shot, rng, 64, 8)
@@ -69,7 +69,7 @@ def test_a_shot_is_cut_to_one_second_of_both_streams():
 def test_real_shots_hold_as_much_sound_as_picture(shared):
     shots = load_shots(shared, 64, progress=False)
     assert len(shots) > 50
-    assert all(len(shot.waveform) == len(shot.frames_THWC) * 1000 for shot in shots)
+    assert all(len(shot.waveform) == len(shot.frames_THWC) * 16000 // Shot.RATE for shot in shots)
 
 
 def test_twins_share_picture_and_recording_but_no_second(monkeypatch):
