@@ -82,7 +82,16 @@ def pretrain(options: argparse.Namespace) -> int:
         initial = begin_with_parts(recipe, options.visual_from, options.audio_from)
     with join_world(options.device) as world:
         try:
-            train(recipe, options.data, options.output, resume=options.resume, initial=initial, world=world)
+            how = {"resume": options.resume, "initial": initial, "world": world}
+            if recipe.held_out:
+                from cmac_hub.train.own_footage import as_table, finetune
+
+                report = finetune(recipe, options.data, options.output, **how)
+                if world.first:
+                    print(as_table(report))
+                    print(options.output / "released")
+            else:
+                train(recipe, options.data, options.output, **how)
         except StoppedError as stopped:
             # Somebody asked for it and nothing is lost: no failure.
             print(f"cmac_hub.train: {stopped}; go on with --resume", file=sys.stderr)

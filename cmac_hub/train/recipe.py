@@ -73,6 +73,8 @@ class Recipe:
     # Videos, when the data is a manifest
     epoch_clips: int = setting(224576, low=1, may_change=True)
     """Videos of an epoch, for estimates without data: 3509 steps of 64 (Table 3). With a manifest its length counts."""
+    held_out: float = setting(0.0, low=0, high=0.5)
+    """Share of the manifest's groups that is kept from training, to see whether it helped: `own_footage.py`."""
     broken_share: float = setting(0.05, low=0, high=1, may_change=True)
     """Training stops when more than this share of the videos could not be read."""
 
