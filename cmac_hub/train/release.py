@@ -17,8 +17,8 @@ from cmac_hub.config import DisplayConfig
 from cmac_hub.files import replacing
 from cmac_hub.hub import save_checkpoint
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.choosing import choose_map, choose_weight, grade_maps, measure_strength
-from cmac_hub.train.evaluate.toolbox.calibration import calibrate, measure_map_shift
+from cmac_hub.train.evaluate.choosing import choose_map, choose_weight, grade_maps, measure_strength, predict_shots
+from cmac_hub.train.evaluate.toolbox.calibration import calibrate, measure_map_shift, shot_peaks
 from cmac_hub.train.networks import load_checkpoint
 from cmac_hub.train.scenes.readers import load_library
 
@@ -63,7 +63,9 @@ def release(
         weight = choose_weight(graded)
         attention = dataclasses.replace(model.config.require_attention(), joint_weight=weight)
         model.config = dataclasses.replace(model.config, attention=attention)
-        display = DisplayConfig(**calibrate(model, library), default_map=choose_map(graded, weight))
+        found = predict_shots(model, data)
+        shots = None if found is None else shot_peaks(found.heats)
+        display = DisplayConfig(**calibrate(model, library, shots), default_map=choose_map(graded, weight))
     elif model.config.attention is not None:
         print(
             "cmac_hub.train: how far maps lie off and how they are drawn was not measured; give --data", file=sys.stderr

@@ -93,8 +93,12 @@ def test_a_release_chooses_on_validation_data_in_the_order_that_each_choice_need
         assert (data, model.config.attention.visual_strength) == (tmp_path, (0.5, 2.0))
         return "graded"
 
-    def calibrate(model, library):
+    def predict_shots(model, data):
+        assert model.config.attention.joint_weight == 0.3 and data == tmp_path
+
+    def calibrate(model, library, shots):
         assert (library, model.config.attention.joint_weight) == ("library", 0.3), "limits are those of the mixed map"
+        assert shots is None
         return limits
 
     monkeypatch.setattr(module, "load_library", load_library)
@@ -103,6 +107,7 @@ def test_a_release_chooses_on_validation_data_in_the_order_that_each_choice_need
     monkeypatch.setattr(module, "grade_maps", grade_maps)
     monkeypatch.setattr(module, "choose_weight", {"graded": 0.3}.__getitem__)
     monkeypatch.setattr(module, "choose_map", lambda *given: {("graded", 0.3): "joint"}[given])
+    monkeypatch.setattr(module, "predict_shots", predict_shots)
     monkeypatch.setattr(module, "calibrate", calibrate)
     release(checkpoint, tmp_path / "out", tmp_path)
     config = build(tmp_path / "out", CMAC).config

@@ -18,6 +18,7 @@ from cmac_hub.config import Map
 from cmac_hub.errors import CMACError
 from cmac_hub.geometry import CENTERED
 from cmac_hub.model import CMAC
+from cmac_hub.train.evaluate.as_drawn import grade_drawn
 from cmac_hub.train.evaluate.boxes import BoxedClip, shot_boxes
 from cmac_hub.train.evaluate.clip_maps import ClipMaps, predict_clips
 from cmac_hub.train.evaluate.toolbox.metrics import (
@@ -100,13 +101,13 @@ def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = 
     """Scores of a network's maps, of controls and of trivial rivals on the same videos.
 
     Returns:
-        {"scores": name -> BoxScores, "over_disc" and "over_wrong_sound": see `compare`, "missing": names of videos that
-        could not be read}.
+        {"scores": name -> BoxScores, "over_disc" and "over_wrong_sound": see `compare`, "as_drawn": the default map's
+        name and its `Drawn`, "missing": names of videos that could not be read}.
 
     Raises:
         CMACError: no video could be read.
     """
-    return _evaluate(_read(model, clips, progress))
+    return _evaluate(model, _read(model, clips, progress))
 
 
 def measure_shots(model: CMAC, data: Path, split: Split = "test") -> tuple[dict[str, Any], str]:
@@ -117,8 +118,8 @@ def measure_shots(model: CMAC, data: Path, split: Split = "test") -> tuple[dict[
     drumsticks = [DRUMSTICKS in clip.path.name for clip in found.clips]
     places["drumsticks"] = [i for i, one in enumerate(drumsticks) if one]
     places["others"] = [i for i, one in enumerate(drumsticks) if not one]
-    reports = {"all": _evaluate(found)}
-    reports |= {part: _evaluate(found.part(keep)) for part, keep in places.items() if keep}
+    reports = {"all": _evaluate(model, found)}
+    reports |= {part: _evaluate(model, found.part(keep)) for part, keep in places.items() if keep}
     tables = [f"{part.replace('_', ' ').capitalize()}:\n\n{tabulate(one)}" for part, one in reports.items()]
     return {part: jsonable(one) for part, one in reports.items()}, "\n\n".join(tables)
 
@@ -139,6 +140,9 @@ def tabulate(report: dict[str, Any]) -> str:
                 for what, (value, low, high) in compared.items()
             ]
             lines.append(f"{name} over {rival}, points and 95 % interval: {', '.join(told)}")
+    drawn = report["as_drawn"]
+    shares = ", ".join(f"{name} {100 * drawn[name]:.1f}" for name in ("right", "wrong", "dark"))
+    lines.append(f"As drawn ({drawn['map']}), percent: {shares}; median lit area {100 * drawn['area']:.1f}")
     return "\n".join(lines)
 
 
@@ -156,6 +160,14 @@ def _read(model: CMAC, clips: Sequence[BoxedClip], progress: bool) -> ClipMaps:
     return found
 
 
-def _evaluate(found: ClipMaps) -> dict[str, Any]:
+def _evaluate(model: CMAC, found: ClipMaps) -> dict[str, Any]:
     grades = grade(found)
-    return {"scores": score(grades), **compare(grades), "missing": found.missing}
+    drawn, shift = model.config.display.default_map, model.config.require_visual().map_shift
+    limits = model.config.display.limits("visual", drawn)
+    shares = grade_drawn(found.heats[drawn], grades.truths, limits, shift)._asdict()
+    return {
+        "scores": score(grades),
+        **compare(grades),
+        "as_drawn": {"map": drawn, **shares},
+        "missing": found.missing,
+    }

@@ -18,7 +18,7 @@ from cmac_hub.config import AttentionConfig, Map
 from cmac_hub.geometry import Shift
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import shot_boxes
-from cmac_hub.train.evaluate.clip_maps import predict_clips
+from cmac_hub.train.evaluate.clip_maps import ClipMaps, predict_clips
 from cmac_hub.train.evaluate.localization import by_distractors, square
 from cmac_hub.train.evaluate.toolbox.metrics import pointing_accuracy
 from cmac_hub.train.evaluate.toolbox.scene_maps import make_scenes, predict_scenes, source_mask
@@ -83,12 +83,18 @@ def grade_maps(model: CMAC, data: Path, count: int = 600) -> list[GradedMaps]:
         maps = predict_scenes(strength, scenes).visual_NHW
         masks = [square(source_mask(scene)) for scene in scenes]
         graded.append(GradedMaps({which: list(heats) for which, heats in maps.items()}, masks, shift))
-    if find_shots(data, "clips") or find_shots(data, "clips_more"):
-        clips = [clip for found in shot_boxes(data, "validation").values() for clip in found]
-        found = predict_clips(strength, clips, controls=False)
-        if found.clips:
-            graded.append(GradedMaps({which: found.heats[which] for which in get_args(Map)}, found.truths(), shift))
+    if (found := predict_shots(strength, data)) is not None:
+        graded.append(GradedMaps({which: found.heats[which] for which in get_args(Map)}, found.truths(), shift))
     return graded
+
+
+def predict_shots(model: CMAC, data: Path) -> ClipMaps | None:
+    """The maps of the validation shots with boxes of our own; None where the data has none."""
+    if not (find_shots(data, "clips") or find_shots(data, "clips_more")):
+        return None
+    clips = [clip for found in shot_boxes(data, "validation").values() for clip in found]
+    found = predict_clips(model, clips, controls=False)
+    return found if found.clips else None
 
 
 def choose_weight(graded: Sequence[GradedMaps]) -> float:

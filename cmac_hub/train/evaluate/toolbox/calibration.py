@@ -4,13 +4,14 @@ its visual maps lie off."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple, get_args
 
 import numpy as np
 from PIL import Image
 
-from cmac_hub.config import HEARING
+from cmac_hub.config import HEARING, Map
 from cmac_hub.geometry import Shift
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.toolbox.scene_maps import (
@@ -34,19 +35,36 @@ FEWEST_CELLS = 6
 Limits = tuple[float, float]
 
 
-def calibrate(model: CMAC, library: Library, count: int = 300) -> dict[str, Limits]:
+LIT = 0.85
+"""Share of the real shots that are to light up: where that asks for a lower limit than scenes do, it is taken."""
+
+
+class ShotPeaks(NamedTuple):
+    """Highest values of the visual maps of real shots with their own sounds."""
+
+    visual_N: dict[Map, np.ndarray]
+
+
+def shot_peaks(heats: Mapping[str, Sequence[np.ndarray]]) -> ShotPeaks:
+    """Of maps (H, W) by name."""
+    return ShotPeaks({which: np.array([float(one.max()) for one in heats[which]]) for which in get_args(Map)})
+
+
+def calibrate(model: CMAC, library: Library, shots: ShotPeaks | None = None, count: int = 300) -> dict[str, Limits]:
     """Where drawing starts and saturates.
 
     Args:
         model: in eval mode.
         library: of known things of the validation split.
+        shots: of validation shots, if there are any.
         count: scenes with the source in the picture, and as many without.
 
     Returns:
         for each field of `DisplayConfig` that has limits (low, high). Guidance and joint compare both streams: `low`
         leaves nine tenths of the scenes dark whose source is not in the picture. Prediction does not: nine tenths of
         the places outside of a source (of the cells that it does not dominate) lie below its `low`. Half of the sources
-        have a peak above `high`, which is at least `low` + 0.02.
+        have a peak above `high`, which is at least `low` + 0.02. With real shots the `low` of visual maps that compare
+        both is at most what `LIT` of them reach, and `high` the mean of both medians.
     """
     scenes = make_scenes(library, model.config, count, 54321)
     found = predict_scenes(model, scenes)
@@ -62,6 +80,10 @@ def calibrate(model: CMAC, library: Library, count: int = 300) -> dict[str, Limi
             must_be_dark = off_screen[which].max((1, 2)) if which in HEARING else maps[shares < 0.05]
             peaks = [one[on].max() for one, on in zip(maps, on_source(shares), strict=True)]
             low, high = float(np.quantile(must_be_dark, 0.9)), float(np.median(peaks))
+            if shots is not None and modality == "visual":
+                reached = shots.visual_N[which]
+                low = min(low, float(np.quantile(reached, 1 - LIT))) if which in HEARING else low
+                high = (high + float(np.median(reached))) / 2
             limits[f"{modality}_{which}"] = (round(low, 3), round(max(high, low + 0.02), 3))
     return limits
 

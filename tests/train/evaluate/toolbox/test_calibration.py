@@ -7,7 +7,7 @@ import pytest
 
 from cmac_hub.config import HEARING
 from cmac_hub.train.evaluate.toolbox import calibration
-from cmac_hub.train.evaluate.toolbox.calibration import best_shift, calibrate, measure_map_shift
+from cmac_hub.train.evaluate.toolbox.calibration import best_shift, calibrate, measure_map_shift, shot_peaks
 from cmac_hub.train.evaluate.toolbox.scene_maps import ScenePredictions, make_absent, predict_scenes
 from cmac_hub.train.scenes.library import Library
 
@@ -60,6 +60,14 @@ def test_the_limits_equal_a_hand_computed_case(tiny, monkeypatch):
     assert found["audio_guidance"] == pytest.approx((0.225, 0.275), abs=1e-3)
     assert found["audio_prediction"] == pytest.approx((0.1125, 0.35), abs=1e-3)
     assert found["visual_joint"] == pytest.approx((0.1125, 0.1375), abs=1e-3)
+    # Of eleven shots ten reach 0.3 and one stays at 0.1: 0.85 of them reach a value between 0.3 and 0.3.
+    peaks = [np.full((2, 2), 0.1), *np.full((10, 2, 2), 0.3)]
+    shots = shot_peaks({which: peaks for which in ("guidance", "prediction", "joint")})
+    real = calibrate(tiny, Library.of_drawings("validation", count=1), shots)
+    assert real["visual_guidance"] == pytest.approx((0.3, 0.425)), "lower, so that shots light up"
+    assert real["visual_prediction"] == pytest.approx((0.225, 0.5)), "which hears nothing and is dark elsewhere"
+    assert real["visual_joint"] == pytest.approx((0.1125, 0.219), abs=1e-3), "low enough already"
+    assert {k: v for k, v in real.items() if "audio" in k} == {k: v for k, v in found.items() if "audio" in k}
 
 
 @pytest.mark.parametrize("axis", [1, 2])
