@@ -209,12 +209,14 @@ def test_errors_below_the_hubs_client_are_one_line(monkeypatch):
         hub.fetch(hub.parse_source("hf-hub:owner/repo"))
 
 
-def test_the_packaged_checkpoint_is_small_and_complete():
-    folder = hub.fetch(parse_source("cmac-nano"))
-    assert sum(p.stat().st_size for p in folder.iterdir()) < 12e6
-    config = CMAC.from_pretrained().config
-    assert config.name == "cmac-nano"
+@pytest.mark.parametrize("name", hub.REGISTERED)
+def test_the_packaged_checkpoints_are_small_and_complete(name):
+    folder = hub.fetch(parse_source(name))
+    assert sum(p.stat().st_size for p in folder.iterdir()) < 14e6
+    config = CMAC.from_pretrained(name).config
+    assert config.name == name
     assert config.training
+    assert config.license == "cc-by-nc-4.0", "they learned from recordings of ESC-50"
 
 
 def test_save_leaves_a_good_checkpoint_when_the_disk_is_full(tiny, folder, monkeypatch):

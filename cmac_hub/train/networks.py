@@ -29,9 +29,17 @@ def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
         model.load_state_dict(state["model"])
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit its own config ({str(error).splitlines()[0]})") from error
-    model.config = dataclasses.replace(config, training=training_summary(state))
+    license = inherited_license(state.get("before", {}), config.license)
+    model.config = dataclasses.replace(config, training=training_summary(state), license=license)
     recipe = state["recipe"] if "summary" in state else upgrade(state["recipe"], state.get("format_version", 1))
     return model.eval(), {**recipe, "steps": state["step"]}
+
+
+def inherited_license(before: dict[str, Any], own: str) -> str:
+    """The license of weights that began with others, or whose parts did: the first that is not `own`."""
+    parts = (before, *(part for part in before.values() if isinstance(part, dict)))
+    found = [part["license"] for part in parts if isinstance(part.get("license"), str)]
+    return next((license for license in found if license != own), own)
 
 
 def load_network(name: str, device: str | None = None) -> CMAC:

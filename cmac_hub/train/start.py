@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from cmac_hub.config import CMACConfig
 from cmac_hub.errors import CMACError
 from cmac_hub.hub import check_keys, checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
-from cmac_hub.train.networks import load_network
+from cmac_hub.train.networks import inherited_license, load_network
 from cmac_hub.train.recipe import Recipe
 
 
@@ -32,7 +33,7 @@ class Start(NamedTuple):
 
 def check_start(run: Path, initial: CMAC | None, resume: bool) -> Start:
     """What the run begins with, or began with. Raises CMACError when a resumed run began with other weights."""
-    given = Start("", {}) if initial is None else Start(checkpoint_hash(initial), initial.config.training)
+    given = Start("", {}) if initial is None else Start(checkpoint_hash(initial), origin(initial))
     kept = run / "start.json"
     if not resume or not kept.is_file():
         return given
@@ -46,6 +47,12 @@ def check_start(run: Path, initial: CMAC | None, resume: bool) -> Start:
             f"{given.weights or 'random ones'}; give the same --from again, or another folder"
         )
     return began
+
+
+def origin(network: CMAC) -> dict[str, Any]:
+    """How weights were made that others begin with, and under which license they are, which those inherit."""
+    license = network.config.license
+    return {**network.config.training, **({} if license == CMACConfig().license else {"license": license})}
 
 
 def start_from(model: CMAC, initial: CMAC) -> None:
@@ -88,8 +95,9 @@ def begin_with_parts(recipe: Recipe, visual: Path | None, audio: Path | None) ->
         )
         check_keys(expected, found, f"the {modality} encoder of {path} does not fit the recipe's")
         encoder.load_state_dict(given.encoder(modality).state_dict())
-        before[modality] = given.config.training
-    model.config = dataclasses.replace(model.config, training=before)
+        before[modality] = origin(given)
+    license = inherited_license(before, model.config.license)
+    model.config = dataclasses.replace(model.config, training=before, license=license)
     return model
 
 

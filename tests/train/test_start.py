@@ -11,6 +11,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.networks import load_checkpoint
 from cmac_hub.train.pretrain import pretrain
+from cmac_hub.train.release import release
 from cmac_hub.train.start import Start, begin_with_parts, check_start
 
 
@@ -91,3 +92,17 @@ def test_an_encoder_that_does_not_fit_is_named(recipe, tmp_path):
     (tmp_path / "lite0.pth").write_bytes(b"x")
     with pytest.raises(CMACError, match="no published weights for the recipe's visual encoder"):
         begin_with_parts(recipe, tmp_path / "lite0.pth", None)
+
+
+def test_weights_inherit_the_license_of_those_they_began_with(tiny, recipe, tmp_path):
+    """Of the whole network, or of a part."""
+    strict = CMAC(tiny.config)
+    strict.config = dataclasses.replace(tiny.config, license="cc-by-nc-4.0", training={"clips": 5})
+    strict.save_pretrained(tmp_path / "strict")
+    pretrain(recipe.replace(steps=1, warmup_steps=0), None, tmp_path / "run", initial=strict, progress=False)
+    assert release(tmp_path / "run", tmp_path / "out", None).config.license == "cc-by-nc-4.0"
+    assert release(tmp_path / "run", tmp_path / "other", None, license="mit").config.license == "mit"
+    part = begin_with_parts(recipe, None, tmp_path / "strict")
+    assert part.config.license == "cc-by-nc-4.0" and part.config.training["audio"]["clips"] == 5
+    pretrain(recipe.replace(steps=1, warmup_steps=0), None, tmp_path / "again", initial=part, progress=False)
+    assert release(tmp_path / "again", tmp_path / "third", None).config.license == "cc-by-nc-4.0"
