@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2
 
+DEFAULT_NETWORK = "cmac-nano"
+"""The weights that are taken when no network is named."""
+
 Normalization = Literal["cosine", "softmax", "none"]
 
 Map = Literal["guidance", "prediction", "joint"]

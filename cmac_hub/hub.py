@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from cmac_hub.config import CMACConfig, architectures
+from cmac_hub.config import DEFAULT_NETWORK, CMACConfig, architectures
 from cmac_hub.errors import CheckpointError, one_line
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.network import Network
@@ -147,7 +147,7 @@ def _download(
         raise CheckpointError(f"{repository} has no revision {revision!r}; check its branches and tags") from error
     except errors.LocalEntryNotFoundError as error:
         raise CheckpointError(
-            f"{repository} is not in the cache and the Hub was not reached; connect once, or use cmac-nano "
+            f"{repository} is not in the cache and the Hub was not reached; connect once, or use {DEFAULT_NETWORK} "
             f"(nor is there a folder {repository} here)"
         ) from error
     except Exception as error:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from cmac_hub import hub
 from cmac_hub.card import CARD
+from cmac_hub.config import DEFAULT_NETWORK
 from cmac_hub.errors import ArgumentError
 from cmac_hub.network import Network
 
@@ -109,7 +110,7 @@ class CMAC(
     @classmethod
     def from_pretrained(  # type: ignore[override]
         cls,
-        pretrained_model_name_or_path: str | os.PathLike[str] = "cmac-nano",
+        pretrained_model_name_or_path: str | os.PathLike[str] = DEFAULT_NETWORK,
         *,
         revision: str | None = None,
         device: Any = None,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cmac_hub import attention, preprocessing
 from cmac_hub.config import CMACConfig
+from cmac_hub.encoders.tiles import cut_tiles, lay_tiles
 from cmac_hub.errors import ArgumentError, MissingPartError
 from cmac_hub.outputs import Attention, Output, Stream
 from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind
@@ -127,14 +128,17 @@ class Network(nn.Module):
         head = self.heads["shared" if self.config.require_attention().shared_head else modality]
         return F.normalize(head(filter_BC).float(), dim=1)
 
-    def visual_stream(self, clips_BCTHW: Tensor, encoded: bool = False) -> Stream:
+    def visual_stream(self, clips_BCTHW: Tensor, encoded: bool = False, tiles: int = 1) -> Stream:
         """Clips (B, 3, T, H, W), normalized -> their stream. Raises MissingPartError, or ValueError as the encoder.
 
-        `encoded` takes what `FrameEncoder.encode_frames` gave (B, c, T, h, w) in the place of clips.
+        `encoded` takes what `FrameEncoder.encode_frames` gave (B, c, T, h, w) in the place of clips; `tiles` lays clips
+        side by side, see `forward`.
         """
         self.require_attention("a map")
         encoder = self.encoder("visual")
-        return self._stream("visual", encoder.join_frames(clips_BCTHW) if encoded else encoder(clips_BCTHW))  # type: ignore[operator]
+        if encoded:
+            return self._stream("visual", encoder.join_frames(clips_BCTHW))  # type: ignore[operator]
+        return self._stream("visual", cut_tiles(encoder(lay_tiles(clips_BCTHW, tiles)), tiles))
 
     def audio_stream(self, spectrograms_BCFS: Tensor) -> Stream:
         """Spectrograms (B, 1, F, S), normalized -> their stream. Raises as `visual_stream`."""
@@ -147,7 +151,7 @@ class Network(nn.Module):
         filter_BC = attention.make_filter(transformed)
         return Stream(map_BC, transformed, filter_BC, self.project(modality, filter_BC), saliency)
 
-    def forward(self, clips: Tensor, spectrograms: Tensor, encoded: bool = False) -> Output:
+    def forward(self, clips: Tensor, spectrograms: Tensor, encoded: bool = False, tiles: int = 1) -> Output:
         """One batch of synchronous pairs through the whole network.
 
         Args:
@@ -155,13 +159,15 @@ class Network(nn.Module):
             spectrograms: (B, 1, F, S) float, from `preprocess`.
             encoded: `clips` are the frames' features (B, c, T, h, w) of a `FrameEncoder`, so that a frozen trunk need
                 not run again.
+            tiles: rows and columns of clips that the visual encoder looks at as one large clip; its map is cut apart
+                again. In training a place then learns to tell of itself, and not of what lies beside it.
 
         Raises:
-            ValueError: a wrong shape, or batches of different sizes.
+            ValueError: a wrong shape, or batches of different sizes, or one that does not fill the last large clip.
             MissingPartError: the network lacks an encoder or the attention.
         """
         _check_pairs(clips, spectrograms)
-        visual, audio = self.visual_stream(clips, encoded), self.audio_stream(spectrograms)
+        visual, audio = self.visual_stream(clips, encoded, tiles), self.audio_stream(spectrograms)
         return Output(visual, audio, self._attention(visual, audio))
 
     def _attention(self, visual: Stream | None, audio: Stream | None) -> Attention:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from cmac_hub.config import DEFAULT_NETWORK
 from cmac_hub.model import CMAC
 from cmac_hub.visualizer import Visualizer
 
@@ -29,7 +30,7 @@ class Pretrained(NamedTuple):
 
 
 def load_cmac(
-    name: str | os.PathLike[str] = "cmac-nano",
+    name: str | os.PathLike[str] = DEFAULT_NETWORK,
     *,
     revision: str | None = None,
     device: Any = None,

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from cmac_hub.demo import make_scene
+from cmac_hub.hub import REGISTERED
 from cmac_hub.model import CMAC
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -38,13 +39,15 @@ def measure(model: CMAC, dtype: torch.dtype = torch.float32) -> dict[str, list[f
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-3), (torch.bfloat16, 6e-2)], ids=str)
-def test_the_released_weights_give_what_they_gave(dtype, tolerance):
-    golden = json.loads(GOLDEN.read_text())
-    found = measure(CMAC.from_pretrained("cmac-nano"), dtype)
+@pytest.mark.parametrize("name", REGISTERED)
+def test_the_released_weights_give_what_they_gave(name, dtype, tolerance):
+    golden = json.loads(GOLDEN.read_text())[name]
+    found = measure(CMAC.from_pretrained(name), dtype)
     assert found.keys() == golden.keys()
-    for name, values in golden.items():
-        assert found[name] == pytest.approx(values, rel=tolerance, abs=tolerance), name
+    for what, values in golden.items():
+        assert found[what] == pytest.approx(values, rel=tolerance, abs=tolerance), what
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps(measure(CMAC.from_pretrained("cmac-nano")), indent=1) + "\n")
+    everything = {name: measure(CMAC.from_pretrained(name)) for name in REGISTERED}
+    GOLDEN.write_text(json.dumps(everything, indent=1) + "\n")

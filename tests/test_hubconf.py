@@ -19,8 +19,10 @@ def own_hub_folder(tmp_path, monkeypatch):
 
 def test_load():
     from cmac_hub import CMAC
+    from cmac_hub.config import DEFAULT_NETWORK
 
-    assert isinstance(torch.hub.load(ROOT, "cmac", source="local"), CMAC)
+    model = torch.hub.load(ROOT, "cmac", source="local")
+    assert isinstance(model, CMAC) and model.config.name == DEFAULT_NETWORK
     visual, _, visualizer = torch.hub.load(ROOT, "cmac_parts", source="local")
     assert visualizer.model.visual_encoder is visual
 

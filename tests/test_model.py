@@ -142,3 +142,17 @@ def test_what_users_give_wrong_is_an_error_of_ours(tiny):
         with pytest.raises(ArgumentError) as caught:
             call()
         assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)
+
+
+@torch.no_grad()
+def test_a_place_sees_the_clip_beside_it_only_in_tiles(tiny):
+    visual, audio = tiny.config.visual, tiny.config.audio
+    clips = torch.randn(4, 3, visual.frames, 32, 32)
+    spectrograms = torch.randn(4, 1, audio.n_mels, 50)
+    alone, beside = tiny(clips, spectrograms), tiny(clips, spectrograms, tiles=2)
+    assert beside.visual.map.shape == alone.visual.map.shape
+    assert torch.equal(beside.audio.map, alone.audio.map)
+    changed = clips.clone()
+    changed[1] = torch.randn_like(changed[1])
+    assert torch.equal(tiny(changed, spectrograms).visual.map[0], alone.visual.map[0])
+    assert not torch.equal(tiny(changed, spectrograms, tiles=2).visual.map[0], beside.visual.map[0])

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import get_args
 
 from cmac_hub.command_line import add_debug, add_imports, moment, run, seconds
-from cmac_hub.config import Layout, Map, Scale
+from cmac_hub.config import DEFAULT_NETWORK, Layout, Map, Scale
 from cmac_hub.version import __version__
 
 MODEL_HELP = "name, owner/repo or hf-hub:owner/repo[@revision] on the Hub, or folder"
@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     figure.set_defaults(run="cmac_hub.cli.localize:figure")
 
     info = commands.add_parser("info", help="print what a model is, setting by setting")
-    info.add_argument("model", nargs="?", default="cmac-nano", metavar="MODEL", help=MODEL_HELP)
+    info.add_argument("model", nargs="?", default=DEFAULT_NETWORK, metavar="MODEL", help=MODEL_HELP)
     info.set_defaults(run="cmac_hub.cli.models:info")
 
     download = commands.add_parser("download", help="fetch a model into the cache")
@@ -75,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     for command in (localize, features, figure, demo):
         command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
-        command.add_argument("--model", default="cmac-nano", help=MODEL_HELP)
+        command.add_argument("--model", default=DEFAULT_NETWORK, help=MODEL_HELP)
         command.add_argument("--device", type=_device, default="cpu", help="cpu, cuda, mps, ...")
         command.add_argument("--window", type=seconds, help="seconds that the network is shown at once")
     for command in (localize, features):

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from cmac_hub.command_line import add_imports
+from cmac_hub.config import DEFAULT_NETWORK
 
 SPLITS = ["train", "validation", "test"]
 LIBRARY = "a folder of pictures and sounds (pretrain --help)"
@@ -39,7 +40,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """`--model`, of `load_network`, its device and encoders of one's own."""
-    parser.add_argument("--model", default="cmac-nano", help="a name or folder, a run folder, or a checkpoint .pt")
+    parser.add_argument("--model", default=DEFAULT_NETWORK, help="a name or folder, a run folder, or a checkpoint .pt")
     add_device(parser)
     add_imports(parser)
 

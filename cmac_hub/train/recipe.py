@@ -92,6 +92,10 @@ class Recipe:
     mix_share: float = setting(0.0, low=0, high=1)
     """Share of the pairs whose sound is mixed with that of another pair of the batch, 5 to 20 dB below it."""
 
+    tiles: int = setting(1, low=1)
+    """Rows and columns of clips that the visual encoder looks at as one picture, cut apart after it: what stands in one
+    clip must not answer to the sound of the clip beside it, so a place learns to tell of itself. It costs nothing."""
+
     # A visual encoder that has learned to look at pictures before
     cached_pairs: int = setting(0, low=0)
     """Pairs whose frames the trunk of a `FrameEncoder` encodes once, before training; they come again and again, in

@@ -64,7 +64,7 @@ def micro_batch(
     )
     keys = None
     with autocast(recipe, world.device):
-        output = trained(clips, spectrograms, encoded)
+        output = trained(clips, spectrograms, encoded, recipe.tiles)
         if modules.momentum is not None:
             keys = modules.momentum(clips, spectrograms)
     if negatives is None:
