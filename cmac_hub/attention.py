@@ -71,22 +71,42 @@ def correlate(filter_BC: Tensor, map_BC: Tensor, normalization: Normalization = 
     Args:
         filter_BC: (B, C), kappa of the guiding modality.
         map_BC: (B, C, ...), g(.) of the guided modality.
-        normalization: "cosine" maps the cosine to [0, 1] by (1 + cos) / 2; "softmax" divides the dot products by the
-            square root of C and makes them sum to 1 over the positions; "none" returns the dot products, unbounded.
+        normalization: "cosine" maps the cosine to [0, 1] by (1 + cos) / 2; "bounded" does so with a dot product in
+            which weak positions count for less (`directions`): they claim nothing, 0.5; "softmax" divides the dot
+            products by the square root of C and makes them sum to 1 over the positions; "none" returns the dot
+            products, unbounded.
 
     Returns:
         (B, ...), the positions' responses.
     """
     positions = map_BC.shape[2:]
     map_BCP = map_BC.flatten(2)
-    if normalization == "cosine":
-        response_BP = torch.einsum("bc,bcp->bp", F.normalize(filter_BC, dim=1), F.normalize(map_BCP, dim=1))
+    if normalization in ("cosine", "bounded"):
+        directions_BCP = directions(map_BCP, normalization)
+        response_BP = torch.einsum("bc,bcp->bp", F.normalize(filter_BC, dim=1), directions_BCP)
         response_BP = ((1 + response_BP) / 2).clamp(0, 1)
     else:
         response_BP = torch.einsum("bc,bcp->bp", filter_BC, map_BCP)
         if normalization == "softmax":
             response_BP = (response_BP / filter_BC.shape[1] ** 0.5).softmax(1)
     return response_BP.unflatten(1, positions)
+
+
+STRONG = 1.5
+"""Length, in times of that which noise has after the batch norm of g (the square root of C), from which on a feature is
+strong."""
+
+
+def directions(map_BC: Tensor, normalization: Normalization = "cosine") -> Tensor:
+    """What the positions of a transformed map (B, C, ...) are compared by, of length 1 at most.
+
+    "bounded" divides a feature by its length only where it is strong (`STRONG`); shorter ones stay shorter, so that a
+    wall or a sky, which says little, does not answer to a sound as loudly as a thing does. All else is the direction.
+    """
+    if normalization != "bounded":
+        return F.normalize(map_BC, dim=1)
+    length = map_BC.norm(dim=1, keepdim=True)
+    return map_BC / length.clamp(min=STRONG * map_BC.shape[1] ** 0.5)
 
 
 def correlate_pyramid(

@@ -31,7 +31,7 @@ FORMAT_VERSION = 2
 DEFAULT_NETWORK = "cmac-nano"
 """The weights that are taken when no network is named."""
 
-Normalization = Literal["cosine", "softmax", "none"]
+Normalization = Literal["cosine", "bounded", "softmax", "none"]
 
 Map = Literal["guidance", "prediction", "joint"]
 """Where one modality responds to the other (Eq. 4), what its encoder attends to by itself (Eq. 5), or the former where

@@ -13,23 +13,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cmac_hub.attention import directions
+from cmac_hub.config import Normalization
 from cmac_hub.outputs import Output
 
 
-def multiple_instance(output: Output, video_B: Tensor, temperature: float = 0.1) -> Tensor:
+def multiple_instance(
+    output: Output, video_B: Tensor, temperature: float = 0.1, normalization: Normalization = "cosine"
+) -> Tensor:
     """The loss of one batch, both maps, mean over pairs.
 
     Args:
         output: of `CMAC.forward`.
         video_B: (B,) int, which video a row is from: rows of one video are no negatives of each other.
         temperature: tau.
+        normalization: the network's, see `attention.directions`.
 
     Returns:
         a scalar.
     """
     # A source stays for a clip, so a place is averaged over time; a sound may be short, so each moment is a cell.
-    places_BCP = F.normalize(output.visual.transformed.float(), dim=1).mean(2).flatten(2)
-    cells_BCP = F.normalize(output.audio.transformed.float(), dim=1).flatten(2)
+    places_BCP = directions(output.visual.transformed.float(), normalization).mean(2).flatten(2)
+    cells_BCP = directions(output.audio.transformed.float(), normalization).flatten(2)
     visual_BB = best_response(output.audio.filter.float(), places_BCP)
     audio_BB = best_response(output.visual.filter.float(), cells_BCP)
     return (symmetric(visual_BB / temperature, video_B) + symmetric(audio_BB / temperature, video_B)) / 2

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from cmac_hub.config import Normalization
 from cmac_hub.outputs import Attention, Output
 from cmac_hub.train.fields import check, setting
 from cmac_hub.train.multiple_instance import multiple_instance
@@ -153,6 +154,7 @@ def objective(
     *,
     keys: Keys | None = None,
     negatives: Negatives | None = None,
+    normalization: Normalization = "cosine",
 ) -> Losses:
     """Eq. 8: `contrastive_weight` L_cl + `consistency_weight` L_ac.
 
@@ -163,6 +165,7 @@ def objective(
         keys: of the momentum network; None takes the batch's own embeddings.
         negatives: of the memory bank, or of all ranks' batches; None takes the rest of the batch. Those of
             `multiple_instance` are always the other rows of `output`.
+        normalization: of the network's Eq. 4, for `multiple_instance`.
 
     `cross_modal=False` and `within_positives` expect two clips of a video in the rows 2 i and 2 i + 1.
 
@@ -201,7 +204,7 @@ def objective(
         accuracy = (positive_B > rival_B).float().mean()
     total = settings.contrastive_weight * loss + settings.consistency_weight * consistency
     if settings.mil_weight:
-        total = total + settings.mil_weight * multiple_instance(output, video_B, settings.temperature)
+        total = total + settings.mil_weight * multiple_instance(output, video_B, settings.temperature, normalization)
     return Losses(total, loss.detach(), consistency.detach(), accuracy)
 
 

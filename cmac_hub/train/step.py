@@ -73,7 +73,8 @@ def micro_batch(
             world.gather_with_gradient(output.audio.embedding),
             world.gather(video_B),
         )
-    losses = objective(output, video_B, recipe.objective, keys=keys, negatives=negatives)
+    how = recipe.config.require_attention().normalization
+    losses = objective(output, video_B, recipe.objective, keys=keys, negatives=negatives, normalization=how)
     return MicroBatch(output, losses, keys, video_B)
 
 
