@@ -26,7 +26,7 @@ class Peak:
     y: float
     """Pixels of the displayed frame, from its upper left corner."""
     score: float
-    """The raw map value there, in [0, 1] with the normalization "cosine"."""
+    """The raw map value there, in [0, 1] with the normalizations "cosine" and "bounded"."""
     audible: bool
     """Whether there is anything to hear in the window."""
     padded: bool

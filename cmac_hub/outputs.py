@@ -10,8 +10,8 @@ from torch import Tensor
 class Attention(NamedTuple):
     """The six maps of one batch, at map resolution; None where a stream was not given.
 
-    In [0, 1] with the normalization "cosine"; with Table 2's others guidance has the range of `attention.correlate`,
-    and joint what `attention.join` makes of it.
+    In [0, 1] with the normalizations "cosine" and "bounded"; with Table 2's others guidance has the range of
+    `attention.correlate`, and joint what `attention.join` makes of it.
     """
 
     visual_guidance: Tensor | None = None

@@ -59,8 +59,8 @@ class Visualizer(nn.Module):
             hop: seconds between two maps.
 
         Yields:
-            the window's center in seconds, and (H, W) fp32 in [0, 1] (clipped, where the normalization
-            is not "cosine") at the displayed size, row 0 on top.
+            the window's center in seconds, and (H, W) fp32 in [0, 1] (clipped, where the normalization is "softmax" or
+            "none") at the displayed size, row 0 on top.
 
         Raises:
             MediaError: the file cannot be read, has no video stream, or no audio stream to guide.

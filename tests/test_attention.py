@@ -25,6 +25,10 @@ def slow_response(kernel, values, normalization):
         if normalization == "cosine":
             lengths = math.sqrt(sum(float(k) ** 2 for k in kernel)) * math.sqrt(sum(float(v) ** 2 for v in local))
             dot = (1 + dot / lengths) / 2
+        elif normalization == "bounded":
+            length = math.sqrt(sum(float(v) ** 2 for v in local))
+            strong = max(length, 1.5 * math.sqrt(len(kernel)))
+            dot = (1 + dot / math.sqrt(sum(float(k) ** 2 for k in kernel)) / strong) / 2
         elif normalization == "softmax":
             dot = dot / math.sqrt(len(kernel))
         dots.append(dot)
@@ -48,10 +52,10 @@ def slow_halve(values):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("normalization", ["cosine", "softmax", "none"])
+@pytest.mark.parametrize("normalization", ["cosine", "bounded", "softmax", "none"])
 def test_correlation_is_equation_4(shape, normalization):
     torch.manual_seed(1)
-    kernels, values = torch.randn(3, 6, dtype=torch.float64), torch.randn(3, 6, *shape, dtype=torch.float64)
+    kernels, values = torch.randn(3, 6, dtype=torch.float64), 2 * torch.randn(3, 6, *shape, dtype=torch.float64)
     got = attention.correlate(kernels, values, normalization)
     for n in range(3):
         torch.testing.assert_close(got[n], slow_response(kernels[n], values[n], normalization))

@@ -28,7 +28,13 @@ def cross_entropy(scores, right, left_out):
     return -math.log(math.exp(scores[right]) / below)
 
 
-def slow(out, videos, tau):
+def bounded(a, b):
+    """Of a direction with a feature that may be weak."""
+    a, b = a.detach(), b.detach()
+    return float(a @ b) / float(a.norm()) / max(float(b.norm()), 1.5 * math.sqrt(len(b)))
+
+
+def slow(out, videos, tau, compare=cosine):
     count, loss = len(videos), 0.0
     visual, audio = out.visual.transformed, out.audio.transformed
     for modality in ("visual", "audio"):
@@ -40,12 +46,12 @@ def slow(out, videos, tau):
                     _, _, moments, rows, columns = visual.shape
                     for y in range(rows):
                         for x in range(columns):
-                            each = [cosine(out.audio.filter[k], visual[b, :, t, y, x]) for t in range(moments)]
+                            each = [compare(out.audio.filter[k], visual[b, :, t, y, x]) for t in range(moments)]
                             responses.append(sum(each) / moments)
                 else:
                     for f in range(audio.shape[2]):
                         for s in range(audio.shape[3]):
-                            responses.append(cosine(out.visual.filter[k], audio[b, :, f, s]))
+                            responses.append(compare(out.visual.filter[k], audio[b, :, f, s]))
                 scores[b][k] = max(responses) / tau
         for n in range(count):
             own = {m for m in range(count) if videos[m] == videos[n] and m != n}
@@ -58,6 +64,8 @@ def slow(out, videos, tau):
 def test_the_loss_equals_a_slow_loop(output, videos):
     got = multiple_instance(output, torch.tensor(videos), 0.2)
     assert got.item() == pytest.approx(slow(output, videos, 0.2), rel=1e-4)
+    got = multiple_instance(output, torch.tensor(videos), 0.2, "bounded")
+    assert got.item() == pytest.approx(slow(output, videos, 0.2, bounded), rel=1e-4)
 
 
 def test_gradients():
