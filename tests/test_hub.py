@@ -75,6 +75,11 @@ def test_the_three_parts_share_one_network():
     assert not audio.training
 
 
+def test_who_may_read_the_config_may_read_the_weights(folder):
+    modes = {name: (folder / name).stat().st_mode for name in (hub.CONFIG, hub.WEIGHTS)}
+    assert modes[hub.CONFIG] == modes[hub.WEIGHTS]
+
+
 def test_half_precision_halves_the_file_and_is_loaded_as_float32(tiny, tmp_path):
     hub.save_checkpoint(tiny, tmp_path / "whole")
     hub.save_checkpoint(tiny, tmp_path / "half", half=True)
