@@ -53,7 +53,11 @@ def replacing(path: Path, overwrite: bool = True, source: Path | None = None) ->
     check_output(path, overwrite, source)
     temporary = hidden_name(path)
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        # What safetensors wrote nobody but its owner could read.
+        temporary.chmod(mode)
         os.replace(temporary, path)
     except CMACError:
         raise

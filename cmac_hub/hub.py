@@ -263,10 +263,7 @@ def save_checkpoint(network: Network, folder: str | Path, *, half: bool = False)
         # Not those of batch norms: a variance may be larger, or smaller, than fp16 knows.
         state = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in state.items()}
     with replacing(folder / WEIGHTS) as temporary:
-        temporary.touch()
-        mode = temporary.stat().st_mode
         save_file(state, temporary, metadata={"format": "pt"})
-        temporary.chmod(mode)  # safetensors lets none but its owner read a file
     network.config.save(folder / CONFIG)
 
 
