@@ -28,6 +28,9 @@ HEAT_OPACITY = (np.clip(np.linspace(0, 1, 256) * 1.6, 0, 1) ** 1.2 * 165).astype
 _COLOR_LUT = [HEAT_COLORS[:, c].round().astype(int).tolist() for c in range(3)]
 
 
+VISIBLE = 64
+"""Strength of 255 from which a place is seen to be lit: a quarter."""
+
 NO_LIMITS = (-np.inf, -np.inf)
 """Limits of `strength` that leave each map to itself: from its median to its peak."""
 

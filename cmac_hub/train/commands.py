@@ -161,9 +161,6 @@ def _settle(threads: int) -> None:
     """What a process does once before it trains."""
     import torch
 
-    from cmac_hub.train.allocator import keep_freed_memory
-
-    keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
 

@@ -85,7 +85,12 @@ def figures_of(part: MicroBatch) -> dict[str, Tensor]:
     guidance = guidance.detach().float()
     # 1 when the embeddings point everywhere, near 0 when they crowd in a cone: the first plateau.
     spread = 1 - part.output.visual.embedding.detach().mean(0).square().sum()
-    values = (*(value.detach() for value in part.losses), spread, guidance.mean(), guidance.flatten(1).std(1, correction=0).mean())
+    values = (
+        *(value.detach() for value in part.losses),
+        spread,
+        guidance.mean(),
+        guidance.flatten(1).std(1, correction=0).mean(),
+    )
     return dict(zip(FIGURES, values, strict=True))
 
 

@@ -7,12 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cmac_hub.drawing import strength
+from cmac_hub.drawing import VISIBLE, strength
 from cmac_hub.geometry import CENTERED, Shift, over_frame
 from cmac_hub.train.evaluate.toolbox.metrics import SIDE, points_at
-
-VISIBLE = 64
-"""Strength of 255 from which a place counts as lit: a quarter."""
 
 
 class Drawn(NamedTuple):

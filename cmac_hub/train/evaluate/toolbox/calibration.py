@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from cmac_hub.config import HEARING, Map
+from cmac_hub.drawing import VISIBLE
 from cmac_hub.geometry import Shift
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.toolbox.scene_maps import (
@@ -64,7 +65,7 @@ def calibrate(model: CMAC, library: Library, shots: ShotPeaks | None = None, cou
         leaves nine tenths of the scenes dark whose source is not in the picture. Prediction does not: nine tenths of
         the places outside of a source (of the cells that it does not dominate) lie below its `low`. Half of the sources
         have a peak above `high`, which is at least `low` + 0.02. With real shots the `low` of visual maps that compare
-        both is at most what `LIT` of them reach, and `high` the mean of both medians.
+        both is low enough for `LIT` of them to be seen, and `high` is the mean of both medians.
     """
     scenes = make_scenes(library, model.config, count, 54321)
     found = predict_scenes(model, scenes)
@@ -82,8 +83,11 @@ def calibrate(model: CMAC, library: Library, shots: ShotPeaks | None = None, cou
             low, high = float(np.quantile(must_be_dark, 0.9)), float(np.median(peaks))
             if shots is not None and modality == "visual":
                 reached = shots.visual_N[which]
-                low = min(low, float(np.quantile(reached, 1 - LIT))) if which in HEARING else low
                 high = (high + float(np.median(reached))) / 2
+                if which in HEARING:
+                    # So much below the quantile that its strength is the least that is seen.
+                    seen = float(np.quantile(reached, 1 - LIT))
+                    low = min(low, seen - (max(high, seen) - seen) * VISIBLE / (255 - VISIBLE))
             limits[f"{modality}_{which}"] = (round(low, 3), round(max(high, low + 0.02), 3))
     return limits
 

@@ -64,7 +64,8 @@ def test_the_limits_equal_a_hand_computed_case(tiny, monkeypatch):
     peaks = [np.full((2, 2), 0.1), *np.full((10, 2, 2), 0.3)]
     shots = shot_peaks({which: peaks for which in ("guidance", "prediction", "joint")})
     real = calibrate(tiny, Library.of_drawings("validation", count=1), shots)
-    assert real["visual_guidance"] == pytest.approx((0.3, 0.425)), "lower, so that shots light up"
+    # Strength is 64 of 255 at 0.3: 0.3 = low + (0.425 - low) * 64 / 255.
+    assert real["visual_guidance"] == pytest.approx((0.258, 0.425), abs=1e-3), "lower, so that shots light up"
     assert real["visual_prediction"] == pytest.approx((0.225, 0.5)), "which hears nothing and is dark elsewhere"
     assert real["visual_joint"] == pytest.approx((0.1125, 0.219), abs=1e-3), "low enough already"
     assert {k: v for k, v in real.items() if "audio" in k} == {k: v for k, v in found.items() if "audio" in k}
