@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from importlib import import_module
 
+from cmac_hub.allocator import keep_freed_memory
 from cmac_hub.errors import ArgumentError, is_expected, one_line
 
 
@@ -52,6 +53,7 @@ def run(program: str, work: Callable[[argparse.Namespace], int | None], options:
     def show(message: Warning | str, *_: object) -> None:
         print(f"{program}: {' '.join(str(message).split())}", file=sys.stderr)
 
+    keep_freed_memory()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show  # type: ignore[assignment]

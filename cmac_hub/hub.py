@@ -29,7 +29,7 @@ from cmac_hub.version import __version__
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
-REGISTERED = ("cmac-nano",)
+REGISTERED = ("cmac-nano", "cmac-lite")
 """Checkpoints inside the package: they need no network."""
 
 ACCEPTED = (

@@ -15,8 +15,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "cmac_hub"
 
 ORDER = (
-    "version errors checks command_line files registry encoders config_file config windows outputs geometry attention "
-    "preprocessing network media inference features moments drawing canvas figure card hub model visualizer "
+    "version allocator errors checks command_line files registry encoders config_file config windows outputs geometry "
+    "attention preprocessing network media inference features moments drawing canvas figure card hub model visualizer "
     "pretrained demo train.scenes.layout train.arguments train.fields train.writing train.multiple_instance "
     "train.objective train.recipe train.augmentation train.stream train.scenes train.videos train train.evaluate.sets "
     "train.evaluate.toolbox train.evaluate train.ablate train.own_footage train.release train.commands train.__main__ "

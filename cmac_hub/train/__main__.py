@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cmac_hub.command_line import add_debug, add_imports, run
 from cmac_hub.train import commands
-from cmac_hub.train.allocator import keep_freed_memory
 from cmac_hub.train.arguments import LIBRARY, SPLITS, add_device, add_settings, add_training, counting, positive
 from cmac_hub.train.evaluate.parsers import add_evaluations
 from cmac_hub.train.scenes.layout import LAYOUT
@@ -17,7 +16,6 @@ from cmac_hub.train.scenes.layout import LAYOUT
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code, see `cmac_hub.command_line.run`."""
     options = build_parser().parse_args(arguments)
-    keep_freed_memory()
     return run("cmac_hub.train", options.run, options)
 
 

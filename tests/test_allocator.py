@@ -4,13 +4,13 @@ import sys
 
 import pytest
 
-from cmac_hub.train.allocator import keep_freed_memory
+from cmac_hub.allocator import keep_freed_memory
 
 MEASURE = """
 import resource
 import sys
 import torch
-from cmac_hub.train.allocator import keep_freed_memory
+from cmac_hub.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 torch.set_num_threads(1)
