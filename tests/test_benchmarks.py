@@ -14,3 +14,12 @@ def test_pretrain():
     assert [line.split("  ")[0] for line in done.stdout.splitlines()[:3]] == ["data alone", "step alone", "together"]
     done = subprocess.run([*command, "batchh=3"], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and "did you mean 'batch'" in done.stdout
+
+
+def test_localize(clip):
+    command, how = [sys.executable, "benchmarks/localize.py"], ["--turns", "1", "--models", "cmac-nano"]
+    done = subprocess.run([*command, str(clip), *how], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("| cmac-nano | ")
+    done = subprocess.run([*command, "missing.mp4", *how], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "missing.mp4" in done.stdout
