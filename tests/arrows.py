@@ -19,7 +19,7 @@ ORDER = (
     "attention preprocessing network media inference features moments drawing canvas figure card hub model visualizer "
     "pretrained demo train.scenes.layout train.arguments train.fields train.writing train.multiple_instance "
     "train.objective train.recipe train.augmentation train.stream train.scenes train.videos train train.evaluate.sets "
-    "train.evaluate.toolbox train.evaluate train.ablate train.own_footage train.release train.commands train.__main__ "
+    "train.evaluate.toolbox train.evaluate train.ablate train.release train.own_footage train.commands train.__main__ "
     "cli __main__ __init__"
 ).split()
 

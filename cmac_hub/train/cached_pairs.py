@@ -31,8 +31,8 @@ class CachedPairs:
         progress: show a progress bar on stderr.
 
     Raises:
-        RecipeError: the visual encoder is no `FrameEncoder`; or the recipe wants two clips a video, or a bank, whose
-            momentum network would have to encode the frames itself.
+        RecipeError: the visual encoder is no `FrameEncoder`; or the recipe wants two clips a video, or tiles, or a
+            bank, whose momentum network would have to encode the frames itself.
     """
 
     videos: int | None = None
@@ -44,8 +44,11 @@ class CachedPairs:
                 f"recipe key 'cached_pairs' is {recipe.cached_pairs}; it needs an encoder that looks at single frames, "
                 "such as kind 'frames'"
             )
-        if recipe.clips_per_video != 1 or recipe.bank:
-            raise RecipeError("recipe key 'cached_pairs' goes with one clip a video and without a bank; set bank to 0")
+        if recipe.clips_per_video != 1 or recipe.bank or recipe.tiles > 1:
+            raise RecipeError(
+                "recipe key 'cached_pairs' goes with one clip a video, without a bank and without tiles; "
+                "set bank to 0 and tiles to 1"
+            )
         self.recipe, self._hash, self._order_of = recipe, source.hash(), -1
         self._order = np.empty(0, np.int64)
         features: list[Tensor] = []

@@ -5,7 +5,7 @@
 
 A share of the videos (`held_out`) is never trained on. Before and after training each of their sounds looks for its
 video among them, and the map is drawn with the sounds of the others, which should light less. `runs/own/released` is
-the network to use: the new one, or the start's copy where the new one finds less.
+the network to use: the new one, or the start's copy where the new one finds no more. Both are drawn as the start is.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from cmac_hub.errors import CMACError, MediaError
-from cmac_hub.hub import save_checkpoint
+from cmac_hub.files import make_folder
 from cmac_hub.media import probe
 from cmac_hub.model import CMAC
-from cmac_hub.train.checkpoint import read_checkpoint
+from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
 from cmac_hub.train.distributed import World
 from cmac_hub.train.evaluate.boxes import BoxedClip
 from cmac_hub.train.evaluate.clip_maps import encode_clip, wrong_sounds
@@ -34,6 +35,7 @@ from cmac_hub.train.fields import RecipeError
 from cmac_hub.train.networks import training_summary
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import Recipe
+from cmac_hub.train.release import write
 from cmac_hub.train.videos.manifest import AS_BYTES, COLUMNS, Manifest, Segment
 from cmac_hub.train.writing import write_json, writing
 
@@ -80,21 +82,27 @@ def finetune(
 
     Raises:
         RecipeError: no network to begin with, or no manifest.
-        CMACError: fewer than `FEWEST` videos with picture and sound; see `pretrain`.
+        CMACError: fewer than `FEWEST` videos with picture and sound; the folder holds a run and `resume` is False, or a
+            run of other videos; see `pretrain`.
     """
     if initial is None:
         raise RecipeError(f"recipe {recipe.name!r} goes on from a trained network; say --from cmac-lite")
     if data is None or data.suffix != ".csv":
         raise RecipeError(f"recipe {recipe.name!r} learns from videos; give their manifest: --data manifest.csv")
-    manifest = Manifest.load(data)
-    training, held = split(usable(manifest, say=world.first), recipe.held_out)
-    parts = {name: run / f"{name}.csv" for name in ("training", "held_out")}
-    if world.first:
-        run.mkdir(parents=True, exist_ok=True)
-        for path, segments in zip(parts.values(), (training, held), strict=True):
-            write_segments(path, segments)
+    training, held = split(usable(Manifest.load(data), progress=world.first), recipe.held_out)
+    path = run / "training.csv"
+    if Checkpoints(run).latest() is None:
+        if world.first:
+            make_folder(run)
+            write_segments(path, training)
+            write_segments(run / "held_out.csv", held)
+        world.any(False)  # the others wait for the files
+    elif not resume:
+        raise CMACError(f"{run} holds a run; add --resume, or choose another folder")
+    elif {Path(segment.path).absolute() for segment in training} != set(read_paths(path)):
+        raise CMACError(f"{run} began with other videos than {data} has; give the same --data, or another folder")
     before = measure(initial, held)
-    trained = pretrain(recipe, parts["training"], run, resume=resume, initial=initial, world=world)
+    trained = pretrain(recipe, path, run, resume=resume, initial=initial, world=world)
     after = measure(trained, held)
     better = after.mean_reciprocal_rank > before.mean_reciprocal_rank
     report = {"before": before._asdict(), "after": after._asdict(), "kept": "after" if better else "before"}
@@ -102,18 +110,18 @@ def finetune(
         kept = CMAC(dataclasses.replace(initial.config, training=training_summary(read_checkpoint(run))))
         kept.load_state_dict((trained if better else initial).state_dict())
         kept.config = kept.config if better else initial.config
-        save_checkpoint(kept, run / "released")
+        write(kept, run / "released")
         write_json(run / "own.json", report)
     return report
 
 
-def usable(manifest: Manifest, *, say: bool = True) -> list[Segment]:
-    """The segments of the videos that have picture and sound. Raises CMACError when they are too few."""
-    reasons: dict[str, str] = {}
-    for segment in (manifest[i] for i in range(len(manifest))):
-        if segment.path not in reasons:
-            reasons[segment.path] = _why_not(segment.path)
-    found = [segment for segment in (manifest[i] for i in range(len(manifest))) if not reasons[segment.path]]
+def usable(manifest: Manifest, *, progress: bool = True) -> list[Segment]:
+    """The segments of the videos that have picture and sound; `progress` shows a bar, and says on stderr what is left
+    out. Raises CMACError when they are too few."""
+    segments = [manifest[i] for i in range(len(manifest))]
+    paths = tqdm(dict.fromkeys(segment.path for segment in segments), disable=not progress, unit="video")
+    reasons = {path: _why_not(path) for path in paths}
+    found = [segment for segment in segments if not reasons[segment.path]]
     left_out = Counter(reason for reason in reasons.values() if reason)
     told = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
     if (videos := len(reasons) - left_out.total()) < FEWEST:
@@ -121,7 +129,7 @@ def usable(manifest: Manifest, *, say: bool = True) -> list[Segment]:
             f"{videos} of {len(reasons)} videos have picture and sound{f' ({told})' if told else ''}; give at least "
             f"{FEWEST}"
         )
-    if told and say:
+    if told and progress:
         print(f"cmac_hub.train: {told} of {len(reasons)} videos are left out", file=sys.stderr)
     return found
 
@@ -155,6 +163,12 @@ def write_segments(path: Path, segments: list[Segment]) -> None:
     with writing(path, errors=AS_BYTES) as file:
         rows = [(Path(s.path).absolute(), f"{s.start:.3f}", f"{s.end:.3f}", s.label, s.group) for s in segments]
         csv.writer(file).writerows([COLUMNS, *rows])
+
+
+def read_paths(path: Path) -> list[Path]:
+    """The videos of such a manifest."""
+    manifest = Manifest.load(path)
+    return [Path(manifest[i].path) for i in range(len(manifest))]
 
 
 @torch.inference_mode()

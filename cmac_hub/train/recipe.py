@@ -147,6 +147,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.batch // self.accumulate % self.tiles**2:
+            raise RecipeError(
+                f"recipe key 'tiles' is {self.tiles}, and {self.batch // self.accumulate} clips at once do not fill "
+                f"pictures of {self.tiles} x {self.tiles}; make batch a multiple of {self.tiles**2 * self.accumulate}"
+            )
         # An unknown network is an error at once, not after the data are read.
         _ = self.config
 

@@ -18,7 +18,7 @@ from cmac_hub.files import replacing
 from cmac_hub.hub import save_checkpoint
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.choosing import choose_map, choose_weight, grade_maps, measure_strength, predict_shots
-from cmac_hub.train.evaluate.toolbox.calibration import calibrate, measure_map_shift, shot_peaks
+from cmac_hub.train.evaluate.toolbox.calibration import calibrate, measure_map_shift
 from cmac_hub.train.networks import load_checkpoint
 from cmac_hub.train.scenes.readers import load_library
 
@@ -64,7 +64,7 @@ def release(
         attention = dataclasses.replace(model.config.require_attention(), joint_weight=weight)
         model.config = dataclasses.replace(model.config, attention=attention)
         found = predict_shots(model, data)
-        shots = None if found is None else shot_peaks(found.heats)
+        shots = None if found is None else found.heats
         display = DisplayConfig(**calibrate(model, library, shots), default_map=choose_map(graded, weight))
     elif model.config.attention is not None:
         print(
@@ -74,8 +74,13 @@ def release(
     model.config = dataclasses.replace(
         model.config, display=display, license=license or model.config.license, training=training
     )
+    write(model, folder, half=half)
+    return model
+
+
+def write(model: CMAC, folder: Path, *, half: bool = False) -> None:
+    """Config, weights, and a README.md where there is none. Raises OutputError as `save_checkpoint` does."""
     save_checkpoint(model, folder, half=half)
     if not (card := Path(folder) / "README.md").exists():
         with replacing(card) as temporary:
             model.generate_model_card().save(temporary)
-    return model

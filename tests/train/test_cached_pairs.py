@@ -118,7 +118,11 @@ def test_more_frozen_stages_than_there_are_are_refused(cached, recipe, tmp_path)
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"bank": 8}, "without a bank"), ({"within_positives": True}, "one clip a video")],
+    [
+        ({"bank": 8}, "without a bank"),
+        ({"tiles": 2}, "without tiles"),
+        ({"within_positives": True}, "one clip a video"),
+    ],
 )
 def test_what_does_not_go_together_is_refused(cached, tmp_path, changes, message):
     with pytest.raises(RecipeError, match=message):

@@ -12,7 +12,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train import own_footage
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.own_footage import OwnScores, finetune, measure, split, usable
-from cmac_hub.train.recipe import RecipeError
+from cmac_hub.train.recipe import RecipeError, load_recipe
 from cmac_hub.train.videos.manifest import Manifest, Segment
 
 TIMES = np.arange(20) / 10
@@ -89,6 +89,7 @@ def test_the_better_network_is_kept(tiny, tiny_file, videos, tmp_path, monkeypat
     out = capsys.readouterr().out
     assert code == 0 and ("new network is kept" if better else "you began with is kept") in out
     assert out.splitlines()[-1] == str(run / "released")
+    assert "load_cmac(" in (run / "released" / "README.md").read_text()
     kept = CMAC.from_pretrained(run / "released")
     same = all(torch.equal(value, kept.state_dict()[name]) for name, value in tiny.state_dict().items())
     assert same is not better and kept.config.display == tiny.config.display
@@ -96,6 +97,22 @@ def test_the_better_network_is_kept(tiny, tiny_file, videos, tmp_path, monkeypat
     parts = ((run / f"{name}.csv").read_text().splitlines() for name in ("training", "held_out"))
     trained, held = ([row["path"] for row in csv.DictReader(lines)] for lines in parts)
     assert len(trained) == 10 and len(held) == 2 and not set(trained) & set(held)
+
+
+def test_a_run_that_stands_there_keeps_its_split(tiny, tiny_file, videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(own_footage, "measure", lambda *_: OwnScores(3, 0.1, 0.5, 0.5, 0.7, 0.1))
+    recipe = load_recipe("finetune_own", architecture=tiny_file, cached_pairs=0, steps=2, batch=4, workers=0)
+    run, how = tmp_path / "run", {"initial": tiny}
+    first = finetune(recipe, videos / "manifest.csv", run, **how)
+    assert finetune(recipe, videos / "manifest.csv", run, **how, resume=True) == first
+    kept = (run / "held_out.csv").read_bytes()
+    fewer = tmp_path / "fewer.csv"
+    fewer.write_text("path,start,end\n" + "".join(f"{videos}/{i:02d}.mp4,0,2\n" for i in range(2, 12)))
+    with pytest.raises(CMACError, match="holds a run; add --resume"):
+        finetune(recipe, fewer, run, **how)
+    with pytest.raises(CMACError, match="began with other videos than"):
+        finetune(recipe, fewer, run, **how, resume=True)
+    assert (run / "held_out.csv").read_bytes() == kept
 
 
 def test_what_is_missing_is_named(tiny, videos, tmp_path):

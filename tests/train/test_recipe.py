@@ -182,3 +182,9 @@ def test_an_architecture_file_keeps_its_own_attention_unless_the_recipe_says_oth
     assert (asked.scales, asked.normalization, asked.shared_head) == (1, "none", False)
     assert load_recipe("nano", shared_head=False).config.attention.shared_head is False
     assert load_recipe("nano").config.attention == nano.attention
+
+
+def test_a_batch_fills_its_tiles():
+    assert load_recipe("lite_tiles", batch=8).tiles == 2
+    with pytest.raises(RecipeError, match=r"'tiles' is 2, and 6 clips at once .* make batch a multiple of 8"):
+        load_recipe("lite_tiles", batch=12, accumulate=2)

@@ -6,12 +6,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, get_args
 
 import numpy as np
 from PIL import Image
 
-from cmac_hub.config import HEARING, Map
+from cmac_hub.config import HEARING
 from cmac_hub.drawing import VISIBLE
 from cmac_hub.geometry import Shift
 from cmac_hub.model import CMAC
@@ -40,24 +39,15 @@ LIT = 0.85
 """Share of the real shots that are to light up: where that asks for a lower limit than scenes do, it is taken."""
 
 
-class ShotPeaks(NamedTuple):
-    """Highest values of the visual maps of real shots with their own sounds."""
-
-    visual_N: dict[Map, np.ndarray]
-
-
-def shot_peaks(heats: Mapping[str, Sequence[np.ndarray]]) -> ShotPeaks:
-    """Of maps (H, W) by name."""
-    return ShotPeaks({which: np.array([float(one.max()) for one in heats[which]]) for which in get_args(Map)})
-
-
-def calibrate(model: CMAC, library: Library, shots: ShotPeaks | None = None, count: int = 300) -> dict[str, Limits]:
+def calibrate(
+    model: CMAC, library: Library, shots: Mapping[str, Sequence[np.ndarray]] | None = None, count: int = 300
+) -> dict[str, Limits]:
     """Where drawing starts and saturates.
 
     Args:
         model: in eval mode.
         library: of known things of the validation split.
-        shots: of validation shots, if there are any.
+        shots: name of a visual map -> (H, W) of each real validation shot, if there are any.
         count: scenes with the source in the picture, and as many without.
 
     Returns:
@@ -82,7 +72,7 @@ def calibrate(model: CMAC, library: Library, shots: ShotPeaks | None = None, cou
             peaks = [one[on].max() for one, on in zip(maps, on_source(shares), strict=True)]
             low, high = float(np.quantile(must_be_dark, 0.9)), float(np.median(peaks))
             if shots is not None and modality == "visual":
-                reached = shots.visual_N[which]
+                reached = [float(one.max()) for one in shots[which]]
                 high = (high + float(np.median(reached))) / 2
                 if which in HEARING:
                     # So much below the quantile that its strength is the least that is seen.

@@ -7,7 +7,7 @@ import pytest
 
 from cmac_hub.config import HEARING
 from cmac_hub.train.evaluate.toolbox import calibration
-from cmac_hub.train.evaluate.toolbox.calibration import best_shift, calibrate, measure_map_shift, shot_peaks
+from cmac_hub.train.evaluate.toolbox.calibration import best_shift, calibrate, measure_map_shift
 from cmac_hub.train.evaluate.toolbox.scene_maps import ScenePredictions, make_absent, predict_scenes
 from cmac_hub.train.scenes.library import Library
 
@@ -62,7 +62,7 @@ def test_the_limits_equal_a_hand_computed_case(tiny, monkeypatch):
     assert found["visual_joint"] == pytest.approx((0.1125, 0.1375), abs=1e-3)
     # Of eleven shots ten reach 0.3 and one stays at 0.1: 0.85 of them reach a value between 0.3 and 0.3.
     peaks = [np.full((2, 2), 0.1), *np.full((10, 2, 2), 0.3)]
-    shots = shot_peaks({which: peaks for which in ("guidance", "prediction", "joint")})
+    shots = dict.fromkeys(("guidance", "prediction", "joint"), peaks)
     real = calibrate(tiny, Library.of_drawings("validation", count=1), shots)
     # Strength is 64 of 255 at 0.3: 0.3 = low + (0.425 - low) * 64 / 255.
     assert real["visual_guidance"] == pytest.approx((0.258, 0.425), abs=1e-3), "lower, so that shots light up"
