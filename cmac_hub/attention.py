@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmac_hub.config import Normalization
+from cmac_hub.encoders.planes import PointConv
 
 Axes = Literal[2, 3]
 """Position axes of a map: 3 of clips, 2 of spectrograms."""
@@ -29,7 +30,8 @@ class Transform(nn.Sequential):
     """g of Eq. 3: a 1x1(x1) convolution and batch norm."""
 
     def __init__(self, axes: Axes, inputs: int, outputs: int) -> None:
-        super().__init__(CONV[axes](inputs, outputs, 1, bias=False), NORM[axes](outputs))
+        conv = PointConv(inputs, outputs, (1, 1, 1)) if axes == 3 else nn.Conv2d(inputs, outputs, 1, bias=False)
+        super().__init__(conv, NORM[axes](outputs))
 
 
 class Saliency(nn.Module):

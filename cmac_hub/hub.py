@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cmac_hub.config import DEFAULT_NETWORK, CMACConfig, architectures
+from cmac_hub.encoders.packed import PackedConv
 from cmac_hub.errors import CheckpointError, one_line
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.network import Network
@@ -256,7 +257,10 @@ def save_checkpoint(network: Network, folder: str | Path, *, half: bool = False)
 
     Raises:
         OutputError: they cannot be written, for example to a full disk.
+        CheckpointError: the network is a copy that was optimized for inference.
     """
+    if any(isinstance(module, PackedConv) for module in network.modules()):
+        raise CheckpointError("this is a copy for inference, without batch norms; save the network it was made from")
     folder = make_folder(Path(folder))
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     if half:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cmac_hub.encoders.initialization import initialize
 from cmac_hub.encoders.levels import Level
+from cmac_hub.encoders.planes import Kernel, OnPlanes
 from cmac_hub.errors import CheckpointError
 
 
@@ -56,7 +57,7 @@ def same_padding(length: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-class SameConv(nn.Conv2d):
+class SameConv(OnPlanes, nn.Conv2d):
     """A bias-free convolution padded by TensorFlow's rule, which at stride 2 depends on the size of the input."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
@@ -64,12 +65,19 @@ class SameConv(nn.Conv2d):
         padding = kernel // 2 if stride == 1 else 0
         super().__init__(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def kernel(self) -> Kernel:
+        stride, edge = self.stride[0], int(self.padding[0])
+        return Kernel(self.weight, (stride, stride), (edge, edge), self.groups)
+
+    def planes(self, input: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride > 1:
-            rows, columns = (same_padding(length, kernel, stride) for length in input.shape[2:])
-            input = F.pad(input, (*columns, *rows))
-        return super().forward(input)
+        if stride == 1:
+            return input
+        rows, columns = (same_padding(length, kernel, stride) for length in input.shape[2:])
+        return F.pad(input, (*columns, *rows))
+
+    def restore(self, maps_NCHW: Tensor, input: Tensor) -> Tensor:
+        return maps_NCHW
 
 
 class ConvNorm(nn.Module):
@@ -109,6 +117,9 @@ class EfficientNetLite0(nn.Module):
     Args:
         level: which maps it gives, see `Level`; "before_head" has no head at all.
     """
+
+    exact = ("stem", "stages.0")
+    """Parts that inference in bf16 leaves in fp32: the large weights of the first depthwise convolution cancel."""
 
     def __init__(self, level: Level = "last") -> None:
         super().__init__()

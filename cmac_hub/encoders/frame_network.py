@@ -18,7 +18,7 @@ from cmac_hub.encoders.efficientnet_lite import EfficientNetLite0, load_lite0
 from cmac_hub.encoders.frames import FrameEncoder
 from cmac_hub.encoders.initialization import initialize
 from cmac_hub.encoders.levels import Level, join_levels
-from cmac_hub.encoders.r2plus1d import PointConv, TemporalConv
+from cmac_hub.encoders.planes import PointConv, TemporalConv
 from cmac_hub.encoders.timm_trunk import TimmTrunk
 from cmac_hub.errors import ArgumentError, CheckpointError
 from cmac_hub.registry import VisualConfig, register_encoder

@@ -3,9 +3,8 @@
 Module names and parameter shapes are torchvision's, so at width 64 and depth 18 `load_state_dict` takes
 `torchvision.models.video.r2plus1d_18` weights as they are (classifier aside).
 
-Every factor of a (2+1)D convolution runs as a 2D convolution on a view: the spatial one on (B T, C, H, W), the temporal
-one on (B, C, T, H W). In channels_last_3d memory both views are free, the kernels are faster on CPU, and the wrong
-bf16 weight gradient of Conv3d at two frames (PyTorch 2.13, 2.14 on CPU) is never met.
+Every factor of a (2+1)D convolution runs on planes (`planes.py`): the spatial one on (B T, C, H, W), the temporal one
+on (B, C, T, H W). The wrong bf16 weight gradient of Conv3d at two frames (PyTorch 2.13, 2.14 on CPU) is never met.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
+from cmac_hub.encoders.planes import PointConv, SpatialConv, TemporalConv
 from cmac_hub.errors import ArgumentError
 from cmac_hub.registry import VisualConfig, register_encoder
 
@@ -56,45 +55,6 @@ class R2Plus1DConfig(VisualConfig):
             stage_time_strides=self.stage_time_strides,
             middle_multiple=self.middle_multiple,
         )
-
-
-class SpatialConv(nn.Conv3d):
-    """A bias-free 1 x k x k convolution, computed frame by frame."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(
-            inputs, outputs, (1, kernel, kernel), (1, stride, stride), (0, kernel // 2, kernel // 2), bias=False
-        )
-
-    def forward(self, input: Tensor) -> Tensor:
-        b, c, t, h, w = input.shape
-        frames = input.transpose(1, 2).reshape(b * t, c, h, w)
-        maps = F.conv2d(frames, self.weight.squeeze(2), None, self.stride[1:], self.padding[1:])
-        return maps.unflatten(0, (b, t)).transpose(1, 2)
-
-
-class TemporalConv(nn.Conv3d):
-    """A bias-free 3 x 1 x 1 convolution, computed on rows of pixels."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__(inputs, outputs, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False)
-
-    def forward(self, input: Tensor) -> Tensor:
-        h, w = input.shape[3:]
-        maps = F.conv2d(input.flatten(3), self.weight.squeeze(4), None, (self.stride[0], 1), (1, 0))
-        return maps.unflatten(3, (h, w))
-
-
-class PointConv(nn.Conv3d):
-    """The 1 x 1 x 1 convolution of a shortcut; its stride only drops positions."""
-
-    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int, int]) -> None:
-        super().__init__(inputs, outputs, 1, stride, bias=False)
-
-    def forward(self, input: Tensor) -> Tensor:
-        t, h, w = self.stride
-        kept = input[:, :, ::t, ::h, ::w]
-        return F.conv2d(kept.flatten(3), self.weight.squeeze(4)).unflatten(3, kept.shape[3:])
 
 
 def middle_channels(inputs: int, outputs: int, multiple: int) -> int:

@@ -11,7 +11,8 @@ from torch import nn
 from torchvision.models.video import r2plus1d_18
 
 from cmac_hub.encoders import R2Plus1D
-from cmac_hub.encoders.r2plus1d import R2Plus1DConfig, SpatialConv, TemporalConv, middle_channels
+from cmac_hub.encoders.planes import SpatialConv, TemporalConv
+from cmac_hub.encoders.r2plus1d import R2Plus1DConfig, middle_channels
 
 
 def test_torchvision_weights_load_strictly_and_give_its_features():
