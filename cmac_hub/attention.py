@@ -150,10 +150,11 @@ def strength(map_BC: Tensor, limits: tuple[float, float]) -> Tensor:
         limits: lengths that count as 0 and 1.
 
     Returns:
-        (B, ...) in [0, 1].
+        (B, ...) in [0, 1], fp32 at least.
     """
     low, high = limits
-    return ((map_BC.norm(dim=1) - low) / (high - low)).clamp(0, 1)
+    length = torch.linalg.vector_norm(map_BC, dim=1, dtype=torch.promote_types(map_BC.dtype, torch.float32))
+    return ((length - low) / (high - low)).clamp(0, 1)
 
 
 def join(guidance: Tensor, strength: Tensor, weight: float) -> Tensor:

@@ -46,6 +46,9 @@ Layout = Literal["overlay", "side-by-side", "panel"]
 Scale = Literal["absolute", "relative"]
 """What is lit: only places above the checkpoint's limits, or the highest places of every moment, sure or not."""
 
+DType = Literal["auto", "float32", "bfloat16"]
+"""What inference computes in; "auto" is bfloat16 where the processor multiplies in it."""
+
 
 Config = TypeVar("Config", bound="DataclassInstance")
 

@@ -58,7 +58,7 @@ class SharedFrames:
         self._network, self._encoder = network, encoder
         self._times = np.zeros(0)
         self._features: Tensor | None = None
-        """(N, c, h, w), of the frames that came on screen at `_times`."""
+        """(N, h, w, c), of the frames that came on screen at `_times`; so clips are channels last in memory."""
 
     def __len__(self) -> int:
         """Frames that are remembered."""
@@ -77,13 +77,13 @@ class SharedFrames:
         if new.any():
             features_NCHW = self._encode(frames_BTHWC.flatten(0, 1)[torch.from_numpy(firsts[new])])
             known = [] if self._features is None else [self._features]
-            self._features = torch.cat([*known, features_NCHW])
+            self._features = torch.cat([*known, features_NCHW.permute(0, 2, 3, 1)])
             self._times = np.concatenate([self._times, times[new]])
         assert self._features is not None
-        features_BTCHW = self._features[self._places(asked)].unflatten(0, times_BT.shape)
+        features_BTHWC = self._features[self._places(asked)].unflatten(0, times_BT.shape)
         needed = self._times >= times_BT[-1].min()
         self._features, self._times = self._features[torch.from_numpy(needed)], self._times[needed]
-        return self._encoder.join_frames(features_BTCHW.transpose(1, 2))
+        return self._encoder.join_frames(features_BTHWC.permute(0, 4, 1, 2, 3))
 
     def _encode(self, frames_NHWC: Tensor) -> Tensor:
         clips, _ = self._network.prepare(frames_NHWC[None], None)

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike
 
 from cmac_hub import hub
 from cmac_hub.card import CARD
-from cmac_hub.config import DEFAULT_NETWORK
+from cmac_hub.config import DEFAULT_NETWORK, DType
 from cmac_hub.errors import ArgumentError
 from cmac_hub.network import Network
-from cmac_hub.optimize import DType, optimize_for_inference
+from cmac_hub.optimize import optimize_for_inference
 
 if TYPE_CHECKING:
     from cmac_hub.features import Features
@@ -142,8 +142,8 @@ class CMAC(
         the processor. In fp32 its maps differ by rounding alone.
 
         Args:
-            dtype: of the encoders; "auto" is bfloat16 where the processor multiplies in it (AVX512-BF16, AMX, GPUs),
-                else float32. Transforms, heads and all that is returned stay fp32, or as the network is.
+            dtype: of encoders and transforms; "auto" is bfloat16 where the processor multiplies in it (AVX512-BF16,
+                AMX, GPUs), else float32. Attention maps and embeddings are fp32 all the same.
 
         Raises:
             ValueError: another dtype.

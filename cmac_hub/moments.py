@@ -50,7 +50,7 @@ class Moment:
     padded: bool
     """Whether part of the window lay outside of the file."""
     attention: Attention
-    """All maps of the window, without the batch dimension."""
+    """The maps of the window, without the batch dimension: all, or at least the one that was asked for."""
     shift: geometry.Shift = geometry.CENTERED
     """By how much the visual map lies off, see `cmac_hub.geometry`."""
 
@@ -81,6 +81,7 @@ def observe(
     hop: float | None = None,
     start: float | None = None,
     stop: float | None = None,
+    all_maps: bool = False,
 ) -> Iterator[Moment]:
     """The moments of a file that has a video stream, in order, with flat memory.
 
@@ -92,6 +93,7 @@ def observe(
         hop: see `cmac_hub.inference.windows_for`.
         start: see `cmac_hub.media.windows`.
         stop: see `cmac_hub.media.windows`.
+        all_maps: compute every map of `attention`.
 
     Raises:
         MediaError: the file cannot be read, or no frame of it can be decoded.
@@ -100,13 +102,13 @@ def observe(
     """
     network.require_attention("localize")
     cut = windows_for(network.config, info, window=window, hop=hop, start=start, stop=stop)
-    return (moment for batch in batches(network, cut) for moment in _observe(network, info, batch, which))
+    return (moment for batch in batches(network, cut) for moment in _observe(network, info, batch, which, all_maps))
 
 
-def _observe(network: Network, info: MediaInfo, batch: Batch, which: Map) -> list[Moment]:
+def _observe(network: Network, info: MediaInfo, batch: Batch, which: Map, all_maps: bool) -> list[Moment]:
     if batch.visual_map is None or len(batch.visual_map) < len(batch.windows):
         raise MediaError(f"no frame of {info.path} can be decoded; its video stream may be broken")
-    raw = network.attend_maps(batch.visual_map, batch.audio_map)
+    raw = network.attend_maps(batch.visual_map, batch.audio_map, only=None if all_maps else which)
     maps = Attention(*(None if one is None else one.float().cpu() for one in raw))
     visual, audio = getattr(maps, f"visual_{which}"), getattr(maps, f"audio_{which}")
     mels = None if batch.spectrograms is None else batch.spectrograms.float().cpu()

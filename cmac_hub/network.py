@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from cmac_hub import attention, preprocessing
-from cmac_hub.config import CMACConfig
+from cmac_hub.config import CMACConfig, Map
 from cmac_hub.encoders.tiles import cut_tiles, lay_tiles
 from cmac_hub.errors import ArgumentError, MissingPartError
 from cmac_hub.outputs import Attention, Output, Stream
@@ -126,7 +126,7 @@ class Network(nn.Module):
     def project(self, modality: str, filter_BC: Tensor) -> Tensor:
         """Filters kappa (B, C) of one modality -> embeddings (B, D) of unit length, fp32."""
         head = self.heads["shared" if self.config.require_attention().shared_head else modality]
-        return F.normalize(head(filter_BC).float(), dim=1)
+        return F.normalize(head(filter_BC.to(next(head.parameters()).dtype)).float(), dim=1)
 
     def visual_stream(self, clips_BCTHW: Tensor, encoded: bool = False, tiles: int = 1) -> Stream:
         """Clips (B, 3, T, H, W), normalized -> their stream. Raises MissingPartError, or ValueError as the encoder.
@@ -147,9 +147,8 @@ class Network(nn.Module):
 
     def _stream(self, modality: str, map_BC: Tensor) -> Stream:
         transformed = getattr(self, f"{modality}_transform")(map_BC)
-        saliency = getattr(self, f"{modality}_saliency")(map_BC)
         filter_BC = attention.make_filter(transformed)
-        return Stream(map_BC, transformed, filter_BC, self.project(modality, filter_BC), saliency)
+        return Stream(map_BC, transformed, filter_BC, self.project(modality, filter_BC))
 
     def forward(self, clips: Tensor, spectrograms: Tensor, encoded: bool = False, tiles: int = 1) -> Output:
         """One batch of synchronous pairs through the whole network.
@@ -170,25 +169,29 @@ class Network(nn.Module):
         visual, audio = self.visual_stream(clips, encoded, tiles), self.audio_stream(spectrograms)
         return Output(visual, audio, self._attention(visual, audio))
 
-    def _attention(self, visual: Stream | None, audio: Stream | None) -> Attention:
+    def _attention(self, visual: Stream | None, audio: Stream | None, only: Map | None = None) -> Attention:
         visual_guidance = audio_guidance = visual_joint = audio_joint = None
-        if visual is not None and audio is not None:
+        visual_prediction = audio_prediction = None
+        if only in (None, "prediction"):
+            visual_prediction = None if visual is None else self.visual_saliency(visual.map)
+            audio_prediction = None if audio is None else self.audio_saliency(audio.map)
+        if only != "prediction" and visual is not None and audio is not None:
             size = self.config.require_attention()
             how = size.scales, size.normalization
             # In fp32 under autocast too: a cosine near 1 has three digits in bf16.
             with attention.without_autocast(visual.map.device):
                 visual_guidance = attention.correlate_pyramid(audio.filter.float(), visual.transformed.float(), *how)
                 audio_guidance = attention.correlate_pyramid(visual.filter.float(), audio.transformed.float(), *how)
-                visual_strength = attention.strength(visual.map.detach().float(), size.visual_strength)
-                audio_strength = attention.strength(audio.map.detach().float(), size.audio_strength)
+                visual_strength = attention.strength(visual.map.detach(), size.visual_strength)
+                audio_strength = attention.strength(audio.map.detach(), size.audio_strength)
                 visual_joint = attention.join(visual_guidance, visual_strength, size.joint_weight)
                 audio_joint = attention.join(audio_guidance, audio_strength, size.joint_weight)
         return Attention(
             visual_guidance=visual_guidance,
-            visual_prediction=None if visual is None else visual.saliency,
+            visual_prediction=visual_prediction,
             visual_joint=visual_joint,
             audio_guidance=audio_guidance,
-            audio_prediction=None if audio is None else audio.saliency,
+            audio_prediction=audio_prediction,
             audio_joint=audio_joint,
         )
 
@@ -216,12 +219,13 @@ class Network(nn.Module):
                 None if spectrograms is None else self.encoder("audio")(spectrograms),
             )
 
-    def attend_maps(self, visual_map: Tensor | None, audio_map: Tensor | None) -> Attention:
+    def attend_maps(self, visual_map: Tensor | None, audio_map: Tensor | None, *, only: Map | None = None) -> Attention:
         """`attend`, for those who have the encoders' maps already.
 
         Args:
             visual_map: (B, C, T', H', W'), or None.
             audio_map: (B, C, F', S'), or None.
+            only: the one map that is asked for; others may then be None, which saves their time.
 
         Raises:
             MissingPartError: the network lacks an encoder or the attention.
@@ -231,6 +235,7 @@ class Network(nn.Module):
             maps = self._attention(
                 None if visual_map is None else self._stream("visual", visual_map),
                 None if audio_map is None else self._stream("audio", audio_map),
+                only,
             )
         return Attention(*(None if one is None else one.float() for one in maps))
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import copy
 import warnings
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cmac_hub.checks import check_choice
+from cmac_hub.config import DType
 from cmac_hub.encoders.packed import pack
 from cmac_hub.network import Network
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
-
-DType = Literal["auto", "float32", "bfloat16"]
 
 FEWEST_COSINE = {torch.float32: 0.9999, torch.bfloat16: 0.98}
 """Of the maps of noise before and after packing: less means that an encoder of one's own cannot be packed."""
@@ -56,8 +55,7 @@ def optimize_for_inference(network: AnyNetwork, dtype: DType | torch.dtype = "au
                 continue
             setattr(fast, f"{modality}_encoder", encoder)
             if fast.config.attention is not None:
-                # In fp32 always: cosines need their digits, and filters cost little.
-                pack(getattr(fast, f"{modality}_transform"), before, torch.float32)
+                pack(getattr(fast, f"{modality}_transform"), before, chosen)
     return fast
 
 

@@ -39,8 +39,6 @@ class Stream(NamedTuple):
     """(B, C) kappa of Eq. 3."""
     embedding: Tensor
     """(B, D) of unit length: the projected filter."""
-    saliency: Tensor
-    """(B, ...) s-hat of Eq. 5, in [0, 1]."""
 
     @property
     def features(self) -> Tensor:

@@ -178,7 +178,7 @@ class Visualizer(nn.Module):
             until = "" if end is None else f" to {end:.2f}"
             raise MediaError(f"{info.path} has no moment {time:.2f} s; it runs from {info.start:.2f}{until} s")
         limits = {"start": time - span / 2, "stop": time + span / 2}
-        moments = observe(self.model, info, "prediction", window=span, hop=span, **limits)
+        moments = observe(self.model, info, "prediction", window=span, hop=span, all_maps=True, **limits)
         return draw_figure(info, read_frame(info, time).image, next(moments), self.model.config)
 
     def _check(self, path: str | Path, map: Map | None) -> tuple[MediaInfo, Map]:

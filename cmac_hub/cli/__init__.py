@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import get_args
 
 from cmac_hub.command_line import add_debug, add_imports, moment, run, seconds
-from cmac_hub.config import DEFAULT_NETWORK, Layout, Map, Scale
+from cmac_hub.config import DEFAULT_NETWORK, DType, Layout, Map, Scale
 from cmac_hub.version import __version__
 
 MODEL_HELP = "name, owner/repo or hf-hub:owner/repo[@revision] on the Hub, or folder"
@@ -78,6 +78,13 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--model", default=DEFAULT_NETWORK, help=MODEL_HELP)
         command.add_argument("--device", type=_device, default="cpu", help="cpu, cuda, mps, ...")
         command.add_argument("--window", type=seconds, help="seconds that the network is shown at once")
+    for command, default in ((localize, "auto"), (features, "float32"), (figure, "auto")):
+        command.add_argument(
+            "--dtype",
+            choices=get_args(DType),
+            default=default,
+            help=f"what the network computes in; auto: bfloat16 where that is fast; default: {default}",
+        )
     for command in (localize, features):
         command.add_argument("--hop", type=seconds, help="seconds from one window to the next")
     for command in (localize, features, figure, info, demo):

@@ -19,6 +19,7 @@ from cmac_hub.files import make_folder, replacing
 from cmac_hub.hub import checkpoint_hash, config_hash, load
 from cmac_hub.media.find import Input, find_inputs
 from cmac_hub.network import Network
+from cmac_hub.optimize import choose_dtype, optimize_for_inference
 
 COLUMNS = ["path", "features", "windows", "first", "last", "video", "audio"]
 
@@ -29,12 +30,15 @@ def features(options: argparse.Namespace) -> int:
     folder = make_folder(Path(options.output))
     network = load(options.model, Network, device=options.device)
     window = options.window or network.config.window
+    dtype = choose_dtype(options.dtype, network.device)
     how = {
         "weights": checkpoint_hash(network),
         "config": config_hash(network.config),
         "window": f"{window:g}",
         "hop": f"{options.hop or window:g}",
+        "dtype": str(dtype).removeprefix("torch."),
     }
+    network = optimize_for_inference(network, dtype)
     bar = tqdm(total=len(inputs), unit="file", disable=not sys.stderr.isatty())
     written: set[Path] = set()
 
@@ -85,7 +89,8 @@ def _settings_of(path: Path) -> dict[str, str] | None:
     """The metadata of a features file; None for one that is broken and must be made again."""
     try:
         with safe_open(path, "pt") as file:
-            return dict(file.metadata() or {})
+            # Before 0.2.0 all was computed in fp32.
+            return {"dtype": "float32", **(file.metadata() or {})}
     except (SafetensorError, OSError):
         return None
 

@@ -27,7 +27,7 @@ def localize(options: argparse.Namespace) -> int:
     named = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
     if named and inputs[0].path.exists():
         check_video_output(targets[inputs[0].path], options.overwrite, inputs[0].path)
-    visualizer = load_cmac(options.model, device=options.device).visualizer
+    visualizer = _visualizer(options)
     taken: set[Path] = set()
 
     def work(one: Input) -> None:
@@ -56,6 +56,10 @@ def localize(options: argparse.Namespace) -> int:
             print(f"cmac: {one.path} has no audible sound: the frames say so, nothing is lit", file=sys.stderr)
 
     return run_all(inputs, work, options.debug)
+
+
+def _visualizer(options: argparse.Namespace) -> Visualizer:
+    return Visualizer(load_cmac(options.model, device=options.device).model.optimize_for_inference(options.dtype))
 
 
 def _print_peaks(source: Path, peaks: Iterable[Peak]) -> None:
@@ -100,7 +104,7 @@ def figure(options: argparse.Namespace) -> int:
     if not source.exists():
         raise MediaError(f"there is no file {source}")
     with replacing(target, options.overwrite, source) as temporary:
-        visualizer = load_cmac(options.model, device=options.device).visualizer
+        visualizer = _visualizer(options)
         visualizer.figure(source, options.time, window=options.window).savefig(temporary, dpi=120)
     print(target)
     return 0

@@ -35,8 +35,8 @@ class Chain(NamedTuple):
 class PackedConv(nn.Module):
     """A chain in eval mode, in one kernel. For inference: weights that are packed once no longer learn.
 
-    On a CPU with oneDNN weights are laid out for it at the first call, and the activation is computed with the
-    convolution; elsewhere it is an ordinary convolution.
+    On a CPU with oneDNN weights are laid out for the size of the input, once as long as it stays the same, and the
+    activation is computed with the convolution; elsewhere it is an ordinary convolution.
 
     Args:
         chain: its convolution is taken over, with the norm folded into its weights.
@@ -50,14 +50,15 @@ class PackedConv(nn.Module):
         self.conv.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
         self.conv.register_parameter("bias", None)
         self.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
-        self._packed: Tensor | None = None
+        self._laid_out: tuple[torch.Size, Tensor] | None = None
+        """A size of planes, and the weights as oneDNN wants them for it."""
 
     def __getstate__(self) -> dict[str, Any]:
         # What oneDNN laid out can be neither copied nor written.
-        return {**self.__dict__, "_packed": None}
+        return {**self.__dict__, "_laid_out": None}
 
     def _apply(self, *args: Any, **how: Any) -> PackedConv:
-        self._packed = None
+        self._laid_out = None
         super()._apply(*args, **how)
         return self
 
@@ -78,13 +79,16 @@ class PackedConv(nn.Module):
 
     def _onednn(self, planes_NCHW: Tensor, kernel: Kernel) -> Tensor:
         weight, stride, padding, groups = kernel
-        if self._packed is None:
-            self._packed = torch.ops.mkldnn._reorder_convolution_weight(
+        # Weights laid out for another size may be fifty times slower; to lay them out again costs little.
+        laid_out = self._laid_out
+        if laid_out is None or laid_out[0] != planes_NCHW.shape:
+            packed = torch.ops.mkldnn._reorder_convolution_weight(
                 weight.contiguous(), padding, stride, (1, 1), groups, planes_NCHW.shape
             )
+            self._laid_out = laid_out = planes_NCHW.shape, packed
         how = ONEDNN[None if self.activation is None else type(self.activation)]
         maps: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            planes_NCHW, self._packed, self.bias, padding, stride, (1, 1), groups, *how
+            planes_NCHW, laid_out[1], self.bias, padding, stride, (1, 1), groups, *how
         )
         return maps
 

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from cmac_hub.cli import main
@@ -65,6 +66,23 @@ def test_other_settings_are_not_mixed(cmac, clip, tmp_path):
     assert "other weights or settings" in err
     assert cmac("features", clip, "-o", out, "--hop", 0.5, "--overwrite")[0] == 0
     assert len(load_file(out / "clip.mp4.safetensors")["times"]) >= 5
+
+
+def test_the_type_stands_in_each_file_and_is_a_setting(cmac, clip, tmp_path):
+    call = ("features", clip, "-o", tmp_path / "out")
+    assert cmac(*call)[0] == 0
+    made = tmp_path / "out" / "clip.mp4.safetensors"
+    with safe_open(made, "pt") as file:
+        assert file.metadata()["dtype"] == "float32"
+        exact = file.get_tensor("visual")
+    assert cmac(*call, "--dtype", "float32")[0] == 0, "the same"
+    code, _, err = cmac(*call, "--dtype", "bfloat16")
+    assert code == 1 and "other weights or settings" in err
+    assert cmac(*call, "--dtype", "bfloat16", "--overwrite")[0] == 0
+    with safe_open(made, "pt") as file:
+        assert file.metadata()["dtype"] == "bfloat16"
+        rounded = file.get_tensor("visual")
+    assert 0 < (rounded - exact).norm() / exact.norm() < 0.05
 
 
 def test_other_weights_or_another_file_are_not_mixed(cmac, clip, model_folder, tmp_path):
