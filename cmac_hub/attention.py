@@ -130,7 +130,7 @@ def correlate_pyramid(
     """
     positions = map_BC.shape[2:]
     total = correlate(filter_BC, map_BC, normalization)
-    level, centers = map_BC, [torch.arange(n, device=map_BC.device) + 0.5 for n in positions]
+    level, centers = map_BC, [torch.arange(n, dtype=torch.float32, device=map_BC.device) + 0.5 for n in positions]
     for _ in range(scales - 1):
         level = halve(level)
         centers = [halve(c[None, None])[0, 0] if len(c) > 1 else c for c in centers]
@@ -190,7 +190,7 @@ def interpolate(values: Tensor, axis: int, centers_M: Tensor, n: int) -> Tensor:
     """
     if len(centers_M) == 1:
         return values.expand(*values.shape[:axis], n, *values.shape[axis + 1 :])
-    asked_N = (torch.arange(n, device=values.device) + 0.5).clamp(centers_M[0], centers_M[-1])
+    asked_N = (torch.arange(n, dtype=torch.float32, device=values.device) + 0.5).clamp(centers_M[0], centers_M[-1])
     upper_N = torch.searchsorted(centers_M, asked_N).clamp(1, len(centers_M) - 1)
     low_N, high_N = centers_M[upper_N - 1], centers_M[upper_N]
     shape = [1] * values.ndim

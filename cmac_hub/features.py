@@ -144,7 +144,7 @@ def _collect(network: Network, windows: Iterable[Window]) -> Features:
         audio=_joined([one.features for one in audio]),
         visual_embedding=_joined([one.embedding for one in visual]),
         audio_embedding=_joined([one.embedding for one in audio]),
-        sound_level=torch.tensor(levels) if levels else None,
+        sound_level=torch.tensor(levels, dtype=torch.float32) if levels else None,
     )
 
 

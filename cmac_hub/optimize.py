@@ -65,7 +65,9 @@ def _examples(network: Network) -> dict[str, Tensor]:
     visual, audio = network.config.visual, network.config.audio
     examples = {}
     if visual is not None:
-        examples["visual"] = torch.rand(1, 3, min(4, visual.frames), visual.size, visual.size, generator=noise)
+        examples["visual"] = torch.rand(
+            1, 3, min(4, visual.frames), visual.size, visual.size, dtype=torch.float32, generator=noise
+        )
     if audio is not None:
         columns = round(network.config.window / audio.hop_seconds)
         examples["audio"] = torch.rand(1, 1, audio.n_mels, columns, generator=noise)

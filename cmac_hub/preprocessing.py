@@ -9,13 +9,13 @@ from itertools import count
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torchaudio.functional
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from cmac_hub.checks import check_positive
 from cmac_hub.config import CMACConfig
 from cmac_hub.errors import ArgumentError
+from cmac_hub.mel import mel_filters
 from cmac_hub.registry import AudioConfig, VisualConfig
 from cmac_hub.windows import Window, WindowGrid, fit_size, on_screen
 
@@ -26,18 +26,17 @@ def normalize_clips(frames_BTHWC: Tensor, config: VisualConfig) -> Tensor:
     A decoded frame already has its channels last, so the permutation costs nothing and convolutions like the result.
     """
     clips_BTHWC = frames_BTHWC.to(torch.float32)
-    mean = torch.tensor(config.mean, device=clips_BTHWC.device) * 255
-    std = torch.tensor(config.std, device=clips_BTHWC.device) * 255
+    mean = torch.tensor(config.mean, dtype=torch.float32, device=clips_BTHWC.device) * 255
+    std = torch.tensor(config.std, dtype=torch.float32, device=clips_BTHWC.device) * 255
     return ((clips_BTHWC - mean) / std).permute(0, 4, 1, 2, 3)
 
 
 @lru_cache(maxsize=8)
 def _mel_filters(config: AudioConfig, device: torch.device) -> Tensor:
-    """(n_fft / 2 + 1, F): the HTK mel filter bank. Kept for later calls, so never an inference tensor."""
+    """(F, n_fft / 2 + 1): the HTK mel filter bank. Kept for later calls, so never an inference tensor."""
+    bank = mel_filters(config.n_fft // 2 + 1, config.f_min, config.f_max, config.n_mels, config.sample_rate)
     with torch.inference_mode(False):
-        return torchaudio.functional.melscale_fbanks(
-            config.n_fft // 2 + 1, config.f_min, config.f_max, config.n_mels, config.sample_rate
-        ).to(device)
+        return torch.from_numpy(bank.T.copy()).to(device)
 
 
 def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
@@ -48,7 +47,7 @@ def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
     deviation. S is n / hop_length, rounded down: the extra frame that centering gives is dropped.
     """
     waveforms_BN = waveforms_BN.to(torch.float32)
-    window = torch.hann_window(config.win_length, device=waveforms_BN.device)
+    window = torch.hann_window(config.win_length, dtype=torch.float32, device=waveforms_BN.device)
     spectrum = torch.stft(
         waveforms_BN,
         config.n_fft,
@@ -62,7 +61,7 @@ def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
     power_BFS = torch.view_as_real(spectrum).square().sum(-1)[..., : waveforms_BN.shape[-1] // config.hop_length]
     if config.power != 2:
         power_BFS = power_BFS ** (config.power / 2)
-    mel_BFS = torch.matmul(_mel_filters(config, power_BFS.device).T, power_BFS)
+    mel_BFS = torch.matmul(_mel_filters(config, power_BFS.device), power_BFS)
     return ((torch.log(mel_BFS + config.log_floor) - config.mean) / config.std)[:, None]
 
 
@@ -91,7 +90,9 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
         samples = samples.mean(0)
     if round(sample_rate) == config.sample_rate:
         return samples
-    return torchaudio.functional.resample(samples, round(sample_rate), config.sample_rate)
+    from torchaudio.functional import resample as resample_by_sinc
+
+    return resample_by_sinc(samples, round(sample_rate), config.sample_rate)
 
 
 def _on_cpu(values: ArrayLike | Tensor) -> Tensor:
