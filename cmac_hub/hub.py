@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
-from huggingface_hub import errors, snapshot_download
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -124,6 +123,9 @@ def _download(
     local_files_only: bool,
 ) -> Path:
     """Both files at one commit, even of a branch that moves meanwhile."""
+    # Here, because its client takes longer to load than a network that lies in the package.
+    from huggingface_hub import errors, snapshot_download
+
     try:
         folder = Path(
             snapshot_download(

@@ -303,7 +303,8 @@ class Network(nn.Module):
 
 
 def _check_pairs(clips: Tensor | None, spectrograms: Tensor | None) -> None:
-    if clips is not None and spectrograms is not None and len(clips) != len(spectrograms):
+    # Not len(), which torch.export takes for a constant.
+    if clips is not None and spectrograms is not None and clips.shape[0] != spectrograms.shape[0]:
         raise ArgumentError(f"{len(clips)} clips and {len(spectrograms)} spectrograms; give as many of each")
 
 

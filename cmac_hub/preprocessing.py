@@ -19,6 +19,9 @@ from cmac_hub.mel import mel_filters
 from cmac_hub.registry import AudioConfig, VisualConfig
 from cmac_hub.windows import Window, WindowGrid, fit_size, on_screen
 
+MOST_SECONDS = 600.0
+"""The longest window: of ten minutes an audio encoder's maps take some hundred megabytes, of an hour some gigabytes."""
+
 
 def normalize_clips(frames_BTHWC: Tensor, config: VisualConfig) -> Tensor:
     """Frames -> clips: (B, T, H, W, 3) uint8 -> (B, 3, T, H, W) fp32, channels last in memory.
@@ -104,8 +107,13 @@ def _on_cpu(values: ArrayLike | Tensor) -> Tensor:
 
 
 def check_window(window: float, config: CMACConfig) -> None:
-    """Raises ValueError when a window of so many seconds is none, or has no spectrogram."""
+    """Raises ValueError when a window of so many seconds is none, has no spectrogram, or is longer than any memory
+    should be asked for."""
     check_positive(window=window)
+    if window > MOST_SECONDS:
+        raise ArgumentError(
+            f"window is {window:g} s; it must be at most {MOST_SECONDS:g} s: cut longer media into several windows"
+        )
     if config.audio is not None and window < config.audio.hop_seconds:
         raise ArgumentError(
             f"window is {window} s; it must be at least {config.audio.hop_seconds:g} s, one spectrogram hop"

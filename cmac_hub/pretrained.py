@@ -26,7 +26,9 @@ class Pretrained(NamedTuple):
     @property
     def model(self) -> CMAC:
         """The whole network."""
-        return self.visualizer.model
+        model = self.visualizer.model
+        assert isinstance(model, CMAC)
+        return model
 
 
 def load_cmac(

@@ -21,8 +21,8 @@ from cmac_hub.config import HEARING, Layout, Map, Scale
 from cmac_hub.errors import MediaError
 from cmac_hub.geometry import over_frame
 from cmac_hub.media import MediaInfo, VideoWriter, probe, read_frame, read_frames
-from cmac_hub.model import CMAC
 from cmac_hub.moments import Moment, Peak, observe
+from cmac_hub.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ class Visualizer(nn.Module):
         model: a trained network.
     """
 
-    def __init__(self, model: CMAC) -> None:
+    def __init__(self, model: Network) -> None:
         super().__init__()
         self.model = model
 

@@ -32,6 +32,7 @@ def test_a_circle_and_an_upward_arrow_are_seen():
         ("cmac_hub", ["torch", "numpy", "av"]),
         ("cmac_hub.cli", ["torch", "numpy", "av"]),
         ("cmac_hub.model", ["av", "PIL", "matplotlib", "torchvision"]),
+        ("cmac_hub.cli.localize", ["huggingface_hub", "matplotlib", "torchaudio", "torchvision"]),
         ("cmac_hub.train.__main__", ["torch", "numpy", "av"]),
     ],
 )

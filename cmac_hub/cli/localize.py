@@ -13,10 +13,12 @@ from cmac_hub.cli.batch import run_all
 from cmac_hub.config import HEARING
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.files import make_folder, replacing
+from cmac_hub.hub import load
 from cmac_hub.media.find import DRAWN, VIDEO_SUFFIXES, Input, find_inputs
 from cmac_hub.media.writer import check_video_output
 from cmac_hub.moments import Peak
-from cmac_hub.pretrained import load_cmac
+from cmac_hub.network import Network
+from cmac_hub.optimize import optimize_for_inference
 from cmac_hub.visualizer import HOP, Visualizer
 
 
@@ -59,7 +61,9 @@ def localize(options: argparse.Namespace) -> int:
 
 
 def _visualizer(options: argparse.Namespace) -> Visualizer:
-    return Visualizer(load_cmac(options.model, device=options.device).model.optimize_for_inference(options.dtype))
+    network = load(options.model, Network, device=options.device)
+    network.require_attention(options.run.rpartition(":")[2])
+    return Visualizer(optimize_for_inference(network, options.dtype))
 
 
 def _print_peaks(source: Path, peaks: Iterable[Peak]) -> None:
