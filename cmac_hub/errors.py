@@ -36,6 +36,10 @@ class MediaError(CMACError, ValueError):
     """A file that cannot be opened, decoded, or has no stream of the kind that was asked for."""
 
 
+class UndecodableError(MediaError):
+    """A stream that is there, and of which nothing can be decoded: it is broken, encrypted, or in an unknown format."""
+
+
 class OutputError(CMACError, OSError):
     """An output that may not be written: it exists, equals the input, or its folder is missing or full."""
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from cmac_hub.errors import MediaError
 from cmac_hub.inference import SILENCE, batches, level, windows_for
+from cmac_hub.media import MediaInfo
 from cmac_hub.network import Embedded, Network, evaluating
 from cmac_hub.preprocessing import cut_windows
 from cmac_hub.windows import Window
@@ -76,14 +77,16 @@ class Features:
 
 def features_of_file(
     network: Network,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | MediaInfo,
     *,
     window: float | None = None,
     hop: float | None = None,
+    audio_track: int | None = None,
     progress: bool = False,
 ) -> Features:
-    """Features of one file; arguments and errors are those of `CMAC.extract_features`."""
-    cut = windows_for(network.config, Path(path), window=window, hop=hop)
+    """Features of one file (or of what `probe` said of it); see `CMAC.extract_features` for arguments and errors."""
+    source = path if isinstance(path, MediaInfo) else Path(path)
+    cut = windows_for(network.config, source, window=window, hop=hop, audio_track=audio_track)
     return _collect(network, tqdm(cut, disable=not progress, unit="window"))
 
 
@@ -93,13 +96,14 @@ def features_of_files(
     *,
     window: float | None = None,
     hop: float | None = None,
+    audio_track: int | None = None,
     progress: bool = False,
 ) -> list[Features | None]:
     """Features of each file, None (and a warning) for one that cannot be read; see `CMAC.extract_features`."""
     results: list[Features | None] = []
     for path in tqdm(list(paths), disable=not progress, unit="file"):
         try:
-            results.append(features_of_file(network, path, window=window, hop=hop))
+            results.append(features_of_file(network, path, window=window, hop=hop, audio_track=audio_track))
         except MediaError as error:
             warnings.warn(f"skipped: {error}", stacklevel=3)
             results.append(None)

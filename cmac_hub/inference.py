@@ -106,6 +106,7 @@ def windows_for(
     hop: float | None = None,
     start: float | None = None,
     stop: float | None = None,
+    audio_track: int | None = None,
 ) -> Iterator[Window]:
     """A file's windows, of the streams that the network has encoders for.
 
@@ -116,6 +117,7 @@ def windows_for(
         hop: seconds from one window's start to the next; the default is the window.
         start: see `cmac_hub.media.windows`.
         stop: see `cmac_hub.media.windows`.
+        audio_track: see `cmac_hub.media.probe`.
 
     Raises:
         MediaError: the file cannot be read, or has no stream that the network can use.
@@ -124,7 +126,7 @@ def windows_for(
     window = config.window if window is None else window
     check_window(window, config)
     visual, audio = config.visual, config.audio
-    info = media.as_info(source)
+    info = media.as_info(source, audio_track)
     if not (info.has_video and visual is not None) and not (info.has_audio and audio is not None):
         has, needs = ("an audio stream", "a visual") if audio is None else ("a video stream", "an audio")
         raise MediaError(f"{info.path} has only {has}, and the network {config.name!r} only {needs} encoder")

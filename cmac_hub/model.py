@@ -50,6 +50,7 @@ class CMAC(
         sample_rate: float | None = None,
         window: float | None = None,
         hop: float | None = None,
+        audio_track: int | None = None,
         progress: bool | None = None,
     ) -> Features: ...
 
@@ -60,6 +61,7 @@ class CMAC(
         *,
         window: float | None = None,
         hop: float | None = None,
+        audio_track: int | None = None,
         progress: bool | None = None,
     ) -> list[Features | None]: ...
 
@@ -73,6 +75,7 @@ class CMAC(
         sample_rate: float | None = None,
         window: float | None = None,
         hop: float | None = None,
+        audio_track: int | None = None,
         progress: bool | None = None,
     ) -> Features | list[Features | None]:
         """Features of a file, of several files, or of arrays; in eval mode and without gradients.
@@ -85,6 +88,8 @@ class CMAC(
             sample_rate: hertz, of `waveform`.
             window: seconds that one row describes; the default is what the network was trained on.
             hop: seconds between two rows; the default is the window.
+            audio_track: of files, which sound track is heard, counted from 1; the default is the first that can be
+                decoded.
             progress: show a progress bar on stderr; the default shows one for more than one file.
 
         Returns:
@@ -98,15 +103,16 @@ class CMAC(
         from cmac_hub import features
 
         how: dict[str, Any] = {"window": window, "hop": hop}
+        heard = {"audio_track": audio_track}
         if (media is not None) == (frames is not None or waveform is not None):
             raise ArgumentError("give either a path (or some paths) or frames and/or a waveform by keyword")
         if media is None:
             return features.features_of_arrays(self, frames, frame_rate, waveform, sample_rate, **how)
         if isinstance(media, str | os.PathLike):
-            return features.features_of_file(self, media, **how, progress=bool(progress))
+            return features.features_of_file(self, media, **how, **heard, progress=bool(progress))
         paths = list(media)
         show = len(paths) > 1 if progress is None else progress
-        return features.features_of_files(self, paths, **how, progress=show)
+        return features.features_of_files(self, paths, **how, **heard, progress=show)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmac_hub import geometry
-from cmac_hub.config import Map
+from cmac_hub.config import HEARING, Map
 from cmac_hub.errors import MediaError
 from cmac_hub.inference import SILENCE, Batch, batches, level, windows_for
 from cmac_hub.media import MediaInfo
@@ -108,6 +108,10 @@ def observe(
 def _observe(network: Network, info: MediaInfo, batch: Batch, which: Map, all_maps: bool) -> list[Moment]:
     if batch.visual_map is None or len(batch.visual_map) < len(batch.windows):
         raise MediaError(f"no frame of {info.path} can be decoded; its video stream may be broken")
+    if which in HEARING and batch.audio_map is None:
+        raise MediaError(
+            f'there is no sound of {info.path} to guide the attention; use map="prediction" (--map prediction)'
+        )
     raw = network.attend_maps(batch.visual_map, batch.audio_map, only=None if all_maps else which)
     maps = Attention(*(None if one is None else one.float().cpu() for one in raw))
     visual, audio = getattr(maps, f"visual_{which}"), getattr(maps, f"audio_{which}")

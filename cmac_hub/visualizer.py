@@ -46,7 +46,13 @@ class Visualizer(nn.Module):
         self.model = model
 
     def heatmaps(
-        self, path: str | Path, *, map: Map | None = None, window: float | None = None, hop: float = HOP
+        self,
+        path: str | Path,
+        *,
+        map: Map | None = None,
+        window: float | None = None,
+        hop: float = HOP,
+        audio_track: int | None = None,
     ) -> Iterator[tuple[float, np.ndarray]]:
         """The raw maps over the whole displayed frame, one a window, for people who draw for themselves.
 
@@ -57,24 +63,31 @@ class Visualizer(nn.Module):
                 the checkpoint's.
             window: seconds; the default is what the network was trained on.
             hop: seconds between two maps.
+            audio_track: which sound track is heard, counted from 1; the default is the first that can be decoded.
 
         Yields:
             the window's center in seconds, and (H, W) fp32 in [0, 1] (clipped, where the normalization is "softmax" or
             "none") at the displayed size, row 0 on top.
 
         Raises:
-            MediaError: the file cannot be read, has no video stream, or no audio stream to guide.
+            MediaError: the file cannot be read, has no video stream, or no audio stream to guide, or not that track.
             ValueError: an unknown map, a window or hop that is not positive, or a window too short for a spectrogram.
         """
-        info, which = self._check(path, map)
+        info, which = self._check(path, map, audio_track)
         moments = self._observe(info, which, window, hop)
         return ((moment.time, _over_frame(moment, info)) for moment in moments)
 
     def locate(
-        self, path: str | Path, *, map: Map | None = None, window: float | None = None, hop: float = HOP
+        self,
+        path: str | Path,
+        *,
+        map: Map | None = None,
+        window: float | None = None,
+        hop: float = HOP,
+        audio_track: int | None = None,
     ) -> Iterator[Peak]:
         """The highest place of each window's map. Arguments and errors are those of `heatmaps`."""
-        info, which = self._check(path, map)
+        info, which = self._check(path, map, audio_track)
         return (moment.peak(info) for moment in self._observe(info, which, window, hop))
 
     def render(
@@ -87,6 +100,7 @@ class Visualizer(nn.Module):
         window: float | None = None,
         hop: float = HOP,
         scale: Scale = "absolute",
+        audio_track: int | None = None,
         overwrite: bool = False,
         progress: bool = False,
     ) -> list[Peak]:
@@ -104,6 +118,7 @@ class Visualizer(nn.Module):
             hop: see `heatmaps`.
             scale: "absolute" lights only what stands out as known sources do (the checkpoint's limits), and may stay
                 dark; "relative" lights the highest places of every moment that has sound, sure or not.
+            audio_track: see `heatmaps`; it is the one that the output has.
             overwrite: replace an existing output. The input is never replaced.
             progress: show a progress bar on stderr.
 
@@ -117,7 +132,7 @@ class Visualizer(nn.Module):
         """
         check_choice("layout", layout, get_args(Layout))
         check_choice("scale", scale, get_args(Scale))
-        info, which = self._check(path, map)
+        info, which = self._check(path, map, audio_track)
         canvas = Canvas(self.model.config, which, layout, info, hop, scale)
         peaks: list[Peak] = []
 
@@ -153,13 +168,16 @@ class Visualizer(nn.Module):
                 deque(observed, maxlen=0)
         return peaks
 
-    def figure(self, path: str | Path, time: float, *, window: float | None = None) -> Figure:
+    def figure(
+        self, path: str | Path, time: float, *, window: float | None = None, audio_track: int | None = None
+    ) -> Figure:
         """One moment as in the paper's Fig. 5: frame and spectrogram, each with guidance, prediction and joint.
 
         Args:
             path: a video.
             time: seconds on the container's clock.
             window: seconds around it that the network is shown; the default is what it was trained on.
+            audio_track: see `heatmaps`.
 
         Returns:
             a matplotlib figure: `.savefig("dog.png")`.
@@ -170,7 +188,7 @@ class Visualizer(nn.Module):
         """
         from cmac_hub.figure import draw_figure
 
-        info, _ = self._check(path, "prediction")
+        info, _ = self._check(path, "prediction", audio_track)
         span = self.model.config.window if window is None else window
         # The first window's center is a moment of any file, however short it is.
         end = None if info.duration is None else info.start + max(info.duration, span / 2)
@@ -181,17 +199,17 @@ class Visualizer(nn.Module):
         moments = observe(self.model, info, "prediction", window=span, hop=span, all_maps=True, **limits)
         return draw_figure(info, read_frame(info, time).image, next(moments), self.model.config)
 
-    def _check(self, path: str | Path, map: Map | None) -> tuple[MediaInfo, Map]:
+    def _check(self, path: str | Path, map: Map | None, audio_track: int | None) -> tuple[MediaInfo, Map]:
         self.model.require_attention("localize")
         which = self.model.config.display.default_map if map is None else map
         check_choice("map", which, get_args(Map))
-        info = probe(path)
+        info = probe(path, audio_track)
         if not info.has_video:
-            raise MediaError(f"{info.path} has no video stream to draw on; for its sound alone use: cmac features")
+            what = "no picture whose codec this FFmpeg knows" if "picture" in info.undecodable else "no video stream"
+            raise MediaError(f"{info.path} has {what} to draw on; for its sound alone use: cmac features")
         if which in HEARING and not info.has_audio:
-            raise MediaError(
-                f'{info.path} has no audio stream to guide the attention; use map="prediction" (--map prediction)'
-            )
+            what = "no sound whose codec this FFmpeg knows" if "sound" in info.undecodable else "no audio stream"
+            raise MediaError(f'{info.path} has {what} to guide the attention; use map="prediction" (--map prediction)')
         return info, which
 
     def _observe(self, info: MediaInfo, which: Map, window: float | None, hop: float) -> Iterator[Moment]:

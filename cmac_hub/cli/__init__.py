@@ -85,6 +85,9 @@ def build_parser() -> argparse.ArgumentParser:
             default=default,
             help=f"what the network computes in; auto: bfloat16 where that is fast; default: {default}",
         )
+        command.add_argument(
+            "--audio-track", type=_track, metavar="N", help="which sound track, from 1 on; default: the first"
+        )
     for command in (localize, features):
         command.add_argument("--hop", type=seconds, help="seconds from one window to the next")
     for command in (localize, features, figure, info, demo):
@@ -92,6 +95,12 @@ def build_parser() -> argparse.ArgumentParser:
     for command in commands.choices.values():
         add_debug(command)
     return parser
+
+
+def _track(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of a sound track; they are counted from 1")
+    return int(text)
 
 
 def _device(text: str) -> str:

@@ -13,10 +13,12 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from cmac_hub.cli.batch import run_all
+from cmac_hub.cli.tracks import other_tracks
 from cmac_hub.errors import OutputError
 from cmac_hub.features import features_of_file
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.hub import checkpoint_hash, config_hash, load
+from cmac_hub.media import probe
 from cmac_hub.media.find import Input, find_inputs
 from cmac_hub.network import Network
 from cmac_hub.optimize import choose_dtype, optimize_for_inference
@@ -37,6 +39,7 @@ def features(options: argparse.Namespace) -> int:
         "window": f"{window:g}",
         "hop": f"{options.hop or window:g}",
         "dtype": str(dtype).removeprefix("torch."),
+        "audio_track": str(options.audio_track or ""),
     }
     network = optimize_for_inference(network, dtype)
     bar = tqdm(total=len(inputs), unit="file", disable=not sys.stderr.isatty())
@@ -51,7 +54,7 @@ def features(options: argparse.Namespace) -> int:
         settings = {**how, "bytes": str(one.path.stat().st_size) if one.path.is_file() else ""}
         if target.exists() and not options.overwrite:
             made = _settings_of(target)
-            if made is not None and {k: made.get(k) for k in settings} != settings:
+            if made is not None and {k: made.get(k, "") for k in settings} != settings:
                 raise OutputError(
                     f"{target} was made with other weights or settings, by an older version, or of another file; "
                     "choose another output or pass --overwrite"
@@ -60,10 +63,13 @@ def features(options: argparse.Namespace) -> int:
                 print(target)
                 return
         make_folder(target.parent)
-        result = features_of_file(network, one.path, window=options.window, hop=options.hop)
-        if network.config.audio is not None and (result.audio is None or result.silent):
-            what = "no audio stream" if result.audio is None else "nothing to hear"
-            print(f"cmac: {one.path} has {what}", file=sys.stderr)
+        info = probe(one.path, options.audio_track)
+        result = features_of_file(network, info, window=options.window, hop=options.hop)
+        if network.config.audio is not None:
+            if not info.has_audio and "sound" not in info.undecodable:
+                print(f"cmac: {one.path} has no audio stream", file=sys.stderr)
+            if result.silent:
+                print(f"cmac: {one.path} has nothing to hear{other_tracks(info, None)}", file=sys.stderr)
         if bool(result.padded[0]):
             print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
         with replacing(target, True) as temporary:

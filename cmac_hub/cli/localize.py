@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cmac_hub.cli.batch import run_all
+from cmac_hub.cli.tracks import other_tracks
 from cmac_hub.config import HEARING
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.files import make_folder, replacing
@@ -41,6 +42,7 @@ def localize(options: argparse.Namespace) -> int:
             print(f"cmac: {target} exists already and is kept, however it was drawn", file=sys.stderr)
             if options.json:
                 where = {"map": options.map, "window": options.window, "hop": options.hop or HOP}
+                where["audio_track"] = options.audio_track
                 _print_peaks(one.path, visualizer.locate(one.path, **where))
             return
         if options.output is not None and not named:
@@ -55,7 +57,8 @@ def localize(options: argparse.Namespace) -> int:
             print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
         drawn = options.map or visualizer.model.config.display.default_map
         if peaks and not any(peak.audible for peak in peaks) and drawn in HEARING:
-            print(f"cmac: {one.path} has no audible sound: the frames say so, nothing is lit", file=sys.stderr)
+            others = other_tracks(one.path, options.audio_track)
+            print(f"cmac: {one.path} has no audible sound{others}: the frames say so, nothing is lit", file=sys.stderr)
 
     return run_all(inputs, work, options.debug)
 
@@ -68,7 +71,7 @@ def _visualizer(options: argparse.Namespace) -> Visualizer:
 
 def _print_peaks(source: Path, peaks: Iterable[Peak]) -> None:
     for peak in peaks:
-        print(json.dumps({"file": str(source), **dataclasses.asdict(peak)}))
+        print(json.dumps({"file": str(source), **dataclasses.asdict(peak)}, allow_nan=False))
 
 
 def _render(visualizer: Visualizer, source: Path, target: Path, options: argparse.Namespace) -> list[Peak]:
@@ -80,6 +83,7 @@ def _render(visualizer: Visualizer, source: Path, target: Path, options: argpars
         window=options.window,
         hop=options.hop or HOP,
         scale=options.scale,
+        audio_track=options.audio_track,
         overwrite=options.overwrite,
         progress=sys.stderr.isatty(),
     )
@@ -108,7 +112,9 @@ def figure(options: argparse.Namespace) -> int:
     if not source.exists():
         raise MediaError(f"there is no file {source}")
     with replacing(target, options.overwrite, source) as temporary:
-        visualizer = _visualizer(options)
-        visualizer.figure(source, options.time, window=options.window).savefig(temporary, dpi=120)
+        drawn = _visualizer(options).figure(
+            source, options.time, window=options.window, audio_track=options.audio_track
+        )
+        drawn.savefig(temporary, dpi=120)
     print(target)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import av
 import numpy as np
 
 from cmac_hub.errors import MediaError
-from cmac_hub.media.decode import decode_stream
+from cmac_hub.media.decode import Decoded, decode_stream
+from cmac_hub.media.heard import Mixer, mono
 from cmac_hub.media.info import MediaInfo, as_info
 
 JITTER = 0.02
@@ -19,25 +21,40 @@ PREROLL = 0.25
 """Seconds decoded before the wanted start: codecs with memory (AAC, Opus, MP3) need a few packets to be right."""
 
 
-def read_audio(media: str | Path | MediaInfo, sample_rate: int) -> np.ndarray:
+def read_audio(media: str | Path | MediaInfo, sample_rate: int, audio_track: int | None = None) -> np.ndarray:
     """A whole file's sound from the file's start on: (n,) float32 mono in [-1, 1], at `sample_rate` hertz.
 
     It is all in memory; for long files use `windows`.
 
+    Args:
+        media: a file, or what `probe` said of it.
+        sample_rate: hertz.
+        audio_track: see `probe`.
+
     Raises:
-        MediaError: the file cannot be read, has no sound, or none that can be decoded.
+        MediaError: the file cannot be read, has no sound or not that track.
+        UndecodableError: nothing of the sound can be decoded.
     """
-    info = as_info(media)
+    info = as_info(media, audio_track)
     if not info.has_audio:
-        raise MediaError(f"{info.path} has no audio stream; give a file that has one")
-    pieces = [piece[0] for piece in decode_audio(info, sample_rate, info.start)]
+        what = "has sound of an unknown codec alone" if "sound" in info.undecodable else "has no audio stream"
+        raise MediaError(f"{info.path} {what}; give a file that can be heard")
+    pieces = list(decode_audio(info, sample_rate, info.start))
     if not pieces:
-        raise MediaError(f"no sound of {info.path} can be decoded; the stream is broken")
-    return np.clip(np.concatenate(pieces), -1, 1)
+        raise MediaError(f"no sound of {info.path} can be decoded; the stream is broken or empty")
+    waveform, cancel = mono(np.concatenate(pieces, axis=1))
+    if cancel:
+        say_canceled(info)
+    return np.clip(waveform, -1, 1)
 
 
-def decode_audio(info: MediaInfo, sample_rate: int, origin: float, *, layout: str = "mono") -> Iterator[np.ndarray]:
-    """The sound from the time `origin` on as consecutive pieces (channels, n) float32.
+def say_canceled(info: MediaInfo) -> None:
+    """Warns that `heard.mono` took one side alone."""
+    warnings.warn(f"both sides of the sound of {info.path} cancel, one is inverted: the louder is heard", stacklevel=2)
+
+
+def decode_audio(info: MediaInfo, sample_rate: int, origin: float) -> Iterator[np.ndarray]:
+    """The sound from the time `origin` on as consecutive pieces (2, n) float32, left and right, see `heard.Mixer`.
 
     The first sample given lies at `origin`. Sound that starts later is preceded by silence, holes in the time stamps
     are filled with it, overlaps are cut. Nothing comes after the last sample of the file.
@@ -46,14 +63,12 @@ def decode_audio(info: MediaInfo, sample_rate: int, origin: float, *, layout: st
         info: a file with sound.
         sample_rate: hertz of the result.
         origin: seconds on the container's clock.
-        layout: FFmpeg's name of the channels of the result. Mixing down never exceeds full scale: mono of a stereo
-            signal is the mean of both sides.
     """
     given = 0
-    for due, pieces in _runs(info, sample_rate, origin, layout):
+    for due, pieces in _runs(info, sample_rate, origin):
         for piece in pieces:
             if due > given:
-                yield from _silence(due - given, len(piece), sample_rate)
+                yield from _silence(due - given, sample_rate)
                 given = due
             fresh = piece[:, max(0, given - due) :]
             due += piece.shape[1]
@@ -62,18 +77,18 @@ def decode_audio(info: MediaInfo, sample_rate: int, origin: float, *, layout: st
                 given += fresh.shape[1]
 
 
-def _silence(count: int, channels: int, most: int) -> Iterator[np.ndarray]:
+def _silence(count: int, most: int) -> Iterator[np.ndarray]:
     """`count` samples of silence in pieces of at most `most`."""
     for begin in range(0, count, most):
-        yield np.zeros((channels, min(most, count - begin)), np.float32)
+        yield np.zeros((2, min(most, count - begin)), np.float32)
 
 
-def _runs(info: MediaInfo, sample_rate: int, origin: float, layout: str) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
+def _runs(info: MediaInfo, sample_rate: int, origin: float) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
     """Stretches of sound without a break: the number of the first sample after `origin`, and the samples in pieces.
 
     A stretch must be used up before the next one is asked for.
     """
-    frames = decode_stream(info.path, "audio", origin - PREROLL if origin > info.start + PREROLL else None)
+    frames = decode_stream(info, "audio", origin - PREROLL if origin > info.start + PREROLL else None)
     frame = next(frames, None)
     time = None
     while frame is not None:
@@ -81,7 +96,7 @@ def _runs(info: MediaInfo, sample_rate: int, origin: float, layout: str) -> Iter
         stamp = _time(frame)
         time = stamp if stamp is not None else info.start if time is None else time
         run = _Run(frame, time)
-        yield round((time - origin) * sample_rate), run.resampled(frames, sample_rate, layout, info.path)
+        yield round((time - origin) * sample_rate), run.mixed(frames, sample_rate, info.path)
         time, frame = run.end, run.next
 
 
@@ -95,24 +110,19 @@ def _kind(frame: av.AudioFrame) -> tuple[str, str, int]:
 
 
 class _Run:
-    """Frames of one kind whose time stamps follow each other, resampled by one resampler.
-
-    The resampler sees no stamps, only a count of samples, or FFmpeg would stretch the sound to follow their jitter.
-    """
+    """Frames of one kind whose time stamps follow each other, mixed by one mixer."""
 
     def __init__(self, first: av.AudioFrame, time: float) -> None:
         self._first = first
         self.end = time
         """Seconds: where the next frame is due."""
-        self.next: av.VideoFrame | av.AudioFrame | None = None
+        self.next: Decoded | None = None
         """The frame that broke the run."""
 
-    def resampled(
-        self, frames: Iterator[av.VideoFrame | av.AudioFrame], sample_rate: int, layout: str, path: Path
-    ) -> Iterator[np.ndarray]:
-        resampler = av.AudioResampler("fltp", layout, sample_rate, options={"rematrix_maxval": "1.0"})
+    def mixed(self, frames: Iterator[Decoded], sample_rate: int, path: Path) -> Iterator[np.ndarray]:
+        mixer = Mixer(path, self._first, sample_rate)
         kind, start, count = _kind(self._first), self.end, 0
-        frame: av.VideoFrame | av.AudioFrame | None = self._first
+        frame: Decoded | None = self._first
         while frame is not None:
             assert isinstance(frame, av.AudioFrame)
             stamp = _time(frame)
@@ -121,18 +131,6 @@ class _Run:
                 break
             count += frame.samples
             self.end = start + count / kind[2]
-            frame.pts = None
-            yield from _mixed(resampler, frame, path)
+            yield from mixer(frame)
             frame = next(frames, None)
-        yield from _mixed(resampler, None, path)
-
-
-def _mixed(resampler: av.AudioResampler, frame: av.AudioFrame | None, path: Path) -> Iterator[np.ndarray]:
-    try:
-        mixed = resampler.resample(frame)
-    except (av.FFmpegError, ValueError) as error:
-        channels = "" if frame is None else f" of {frame.layout.nb_channels} channels"
-        reason = str(error).splitlines()[0]
-        raise MediaError(f"the sound of {path}{channels} cannot be mixed down ({reason}); convert it first") from error
-    for out in mixed:
-        yield out.to_ndarray()
+        yield from mixer(None)

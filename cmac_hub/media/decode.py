@@ -6,51 +6,97 @@ more memory than an interleaved one, because neither stream waits for the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.stream import Stream
 
-from cmac_hub.media.info import audio_stream, open_media, video_stream
-
-MOST_BROKEN = 500
-"""Packets in a row that may fail to decode before a stream counts as ended."""
+from cmac_hub.errors import UndecodableError
+from cmac_hub.media.info import MediaInfo
+from cmac_hub.media.opening import MOST_BROKEN, demux_packets, isolate, open_media, video_stream
+from cmac_hub.media.survey import move_packets
+from cmac_hub.media.tracks import audio_stream
 
 SEEK_BACK = (0.0, 3.0, 15.0)
 """Seconds before the wanted time to seek to, in turn: some containers land after it, or where decoding cannot begin."""
 
+REORDERED = 1.0
+"""Seconds by which a packet may come after others that are shown later."""
 
-def decode_stream(
-    path: Path, kind: Literal["video", "audio"], start: float | None = None
-) -> Iterator[av.VideoFrame | av.AudioFrame]:
-    """Decoded frames of the first video or audio stream, in order of presentation.
+Kind = Literal["video", "audio"]
+Decoded = av.VideoFrame | av.AudioFrame
+
+
+def decode_stream(info: MediaInfo, kind: Kind, start: float | None = None) -> Iterator[Decoded]:
+    """Decoded frames of a file's video or audio, in order of presentation, on its mended clock.
 
     Args:
-        path: a file that has a stream of this kind.
+        info: what `probe` says of a file that has a stream of this kind.
         kind: which stream.
         start: seconds; frames come from some frame at or before it on, reached by seeking. A file that cannot seek is
             decoded from its beginning.
 
     Raises:
         MediaError: the file cannot be opened.
+        UndecodableError: not one frame can be decoded, of packets that are there.
     """
     for back in SEEK_BACK if start is not None else ():
         assert start is not None
-        with open_media(path) as container:
-            stream = _only(container, kind)
-            if not _seek(container, stream, start - back):
+        with open_media(info.path) as container:
+            stream = _only(container, info, kind)
+            if _shifts(info, kind) is not None:
+                packets = _wound(_packets(container, stream, info, kind), start - back)
+            elif _seek(container, stream, start - back):
+                packets = move_packets(demux_packets(container, stream), None)
+            else:
                 break
-            frames = decode_packets(container, stream)
+            frames = decode_packets(packets)
             first = next(frames, None)
             if first is not None and _stamp(first) <= start:
                 yield first
                 yield from frames
                 return
-    with open_media(path) as container:
-        yield from decode_packets(container, _only(container, kind))
+    with open_media(info.path) as container:
+        stream = _only(container, info, kind)
+        trouble: list[str] = []
+        empty = True
+        for frame in decode_packets(_packets(container, stream, info, kind), trouble):
+            empty = False
+            yield frame
+        if empty and trouble:
+            raise UndecodableError(_why(info, kind, trouble[0]))
+
+
+def _why(info: MediaInfo, kind: Kind, trouble: str) -> str:
+    what, codec = ("no frame", info.video_codec) if kind == "video" else ("no sound", info.audio_codec)
+    return f"{what} of {info.path} can be decoded: its {kind} stream ({codec}) is {trouble}"
+
+
+def _shifts(info: MediaInfo, kind: Kind) -> np.ndarray | None:
+    return None if info.timeline is None else getattr(info.timeline, kind)
+
+
+def _packets(container: InputContainer, stream: Stream, info: MediaInfo, kind: Kind) -> Iterator[av.Packet]:
+    return move_packets(demux_packets(container, stream), _shifts(info, kind))
+
+
+def _wound(packets: Iterator[av.Packet], time: float) -> Iterator[av.Packet]:
+    """A stream's packets from the last key packet at or before a time on: on a mended clock the way to it leads over
+    all packets before, none of which is decoded."""
+    held: list[av.Packet] = []
+    for packet in packets:
+        stamp = packet.dts if packet.pts is None else packet.pts
+        at = None if stamp is None or packet.time_base is None else float(stamp * packet.time_base)
+        if packet.is_keyframe and at is not None and at <= time:
+            held.clear()
+        held.append(packet)
+        if at is not None and at > time + REORDERED:
+            break
+    yield from held
+    yield from packets
 
 
 def _stamp(frame: av.VideoFrame | av.AudioFrame) -> float:
@@ -59,15 +105,8 @@ def _stamp(frame: av.VideoFrame | av.AudioFrame) -> float:
     return float(min(stamps) * frame.time_base) if stamps and frame.time_base else float("inf")
 
 
-def isolate(container: InputContainer, stream: Stream) -> None:
-    """Has every other stream skipped, unread where the container can."""
-    for other in container.streams:
-        if other.index != stream.index:
-            other.discard = av.stream.Discard.all
-
-
-def _only(container: InputContainer, kind: str) -> Stream:
-    stream: Stream | None = video_stream(container) if kind == "video" else audio_stream(container)
+def _only(container: InputContainer, info: MediaInfo, kind: Kind) -> Stream:
+    stream: Stream | None = video_stream(container) if kind == "video" else audio_stream(container, info.audio_track)
     assert stream is not None, "callers have asked `probe` before"
     isolate(container, stream)
     if isinstance(stream, av.VideoStream):
@@ -90,24 +129,24 @@ def _seek(container: InputContainer, stream: Stream, time: float) -> bool:
     return True
 
 
-def demux_packets(container: InputContainer, stream: Stream) -> Iterator[av.Packet]:
-    """Packets of a stream, past places where the container is broken, until it ends; the last, empty one flushes."""
-    for _ in range(MOST_BROKEN):
-        try:
-            yield from container.demux(stream)
-            return
-        except av.FFmpegError:
-            continue
+def decode_packets(packets: Iterable[av.Packet], trouble: list[str] | None = None) -> Iterator[Decoded]:
+    """What can be decoded of a stream: a broken packet is skipped, a file that breaks off ends.
 
-
-def decode_packets(container: InputContainer, stream: Stream) -> Iterator[av.VideoFrame | av.AudioFrame]:
-    """What can be decoded of a stream: a broken packet is skipped, a file that breaks off ends."""
+    Args:
+        packets: of the stream.
+        trouble: takes what was wrong with packets that could not be decoded.
+    """
     broken = 0
-    for packet in demux_packets(container, stream):
+    for packet in packets:
+        encrypted = packet.has_sidedata("encryption_info")
         try:
-            decoded = packet.decode()
+            decoded = [] if encrypted else packet.decode()
         except av.FFmpegError:
+            decoded = None
+        if encrypted or decoded is None:
             broken += 1
+            if trouble is not None and not trouble:
+                trouble.append("encrypted" if encrypted else "broken, or not what this FFmpeg reads")
             if broken > MOST_BROKEN:
                 return
             continue

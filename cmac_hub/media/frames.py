@@ -58,7 +58,7 @@ def decode_frames(info: MediaInfo, start: float | None = None) -> Iterator[tuple
     """(time in seconds, frame as decoded) in order, from the frame on screen at `start` on (default: the first)."""
     clock = Clock(info)
     held: tuple[float, av.VideoFrame] | None = None
-    for frame in decode_stream(info.path, "video", start):
+    for frame in decode_stream(info, "video", start):
         assert isinstance(frame, av.VideoFrame)
         timed = clock.time_of(frame), frame
         if start is not None and timed[0] <= start + INSTANT:
@@ -70,6 +70,16 @@ def decode_frames(info: MediaInfo, start: float | None = None) -> Iterator[tuple
         yield timed
     if held is not None:
         yield held
+
+
+def lasting(info: MediaInfo, time: float, frame: av.VideoFrame) -> float | None:
+    """Seconds that a frame which comes on screen at `time` is to be shown, as the file says; None where it does not.
+
+    What a broken file says may be absurd: no frame outlasts its file.
+    """
+    told = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else None
+    left = None if info.duration is None else info.start + info.duration - time
+    return min(told, left) if told and left and left > 0 else told
 
 
 class Scaler:
@@ -107,7 +117,8 @@ def read_frames(
     """
     info = as_info(media)
     if not info.has_video:
-        raise MediaError(f"{info.path} has no video stream; give a file that shows something")
+        what = "has a picture of an unknown codec alone" if "picture" in info.undecodable else "has no video stream"
+        raise MediaError(f"{info.path} {what}; give a file that shows something")
     return _read_frames(info, start, stop)
 
 
@@ -118,11 +129,7 @@ def _read_frames(info: MediaInfo, start: float | None, stop: float | None) -> It
         empty = False
         if stop is not None and time >= stop:
             return
-        lasting = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else None
-        if lasting and info.duration and (left := info.start + info.duration - time) > 0:
-            # What a broken file says may be absurd: no frame outlasts its file.
-            lasting = min(lasting, left)
-        yield Frame(time, scaler(frame), lasting)
+        yield Frame(time, scaler(frame), lasting(info, time, frame))
     if empty:
         raise MediaError(f"no frame of {info.path} can be decoded; the video stream is broken")
 

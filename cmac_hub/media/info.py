@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import av
-import av.logging
 from av.container import InputContainer
-from av.stream import Stream
 
 from cmac_hub.errors import MediaError
+from cmac_hub.media.mending import LONGEST_GAP
+from cmac_hub.media.opening import codec_name, open_media, video_stream
+from cmac_hub.media.survey import find_timeline
+from cmac_hub.media.timeline import Timeline
+from cmac_hub.media.tracks import AudioTrack, audio_stream, audio_tracks, choose_track
 
 TICKS = av.time_base
 """FFmpeg's own clock: ticks a second of a container's start and duration."""
@@ -25,11 +26,11 @@ MOST_TRIED = 500
 FASTEST = 960.0
 """Hertz: above it a frame rate is the clock's."""
 
+LEAD = 0.5
+"""Seconds that a coder may take to begin."""
+
 WIDEST = 4
 """Pixels that are wider or higher than that are an error of the header."""
-
-NO_MEDIA = {"tty", "hls", "concat", "dash", "bin", "xbin", "lrc", "srt", "ass", "webvtt"}
-"""Formats FFmpeg would open that are text, or lists that name other files."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class MediaInfo:
     start: float
     """The earliest time stamp of either stream."""
     duration: float | None
-    """Seconds from `start` to the end of the longer stream, as the container says; None where it does not."""
+    """Seconds from `start` to the end of the longer stream, as the container says where its packets agree, else as they
+    do; None where neither tells."""
     has_video: bool
     has_audio: bool
     width: int
@@ -55,87 +57,55 @@ class MediaInfo:
     channels: int | None
     video_codec: str | None
     audio_codec: str | None
+    audio_track: int | None = None
+    """Which track `has_audio`, `sample_rate` and all that is heard mean, counted from 1; None without one."""
+    audio_tracks: tuple[AudioTrack, ...] = ()
+    """All there are."""
+    undecodable: tuple[str, ...] = ()
+    """"picture", "sound": what is there, but of a codec that this FFmpeg does not know; `has_video` or `has_audio` is
+    False then."""
+    timeline: Timeline | None = None
+    """Where the packets lie; None where no stamp tells."""
 
 
-def as_info(media: str | Path | MediaInfo) -> MediaInfo:
-    """What `probe` says of a file, which has said it already if it is given."""
-    return media if isinstance(media, MediaInfo) else probe(media)
+def as_info(media: str | Path | MediaInfo, audio_track: int | None = None) -> MediaInfo:
+    """What `probe` says of a file, which has said it already if it is given, and no other track is wanted."""
+    if isinstance(media, MediaInfo):
+        return media if audio_track in (None, media.audio_track) else probe(media.path, audio_track)
+    return probe(media, audio_track)
 
 
-@contextmanager
-def open_media(path: str | Path) -> Iterator[InputContainer]:
-    """Opens a file for reading; FFmpeg's log stays quiet, its errors become one clear line.
+def probe(path: str | Path, audio_track: int | None = None) -> MediaInfo:
+    """Reads a file's header, the time stamps of its packets, and decodes its first frame for size and rotation.
 
-    Raises:
-        MediaError: the path is missing, a folder, empty, or no media file that FFmpeg can read.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise MediaError(f"there is no file {path}")
-    if path.is_dir():
-        raise MediaError(f"{path} is a folder; give a media file")
-    if not path.is_file():
-        raise MediaError(f"{path} is no ordinary file; give a media file")
-    if path.stat().st_size == 0:
-        raise MediaError(f"{path} is empty (0 bytes); give a media file")
-    av.logging.set_level(None)
-    try:
-        # "./" keeps FFmpeg from reading a name such as "concat:a" as a protocol.
-        container = av.open(os.path.join(".", path), metadata_errors="ignore", options={"protocol_whitelist": "file"})
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"{path} is no media file that can be read ({_reason(error)})") from error
-    try:
-        if container.format.name in NO_MEDIA:
-            raise MediaError(f"{path} is text ({container.format.name}), no media file")
-        yield container
-    finally:
-        container.close()
+    Broken time stamps are mended for all that is read of the file; one warning says so.
 
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]
-
-
-def video_stream(container: InputContainer) -> av.VideoStream | None:
-    """The first video stream; the cover of a song is none."""
-    for stream in container.streams.video:
-        if stream.disposition & av.stream.Disposition.attached_pic or stream.codec_context is None:
-            continue
-        if stream.codec_context.width and stream.codec_context.height:
-            return stream
-    return None
-
-
-def audio_stream(container: InputContainer) -> av.AudioStream | None:
-    """The first audio stream that can be decoded."""
-    for stream in container.streams.audio:
-        if stream.codec_context is not None and stream.codec_context.sample_rate:
-            return stream
-    return None
-
-
-def probe(path: str | Path) -> MediaInfo:
-    """Reads a file's header, and decodes its first frame for size and rotation.
+    Args:
+        path: the file.
+        audio_track: which sound track is heard, counted from 1; the default is the first that can be decoded.
 
     Raises:
-        MediaError: the file cannot be opened, or holds neither video nor audio.
+        MediaError: the file cannot be opened, or holds neither video nor audio; or not that track.
     """
-    return _probe(Path(path))
+    return _probe(Path(path), audio_track)
 
 
-def _probe(path: Path) -> MediaInfo:
+def _probe(path: Path, audio_track: int | None = None) -> MediaInfo:
     with open_media(path) as container:
-        video, audio = video_stream(container), audio_stream(container)
+        tracks = audio_tracks(container)
+        number = choose_track(path, tracks, audio_track)
+        video, audio = video_stream(container), audio_stream(container, number)
+        undecodable = _undecodable(container, video, audio)
         if video is None and audio is None:
-            raise MediaError(f"{path} holds neither video nor audio that can be decoded")
-        found = [stream for stream in (video, audio) if stream is not None]
-        starts = [float(s.start_time * s.time_base) for s in found if s.start_time is not None and s.time_base]
+            why = f": this FFmpeg does not know the codec of its {' and '.join(undecodable)}" if undecodable else ""
+            raise MediaError(f"{path} holds neither video nor audio that can be decoded{why}")
+        clock = find_timeline(container, path, video, audio)
+        start, duration = _span(path, container, [one for one in (video, audio) if one is not None], clock)
         rotation, width, height = (0, 0, 0) if video is None else _shape(container, video)
-        start = min(starts) if starts else (container.start_time or 0) / TICKS
         return MediaInfo(
             path=path,
             start=start,
-            duration=_duration(container, start),
+            duration=duration,
             has_video=video is not None,
             has_audio=audio is not None,
             width=width,
@@ -146,13 +116,40 @@ def _probe(path: Path) -> MediaInfo:
             channels=audio.codec_context.channels if audio else None,
             video_codec=codec_name(video) if video else None,
             audio_codec=codec_name(audio) if audio else None,
+            audio_track=number,
+            audio_tracks=tracks,
+            undecodable=undecodable,
+            timeline=clock,
         )
 
 
-def codec_name(stream: Stream) -> str:
-    """The codec's own name ("av1", "mp3"), not that of the decoder in use ("libdav1d", "mp3float")."""
-    codec = stream.codec_context.codec
-    return str(getattr(codec, "canonical_name", None) or codec.name)
+def _undecodable(
+    container: InputContainer, video: av.VideoStream | None, audio: av.AudioStream | None
+) -> tuple[str, ...]:
+    pictures = [one for one in container.streams.video if not one.disposition & av.stream.Disposition.attached_pic]
+    here = {"picture": pictures and video is None, "sound": container.streams.audio and audio is None}
+    return tuple(name for name, missing in here.items() if missing)
+
+
+def _span(
+    path: Path, container: InputContainer, streams: list[av.VideoStream | av.AudioStream], clock: Timeline | None
+) -> tuple[float, float | None]:
+    """Start and duration in seconds; what was mended for them is said."""
+    starts = [float(s.start_time * s.time_base) for s in streams if s.start_time is not None and s.time_base]
+    start = min(starts) if starts else (container.start_time or 0) / TICKS
+    told = _duration(container, start)
+    if clock is None:
+        return start, told
+    if clock.said:
+        warnings.warn(f"the clock of {path} was mended: {clock.said}", stacklevel=2)
+        # The header leaves out the coder's run-in, where the first stamp was not itself a wild one.
+        start = start if clock.start <= start <= clock.start + LEAD else clock.start
+        return start, clock.end - start
+    if told is not None and clock.agrees(start + told):
+        return start, told
+    if told is not None and start + told > clock.end + LONGEST_GAP:
+        warnings.warn(f"{path} tells a length of {told:.0f} s, and holds {clock.end - start:.1f} s", stacklevel=2)
+    return start, clock.end - start
 
 
 def _duration(container: InputContainer, start: float) -> float | None:

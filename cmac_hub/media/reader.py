@@ -7,6 +7,7 @@ when one of them falls between its own time and the next frame's.
 from __future__ import annotations
 
 import math
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,10 @@ import av
 import numpy as np
 
 from cmac_hub.checks import check_positive, check_whole
-from cmac_hub.errors import ArgumentError, MediaError
-from cmac_hub.media.audio import decode_audio
-from cmac_hub.media.frames import Scaler, decode_frames
+from cmac_hub.errors import ArgumentError, MediaError, UndecodableError
+from cmac_hub.media.audio import decode_audio, say_canceled
+from cmac_hub.media.frames import Scaler, decode_frames, lasting
+from cmac_hub.media.heard import mono
 from cmac_hub.media.info import MediaInfo, as_info
 from cmac_hub.windows import INSTANT, Window, WindowGrid, fit_size, on_screen
 
@@ -35,6 +37,7 @@ def windows(
     stop: float | None = None,
     video: bool = True,
     audio: bool = True,
+    audio_track: int | None = None,
 ) -> Iterator[Window]:
     """Windows k = 0, 1, ... over [start + k hop, start + k hop + window), in order, with flat memory.
 
@@ -52,19 +55,25 @@ def windows(
         stop: seconds at which the file counts as ended; the default is its end.
         video: decode the frames.
         audio: decode the sound.
+        audio_track: see `probe`.
+
+    Where nothing of one stream can be decoded, that is said in a warning, and windows are as without that stream.
 
     Raises:
-        MediaError: the file cannot be read, or nothing of it can be decoded.
+        MediaError: the file cannot be read, has no such track, or nothing of it can be decoded.
         ValueError: a window, hop, number of frames, size or rate that is not positive; a stop before the start.
     """
     check_positive(window=window, hop=hop, sample_rate=sample_rate)
     check_whole(frames=frames, size=size, multiple=multiple)
     if start is not None and stop is not None and stop <= start:
         raise ArgumentError(f"stop is {stop} s, start is {start} s; stop must come after start")
-    info = as_info(media)
+    info = as_info(media, audio_track)
     use_video, use_audio = video and info.has_video, audio and info.has_audio
     if not use_video and not use_audio:
         raise MediaError(f"{info.path} has no {'video' if video else 'audio'} stream, which was asked for")
+    for name in ("picture",) * video + ("sound",) * audio:
+        if name in info.undecodable:
+            _say_lost(f"the {name} of {info.path} cannot be decoded: this FFmpeg does not know its codec")
     grid = WindowGrid(info.start if start is None else start, window, hop, frames)
     resized = fit_size(info.width, info.height, size, multiple) if use_video else (0, 0)
     return _windows(
@@ -76,10 +85,15 @@ def windows(
     )
 
 
+def _say_lost(reason: str) -> None:
+    warnings.warn(f"{reason}; the rest is used without it", stacklevel=3)
+
+
 def _windows(
     info: MediaInfo, grid: WindowGrid, frames: FrameBuffer | None, audio: AudioBuffer | None, stop: float | None
 ) -> Iterator[Window]:
-    streams = [stream for stream in (frames, audio) if stream is not None]
+    streams: list[FrameBuffer | AudioBuffer] = [stream for stream in (frames, audio) if stream is not None]
+    told: list[FrameBuffer | AudioBuffer] = []
     k = 0
     try:
         while True:
@@ -88,6 +102,12 @@ def _windows(
             for stream in streams:
                 stream.read_until(finish)
             ends = [stream.end for stream in streams if stream.end is not None]
+            lost = [stream.lost for stream in streams if stream.lost and stream not in told]
+            if not ends and lost:
+                raise UndecodableError("; ".join(lost))
+            for reason in lost:
+                _say_lost(reason)
+            told += [stream for stream in streams if stream.lost]
             if not ends:
                 where = f" from {grid.origin:g} s on" if grid.origin > info.start else ""
                 raise MediaError(f"nothing of {info.path} can be decoded{where}; it may be broken")
@@ -124,13 +144,19 @@ class FrameBuffer:
         self._latest: tuple[float, av.VideoFrame] | None = None
         """The last decoded frame, while it is not known how long it is on screen."""
         self._kept: deque[tuple[float, np.ndarray]] = deque()
+        self._info = info
+        self.lost = ""
+        """Why nothing of it can be decoded."""
         self.end: float | None = None
         """Seconds: where the last frame so far leaves the screen."""
 
     def read_until(self, time: float) -> None:
         """Decodes up to the first frame at or after `time`."""
         while not self._done and (self._latest is None or self._latest[0] < time):
-            following = next(self._decoded, None)
+            try:
+                following = next(self._decoded, None)
+            except UndecodableError as error:
+                following, self.lost = None, str(error)
             if following is None or (following[0] >= self._stop and self._latest is not None):
                 self._done = True
                 # The last frame stands for all that comes after it.
@@ -142,8 +168,7 @@ class FrameBuffer:
                     self._keep_latest()
             self._latest = following
             time_shown, frame = following
-            lasting = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else self._step
-            self.end = time_shown + lasting
+            self.end = time_shown + (lasting(self._info, time_shown, frame) or self._step)
 
     def _keep_latest(self) -> None:
         if self._latest is not None and (not self._kept or self._kept[-1][0] < self._latest[0]):
@@ -172,14 +197,17 @@ class FrameBuffer:
 
 
 class AudioBuffer:
-    """The sound of one file as one mono waveform from `origin` on, of which about one window is kept."""
+    """The sound of one file as a left and a right side from `origin` on, of which about one window is kept."""
 
     def __init__(self, info: MediaInfo, sample_rate: int, origin: float, stop: float | None) -> None:
         self._pieces = decode_audio(info, sample_rate, origin)
         self._rate, self._origin = sample_rate, origin
         self._most = math.inf if stop is None else self._number(stop)
-        self._buffer = np.zeros(0, np.float32)
+        self._buffer = np.zeros((2, 0), np.float32)
         self._first = 0
+        self._info = info
+        self.lost = ""
+        """Why nothing of it, or nothing more, can be decoded."""
         self._done = False
         self.end: float | None = None
         """Seconds: the end of the sound decoded so far."""
@@ -190,30 +218,38 @@ class AudioBuffer:
 
     def read_until(self, time: float) -> None:
         """Decodes until the sound before `time` is there."""
-        parts, have = [self._buffer], self._first + len(self._buffer)
+        parts, have = [self._buffer], self._first + self._buffer.shape[1]
         while not self._done and have < min(self._number(time), self._most):
-            piece = next(self._pieces, None)
+            try:
+                piece = next(self._pieces, None)
+            except UndecodableError as error:
+                piece, self.lost = None, str(error)
             if piece is None:
                 self._done = True
                 break
-            parts.append(piece[0, : int(min(self._most - have, piece.shape[1]))])
-            have += len(parts[-1])
+            parts.append(piece[:, : int(min(self._most - have, piece.shape[1]))])
+            have += parts[-1].shape[1]
             self.end = self._origin + have / self._rate
         if len(parts) > 1:
-            self._buffer = np.concatenate(parts)
+            self._buffer = np.concatenate(parts, axis=1)
 
-    def cut(self, begin: float, window: float) -> np.ndarray:
-        """(round(window * rate),) float32 from the time `begin` on; silence where there is none."""
-        length = round(window * self._rate)
-        part = self._buffer[max(0, self._number(begin) - self._first) :][:length]
+    def cut(self, begin: float, window: float) -> np.ndarray | None:
+        """(round(window * rate),) float32 from the time `begin` on; silence where there is none; None if nothing of all
+        the sound can be decoded."""
+        if self.lost and self.end is None:
+            return None
+        length, at = round(window * self._rate), max(0, self._number(begin) - self._first)
+        part, cancel = mono(self._buffer[:, at : at + length])
+        if cancel:
+            say_canceled(self._info)
         waveform = np.zeros(length, np.float32)
         np.clip(part, -1, 1, out=waveform[: len(part)])
         return waveform
 
     def forget_before(self, time: float) -> None:
         """Drops the sound before `time`."""
-        drop = min(len(self._buffer), max(0, self._number(time) - self._first))
-        self._buffer = self._buffer[drop:]
+        drop = min(self._buffer.shape[1], max(0, self._number(time) - self._first))
+        self._buffer = self._buffer[:, drop:]
         self._first += drop
 
     def close(self) -> None:

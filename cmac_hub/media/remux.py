@@ -10,8 +10,10 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from cmac_hub.media.audio import decode_audio
-from cmac_hub.media.decode import demux_packets, isolate
-from cmac_hub.media.info import MediaInfo, codec_name
+from cmac_hub.media.heard import is_one
+from cmac_hub.media.info import MediaInfo
+from cmac_hub.media.opening import codec_name, demux_packets, isolate
+from cmac_hub.media.survey import move_packets
 
 _MP4 = {"aac", "mp3", "ac3", "eac3", "alac"}
 
@@ -48,12 +50,14 @@ def remux_audio(
     isolate(source, audio)
     codec, rate = codec_name(audio), audio.codec_context.sample_rate
     refused = codec == "mp3" and rate < MP3_LEAST and suffix in (".mp4", ".m4v")
-    if codec in COPIED[suffix] and not refused:
+    # Parts that were joined may be coded each in its own way; decoded, they become one.
+    mended = info.timeline is not None and info.timeline.audio is not None
+    if codec in COPIED[suffix] and not refused and not mended:
         # Matroska has no times below zero: rather than move the whole video, the coder's run-in is left out.
         earliest = 0.0 if suffix == ".mkv" else float("-inf")
         return _copied(source, audio, info, target.add_stream_from_template(audio), earliest)
     rate = rate if rate in AAC_RATES else 48000
-    layout = "mono" if audio.codec_context.channels == 1 else "stereo"
+    layout = "mono" if is_one(audio.codec_context.layout) else "stereo"
     encoder = target.add_stream("aac", rate=rate, layout=layout)
     assert isinstance(encoder, av.AudioStream)
     encoder.codec_context.time_base = Fraction(1, rate)
@@ -66,7 +70,7 @@ def _copied(
     base = audio.time_base or Fraction(1, 1000)
     shift = round(Fraction(info.start) / base)
     previous: int | None = None
-    for packet in demux_packets(source, audio):
+    for packet in move_packets(demux_packets(source, audio), None):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None or packet.size == 0 or packet.is_corrupt:
             continue
@@ -84,7 +88,8 @@ def _copied(
 
 def _encoded(info: MediaInfo, encoder: av.AudioStream, rate: int, layout: str) -> Iterator[Timed]:
     count = 0
-    for piece in decode_audio(info, rate, info.start, layout=layout):
+    for sides in decode_audio(info, rate, info.start):
+        piece = sides if layout == "stereo" else sides[:1]
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece.clip(-1, 1)), format="fltp", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = rate, count, Fraction(1, rate)
         count += piece.shape[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -18,8 +19,10 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from cmac_hub.errors import ArgumentError, MediaError, OutputError
 from cmac_hub.files import check_output, explain, replacing
-from cmac_hub.media.info import MediaInfo, as_info, audio_stream, open_media
+from cmac_hub.media.info import MediaInfo, as_info
+from cmac_hub.media.opening import open_media
 from cmac_hub.media.remux import Timed, remux_audio
+from cmac_hub.media.tracks import audio_stream
 
 TICK = Fraction(1, 90000)
 """Seconds; divides the frame times of all usual rates, the 1001-based ones too."""
@@ -120,7 +123,7 @@ class VideoWriter:
         info = as_info(source)
         self._start = info.start
         container = self._stack.enter_context(open_media(info.path))
-        if (stream := audio_stream(container)) is not None:
+        if (stream := audio_stream(container, info.audio_track)) is not None:
             self._audio = remux_audio(container, stream, info, self._container, self.path.suffix.lower())
             self._advance_audio()
 
@@ -186,7 +189,9 @@ class VideoWriter:
     def _advance_audio(self) -> None:
         try:
             self._next_audio = next(self._audio, None)
-        except (av.FFmpegError, MediaError, ValueError):
+        except (av.FFmpegError, MediaError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            warnings.warn(f"the sound of {self.path} is left out from here on: {reason}", stacklevel=2)
             self._next_audio = None
 
     def __exit__(

@@ -99,9 +99,9 @@ def test_a_file_is_probed_once_on_its_way_through(cmac, clip, tmp_path, monkeypa
     probed, opened = [], []
 
     def counting(function, calls):
-        def call(path):
+        def call(path, *rest):
             calls.append(path)
-            return function(path)
+            return function(path, *rest)
 
         return call
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from cmac_hub.errors import MediaError
-from cmac_hub.media import probe, read_frame, windows
+from cmac_hub.errors import MediaError, UndecodableError
+from cmac_hub.media import MediaInfo, probe, read_frame, windows
 from cmac_hub.media.find import is_drawn
 from cmac_hub.train.videos.dataset_layouts import Candidate
 from cmac_hub.train.videos.manifest import AS_BYTES, COLUMNS
@@ -30,6 +30,9 @@ from cmac_hub.train.writing import writing
 
 SOUNDED = 8
 """Seconds that are listened to, evenly over a video, before it counts as silent."""
+
+LOST = {"picture": "video cannot be decoded", "sound": "audio cannot be decoded"}
+"""What is there, but broken, encrypted, or of a codec that FFmpeg does not know."""
 
 
 def inspect(candidate: Candidate, shortest: float = 1.0) -> tuple[str, float, float]:
@@ -41,9 +44,9 @@ def inspect(candidate: Candidate, shortest: float = 1.0) -> tuple[str, float, fl
     try:
         info = probe(candidate.path)
         if not info.has_video:
-            return "no video", 0.0, 0.0
+            return (LOST["picture"] if "picture" in info.undecodable else "no video"), 0.0, 0.0
         if not info.has_audio:
-            return "no audio", 0.0, 0.0
+            return (LOST["sound"] if "sound" in info.undecodable else "no audio"), 0.0, 0.0
         start, end = info.start, info.start + (info.duration or 0.0)
         if (
             candidate.start is not None
@@ -54,17 +57,22 @@ def inspect(candidate: Candidate, shortest: float = 1.0) -> tuple[str, float, fl
             start, end = info.start + candidate.start, min(end, info.start + candidate.end)
         if end - start < shortest:
             return "no duration" if info.duration is None else "too short", start, end
-        read_frame(info.path, (start + end) / 2)
+        try:
+            read_frame(info, (start + end) / 2)
+        except UndecodableError:
+            return LOST["picture"], start, end
         for moment in np.linspace(start, end - 1, SOUNDED):
-            if _loudest(info.path, float(moment)) >= AUDIBLE:
+            if _loudest(info, float(moment)) >= AUDIBLE:
                 return "", start, end
         return "silent", start, end
+    except UndecodableError:
+        return LOST["sound"], 0.0, 0.0
     except MediaError:
         return "broken", 0.0, 0.0
 
 
-def _loudest(path: Path, moment: float) -> float:
-    cut = windows(path, frames=1, size=16, sample_rate=8000, start=moment, stop=moment + 1, video=False)
+def _loudest(info: MediaInfo, moment: float) -> float:
+    cut = windows(info, frames=1, size=16, sample_rate=8000, start=moment, stop=moment + 1, video=False)
     waveform = next(cut).waveform
     return 0.0 if waveform is None else float(np.abs(waveform).max(initial=0))
 

@@ -69,7 +69,7 @@ def test_a_video_is_probed_once_for_a_pair(videos, monkeypatch):
     from cmac_hub.media import info
 
     probed, probe = [], info._probe
-    monkeypatch.setattr(info, "_probe", lambda path: probed.append(path) or probe(path))
+    monkeypatch.setattr(info, "_probe", lambda *asked: probed.append(asked) or probe(*asked))
     VideoPairs(RECIPE.replace(within_positives=True), manifest_of(videos)).pair(5)
     assert len(probed) == 1, "both of its seconds are looked at"
 

@@ -1,0 +1,110 @@
+"""Sound as it is heard: frames of any channels as a left and a right side, both sides as one."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+
+import av
+import numpy as np
+
+from cmac_hub.errors import UndecodableError
+
+CANCELED = 0.1
+"""Share of the louder side's level below which the mean of both sides says that one is inverted: sides that have
+nothing in common give 0.7, a silent one 0.5; 0.1 (-20 dB) takes a correlation below -0.98."""
+
+STANDARD = 8
+"""Channels up to which files say what they are, and FFmpeg how they are mixed."""
+
+
+def mono(sides: np.ndarray) -> tuple[np.ndarray, bool]:
+    """What is heard of a left and a right side (2, n): (n,), their mean, or the louder one where they cancel each
+    other; and whether they do, the mean having less than `CANCELED` of the louder side's level."""
+    mean = sides.mean(0)
+    levels = np.sqrt(np.square(sides).mean(1)) if sides.shape[1] else np.zeros(2)
+    if np.sqrt(np.square(mean).mean() if len(mean) else 0.0) < CANCELED * levels.max():
+        return sides[int(levels.argmax())], True
+    return mean, False
+
+
+def is_one(layout: av.AudioLayout) -> bool:
+    """Whether channels are heard as one: a single one, ambisonic ones, or many."""
+    return layout.nb_channels == 1 or layout.nb_channels > STANDARD or layout.name.startswith("ambisonic")
+
+
+class Mixer:
+    """Frames of one kind -> pieces of sound (2, n) float32 at another rate.
+
+    Sides are mixed as FFmpeg does, never beyond full scale. Of ambisonic sound channel W is both sides, of more than
+    `STANDARD` channels it is their mean. Samples that are NaN become silence, infinite ones full scale. The resampler
+    sees no stamps, only a count of samples, or FFmpeg would stretch the sound to follow their jitter.
+
+    Args:
+        path: the file, for messages.
+        like: a frame of the kind.
+        sample_rate: hertz of the pieces.
+    """
+
+    def __init__(self, path: Path, like: av.AudioFrame, sample_rate: int) -> None:
+        layout = like.layout
+        self._path, self._channels = path, layout.nb_channels
+        self._ambisonic = layout.name.startswith("ambisonic")
+        self._resampler = av.AudioResampler(
+            "fltp", "mono" if is_one(layout) else "stereo", sample_rate, options={"rematrix_maxval": "1.0"}
+        )
+        # Many channels can be read only where they share one plane.
+        packed = is_one(layout) and self._channels > 1
+        self._packer = av.AudioResampler("flt", layout.name, like.sample_rate) if packed else None
+
+    def __call__(self, frame: av.AudioFrame | None) -> list[np.ndarray]:
+        """The pieces that a frame gives; None gives what is left.
+
+        Raises:
+            UndecodableError: the channels cannot be mixed.
+        """
+        if frame is not None:
+            frame.pts = None
+        try:
+            if self._packer is None:
+                mixed = self._resampler.resample(None if frame is None else self._finite(frame))
+            else:
+                single = [self._one(packed) for packed in self._packer.resample(frame)]
+                mixed = [out for one in single for out in self._resampler.resample(one)]
+                if frame is None:
+                    mixed += self._resampler.resample(None)
+        except (av.FFmpegError, ValueError) as error:
+            raise UndecodableError(
+                f"the sound of {self._path} of {self._channels} channels cannot be mixed down "
+                f"({str(error).splitlines()[0]}); convert it first"
+            ) from error
+        return [np.broadcast_to(samples, (2, samples.shape[1])) for samples in (out.to_ndarray() for out in mixed)]
+
+    def _finite(self, frame: av.AudioFrame) -> av.AudioFrame:
+        if not frame.format.name.startswith(("flt", "dbl")):
+            return frame
+        samples = frame.to_ndarray()
+        # An infinite or undefined sample makes such a sum; so may absurd ones, of which nothing is changed.
+        if math.isfinite(samples.sum()):
+            return frame
+        return self._frame(samples, frame, frame.format.name, frame.layout.name)
+
+    def _one(self, frame: av.AudioFrame) -> av.AudioFrame:
+        samples = frame.to_ndarray().reshape(-1, self._channels).T
+        kept = samples[:1] if self._ambisonic else self._only_finite(samples).mean(0, keepdims=True)
+        return self._frame(kept, frame, "fltp", "mono")
+
+    def _frame(self, samples: np.ndarray, like: av.AudioFrame, kind: str, layout: str) -> av.AudioFrame:
+        samples = np.ascontiguousarray(self._only_finite(samples))
+        frame = av.AudioFrame.from_ndarray(samples, format=kind, layout=layout)
+        frame.sample_rate = like.sample_rate
+        return frame
+
+    def _only_finite(self, samples: np.ndarray) -> np.ndarray:
+        if np.isfinite(samples).all():
+            return samples
+        if np.isnan(samples).any():
+            what = "samples that are no numbers (NaN): silence instead"
+            warnings.warn(f"the sound of {self._path} has {what}", stacklevel=2)
+        return np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)

@@ -1,0 +1,215 @@
+"""The steps by which broken time stamps are mended, on arrays of seconds; the laws stand in `timeline.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+LONGEST_GAP = 120.0
+"""Seconds that a gap may last in which there is nothing: twice as long as slides usually stay. A picture that stays
+longer has sound beside it, or there is nothing to localize."""
+
+FALL = 0.1
+"""Seconds by which stamps may fall, or lead: coarse clocks, and segments of a stream that overlap, stay below it."""
+
+OVERLAP = 1.0
+"""Seconds that one stream alone may fall back by and only repeat itself; what is said twice is cut, as of old."""
+
+SHORT = 1.0
+"""Seconds of packets: shorter stretches of wild stamps may have lost packets beside them..."""
+
+LOST = 10.0
+"""...of up to so many seconds."""
+
+LOOK = 8
+"""Stretches in a row after which no return to the old clock is looked for."""
+
+NEAR = 2.0
+"""Seconds of packets by which picture and sound of one moment may lie apart in a file."""
+
+
+def usual_lengths(decoded: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """(N,) seconds that each packet lasts: those that are not told, or longer than any gap, last as long as most do."""
+    sane = length[(length > 0) & (length <= LONGEST_GAP)]
+    if not len(sane):
+        steps = np.diff(decoded[np.isfinite(decoded)])
+        sane = steps[(steps > 0) & (steps <= LONGEST_GAP)]
+    usual = float(np.median(sane)) if len(sane) else 0.04
+    return np.where((length > 0) & (length <= LONGEST_GAP), length, usual)
+
+
+@dataclass
+class Track:
+    """One stream while it is mended, or a part of one, whose arrays are views of the whole's."""
+
+    place: np.ndarray
+    times: np.ndarray
+    """Decoding times as they are to be."""
+    ahead: np.ndarray
+    """By how much each packet's presentation comes after it; made from presentation stamps by `fill`."""
+    lengths: np.ndarray
+    tolerance: float
+
+    def fill(self, repeats: bool) -> int:
+        """Makes copies without missing stamps, and with `repeats` without equal ones; gives how many were equal."""
+        raw, shown = self.times, self.ahead
+        self.lengths = usual_lengths(raw, self.lengths)
+        self.ahead = np.nan_to_num(shown - raw)
+        self.times = raw.copy()
+        known = np.flatnonzero(np.isfinite(raw))
+        self.times[: known[0]] = raw[known[0]] - np.cumsum(self.lengths[: known[0]][::-1])[::-1]
+        equal = np.zeros(len(raw), bool)
+        equal[1:] = repeats & (raw[1:] == raw[:-1])
+        for i in np.flatnonzero(~np.isfinite(raw) | equal):
+            if i > known[0]:
+                self.times[i] = self.times[i - 1] + self.lengths[i - 1]
+        return int(equal.sum())
+
+    def shown(self) -> np.ndarray:
+        """(N,) presentation times."""
+        return self.times + self.ahead
+
+    def due(self, i: int) -> float:
+        """When packet i is due after the one before it."""
+        return float(self.times[i - 1] + self.lengths[i - 1])
+
+    def falls(self) -> np.ndarray:
+        """Numbers of packets whose stamps fall back."""
+        return 1 + np.flatnonzero(np.diff(self.times) < -self.tolerance)
+
+    def part(self, begin: int, end: int) -> Track:
+        """Packets begin to end."""
+        cut = slice(begin, end)
+        return Track(self.place[cut], self.times[cut], self.ahead[cut], self.lengths[cut], self.tolerance)
+
+
+def tame(track: Track) -> int:
+    """Law 1: puts back stretches of packets after which the stream goes on as before; gives how many packets."""
+    steps = np.diff(track.times)
+    breaks = 1 + np.flatnonzero((steps < -track.tolerance) | (steps > track.lengths[:-1] + FALL))
+    begins = np.concatenate([[0], breaks, [len(track.times)]])
+    first = track.times[begins[:-1]].copy()
+    content = np.add.reduceat(track.lengths, begins[:-1])
+    last = np.array([track.due(end) for end in begins[1:]])
+    runs = len(first)
+    wild = 0
+    due, k = last[0], 1
+    if runs > 1 and content[0] <= SHORT and abs(first[1] - last[0]) > LONGEST_GAP:
+        # Nothing comes before the first stretch: it is told from the one after it.
+        track.times[: begins[1]] += first[1] - content[0] - first[0]
+        wild, due, k = int(begins[1]), last[1], 2
+    while k < runs:
+        back = None if abs(first[k] - due) <= FALL else _return(first, last, content, due, k)
+        if back is None:
+            due, k = last[k], k + 1
+            continue
+        for one in range(k, back):
+            track.times[begins[one] : begins[one + 1]] += due - first[one]
+            due += content[one]
+        wild += int(begins[back] - begins[k])
+        due, k = last[back], back + 1
+    return wild
+
+
+def _return(first: np.ndarray, last: np.ndarray, content: np.ndarray, due: float, k: int) -> int | None:
+    """The stretch with which a stream returns to the clock on which `due` is: those from k up to it do not lie between
+    the two."""
+    room = 0.0
+    for j in range(k + 1, min(k + 1 + LOOK, len(first))):
+        room += content[j - 1]
+        if due - FALL <= first[k] and last[j - 1] <= first[j] + FALL:
+            continue
+        between = any(due - FALL <= first[r] and last[r] <= first[j] + FALL for r in range(k, j))
+        slack = LOST if room <= SHORT else OVERLAP
+        if not between and room - 0.5 <= first[j] - due <= room + slack:
+            return j
+    return None
+
+
+def find_parts(tracks: list[Track]) -> tuple[list[list[Track]], int]:
+    """Law 2: the parts of a file, each of which has packets of at least one stream, in order; and how often one stream
+    alone fell back, which is mended here."""
+    events = sorted((int(track.place[i]), which, int(i)) for which, track in enumerate(tracks) for i in track.falls())
+    begins = [[0] * len(tracks)]
+    done: set[tuple[int, int]] = set()
+    carried = [0.0] * len(tracks)
+    alone = 0
+    for _, which, i in events:
+        if (which, i) in done or i < begins[-1][which]:
+            continue
+        partner = _partner(tracks, which, i, begins[-1]) if len(tracks) == 2 else None
+        if len(tracks) == 2 and partner is None:
+            fall = tracks[which].due(i) - float(tracks[which].times[i])
+            if fall > OVERLAP:
+                tracks[which].times[i:] += fall
+                carried[which] += fall
+                alone += 1
+            continue
+        begin = [0] * len(tracks)
+        begin[which] = i
+        if partner is not None:
+            begin[1 - which] = partner
+            done.add((1 - which, partner))
+        for one, track in enumerate(tracks):
+            # What was carried on from a fall of one stream alone ends where both begin anew.
+            track.times[begin[one] :] -= carried[one]
+            carried[one] = 0.0
+        begins.append(begin)
+    begins.append([len(track.times) for track in tracks])
+    cut = [
+        [track.part(a, b) for track, a, b in zip(tracks, low, high, strict=True) if b > a]
+        for low, high in pairwise(begins)
+    ]
+    return [part for part in cut if part], alone
+
+
+def _partner(tracks: list[Track], which: int, i: int, begun: list[int]) -> int | None:
+    """The packet with which the other stream enters the part that stream `which` enters with packet i; None if it goes
+    on as it was."""
+    one, other = tracks[which], tracks[1 - which]
+    here = int(np.searchsorted(other.place, one.place[i]))
+    if here in (begun[1 - which], len(other.times)):
+        return here
+    content = np.concatenate([[0.0], np.cumsum(other.lengths)])
+    near = [int(j) for j in other.falls() if j > begun[1 - which] and abs(content[j] - content[here]) <= NEAR]
+    if near:
+        return min(near, key=lambda j: abs(j - here))
+    last = int(np.searchsorted(content, content[here] + LOST))
+    asked = np.arange(here, max(here + 1, min(last, len(other.times))))
+    beside = np.searchsorted(one.place, other.place[asked]) - 1
+    fall = one.due(i) - float(one.times[i])
+    new = one.times[beside]
+    nearer = np.abs(other.times[asked] - new) < np.abs(other.times[asked] - new - fall)
+    return int(asked[nearer.argmax()]) if nearer.mean() > 0.5 else None
+
+
+def close_gaps(part: list[Track]) -> float:
+    """Law 3, within one part; gives the seconds that were closed."""
+    closed = 0.0
+    for one in part:
+        others = [other for other in part if other is not one]
+        reach = max((float(other.times.max()) for other in others), default=-np.inf)
+        late = float(one.times[0] - others[0].times[0]) if others else 0.0
+        if late > LONGEST_GAP and reach < one.times[0] - LONGEST_GAP:
+            one.times -= late
+            closed += late
+        shift = np.zeros(len(one.times))
+        total = 0.0
+        for i in map(int, 1 + np.flatnonzero(np.diff(one.times) > LONGEST_GAP)):
+            if reach < one.times[i] - total - LONGEST_GAP:
+                shift[i] = one.times[i] - one.due(i)
+                total += shift[i]
+        one.times -= np.cumsum(shift)
+        closed += total
+    union = np.sort(np.concatenate([one.times for one in part]))
+    holes = 1 + np.flatnonzero(np.diff(union) > LONGEST_GAP)
+    if len(holes):
+        ends = np.sort(np.concatenate([one.times + np.minimum(one.lengths, LONGEST_GAP) for one in part]))
+        before = ends[np.searchsorted(ends, union[holes]) - 1]
+        shifts = np.concatenate([[0.0], np.cumsum(union[holes] - np.maximum(before, union[holes - 1]))])
+        for one in part:
+            one.times -= shifts[np.searchsorted(union[holes], one.times, side="right")]
+        closed += float(shifts[-1])
+    return closed

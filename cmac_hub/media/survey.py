@@ -1,0 +1,124 @@
+"""A pass over a file's packets without decoding: their time stamps, and those stamps moved as the timeline says."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Stream
+
+from cmac_hub.media.opening import demux_packets, isolate, open_media
+from cmac_hub.media.timeline import Stamps, Timeline, timeline
+
+NONE = -(2**63)
+"""Ticks of a stamp that is missing, as FFmpeg has it."""
+
+APART = 10.0
+"""Seconds between a packet's stamps of decoding and of presentation, from which on the latter is broken."""
+
+UNORDERED = 1.0
+"""Seconds by which presentation stamps may fall where there are no others: frames are stored in another order."""
+
+
+def find_timeline(
+    container: InputContainer, path: Path, video: av.VideoStream | None, audio: av.AudioStream | None
+) -> Timeline | None:
+    """The clock of a file: from its index where it has a whole one and that is in order, else from all of its packets.
+
+    An index costs a millisecond; packets some milliseconds a minute, and the reading of the file: what they tell is
+    remembered, as training asks for many seconds of one file.
+
+    Args:
+        container: an opening of the file; none of its packets is read.
+        path: the file.
+        video: its picture.
+        audio: its sound.
+    """
+    indexed = [None if stream is None else _stamps_of_index(container, stream) for stream in (video, audio)]
+    if all((stream is None) == (stamps is None) for stream, stamps in zip((video, audio), indexed, strict=True)):
+        found = timeline(*indexed)
+        told = (container.duration or 0) / av.time_base
+        if found is not None and not found.said and found.agrees(found.start + told):
+            return found
+    state = path.stat()
+    numbers = [None if stream is None else stream.index for stream in (video, audio)]
+    return _surveyed(path, state.st_size, state.st_mtime_ns, *numbers)
+
+
+def _stamps_of_index(container: InputContainer, stream: Stream) -> Stamps | None:
+    """What MP4 and MOV tell of every packet before the first one; None where that is not whole."""
+    if "mov" not in container.format.name or not 0 < len(stream.index_entries) == stream.frames:
+        return None
+    if not stream.time_base:
+        return None
+    decoded = np.array([entry.timestamp for entry in stream.index_entries], np.float64) * float(stream.time_base)
+    nothing = np.full(len(decoded), np.nan)
+    return Stamps(np.arange(len(decoded)), decoded, nothing, np.zeros(len(decoded)))
+
+
+@lru_cache(maxsize=256)
+def _surveyed(path: Path, size: int, changed: int, video: int | None, audio: int | None) -> Timeline | None:
+    with open_media(path) as container:
+        streams = [None if index is None else container.streams[index] for index in (video, audio)]
+        there = [stream for stream in streams if stream is not None]
+        isolate(container, *there)
+        rows = {stream.index: (array("q"), array("q"), array("q"), array("q")) for stream in there}
+        place = 0
+        for packet in demux_packets(container, *there):
+            if not _counts(packet):
+                continue
+            places, decoded, shown, lengths = rows[packet.stream_index]
+            places.append(place)
+            decoded.append(NONE if packet.dts is None else packet.dts)
+            shown.append(NONE if packet.pts is None else packet.pts)
+            lengths.append(packet.duration or 0)
+            place += 1
+        return timeline(*(None if one is None else _as_stamps(one, *rows[one.index]) for one in streams))
+
+
+def _counts(packet: av.Packet) -> bool:
+    """Whether it is one of the file's; the others flush."""
+    return packet.size > 0 or packet.dts is not None or packet.pts is not None
+
+
+def _as_stamps(stream: Stream, places: array[int], *ticks: array[int]) -> Stamps | None:
+    if not places or not stream.time_base:
+        return None
+    decoded, shown, length = (np.array(one, np.float64) for one in ticks)
+    base = float(stream.time_base)
+    for one in (decoded, shown):
+        one[one == NONE] = np.nan
+        one *= base
+    how = {}
+    if np.isnan(decoded).all():
+        decoded = shown.copy()
+        how = {"tolerance": UNORDERED} if stream.type == "video" else {}
+    shown = np.where(np.abs(shown - decoded) > APART, decoded, shown)
+    return Stamps(np.array(places), decoded, shown, np.maximum(length * base, 0), **how)
+
+
+def move_packets(packets: Iterable[av.Packet], shifts: np.ndarray | None) -> Iterator[av.Packet]:
+    """A stream's packets, from its first on, with stamps as they are to be.
+
+    Args:
+        packets: in the order of the file.
+        shifts: (N,) seconds of each; None moves none, but a presentation stamp that is far from that of decoding gives
+            way to it in any case.
+    """
+    number = 0
+    for packet in packets:
+        base = packet.time_base
+        if base and _counts(packet):
+            if shifts is not None and number < len(shifts):
+                ticks = round(shifts[number] / float(base))
+                packet.dts = None if packet.dts is None else packet.dts + ticks
+                packet.pts = None if packet.pts is None else packet.pts + ticks
+            number += 1
+            if packet.pts is not None and packet.dts is not None and abs(packet.pts - packet.dts) * base > APART:
+                packet.pts = packet.dts
+        yield packet

@@ -1,0 +1,141 @@
+"""One clock for picture and sound: what is done to time stamps that fall back, jump ahead, repeat, or differ.
+
+Numbers only; `survey.py` reads them from a file and moves its packets, `mending.py` has the steps. The laws:
+
+1. **Wild stamps.** Packets off the clock, after which the stream goes on with it: they alone are put back.
+2. **Joins.** Stamps that fall back and stay begin a new part of the file (joined TS or VOB, chained Ogg). It follows
+   all that came before, picture and sound by the same shift. Which packets of the other stream belong to it is told by
+   their own fall, or by which of both clocks they are nearer to in the order of the file.
+3. **Gaps.** A time in which neither stream has anything stays up to `LONGEST_GAP`; a longer one is closed. If the other
+   stream never comes near the time to which one jumps, that one alone is moved back. Where the other goes on meanwhile,
+   a gap is honest however long it is: it is paid for in packets.
+4. **Repeats.** A packet of sound with the stamp of the one before it follows that one by its length.
+
+Everything else stays as it is: sound that starts late, holes in it, pictures that stay on screen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from cmac_hub.media.mending import FALL, LONGEST_GAP, Track, close_gaps, find_parts, tame, usual_lengths
+
+REPEATS = 3
+"""Equal stamps of sound in a row of packets, from which on they are no rounding."""
+
+UNMOVED = 1e-5
+"""Seconds: a tick of the finest clocks in use."""
+
+AGREED = 1.0
+"""Seconds by which a header's end may differ from that of the packets: it tells of cut edges that they do not."""
+
+
+class Stamps(NamedTuple):
+    """The packets of one stream in the order of the file; seconds, NaN where the file has none."""
+
+    place: np.ndarray
+    """(N,) int64: the packet's number among those of both streams."""
+    decoded: np.ndarray
+    """(N,) float64: decoding stamps, or presentation stamps where those are missing."""
+    shown: np.ndarray
+    """(N,) float64: presentation stamps."""
+    length: np.ndarray
+    """(N,) float64: how long the packet lasts; 0 where the file does not say."""
+    tolerance: float = FALL
+    """By how much stamps may fall: more than usual where the order of decoding is not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """Where picture and sound lie, and by how much each packet is to be moved for it."""
+
+    start: float
+    """Seconds: the earliest moment of either stream."""
+    end: float
+    """Seconds: where the last of both ends."""
+    last: float
+    """Seconds: the last stamp of both."""
+    told: bool = True
+    """Whether the file says how long every packet lasts."""
+    video: np.ndarray | None = None
+    """(N,) seconds to add to the stamps of each packet, in the order of the file; None moves nothing."""
+    audio: np.ndarray | None = None
+    said: str = ""
+    """What was mended, for one line; empty where nothing was."""
+
+    def agrees(self, end: float) -> bool:
+        """Whether a file with these packets may end there, as its header says."""
+        latest = self.end if self.told else self.last + LONGEST_GAP
+        return not self.said and self.last - AGREED <= end <= latest + AGREED
+
+
+def timeline(video: Stamps | None, audio: Stamps | None) -> Timeline | None:
+    """The clock of a file; None where no stamp says anything."""
+    streams = {name: one for name, one in (("picture", video), ("sound", audio)) if one is not None}
+    streams = {name: one for name, one in streams.items() if np.isfinite(one.decoded).any()}
+    if not streams:
+        return None
+    if not are_sound(streams):
+        return _mend(streams)
+    shown = [np.where(np.isfinite(one.shown), one.shown, one.decoded) for one in streams.values()]
+    lengths = [usual_lengths(one.decoded, one.length) for one in streams.values()]
+    return Timeline(
+        min(float(np.nanmin(one)) for one in shown),
+        max(float(np.nanmax(one + length)) for one, length in zip(shown, lengths, strict=True)),
+        max(float(np.nanmax(one)) for one in shown),
+        told=all(bool((one.length > 0).all()) for one in streams.values()),
+    )
+
+
+def are_sound(streams: dict[str, Stamps]) -> bool:
+    """Whether the stamps of "picture" and "sound" can be taken as they are."""
+    firsts = []
+    for name, one in streams.items():
+        times = one.decoded[np.isfinite(one.decoded)]
+        steps = np.diff(times)
+        if (steps < -one.tolerance).any() or (steps > LONGEST_GAP).any():
+            return False
+        if name == "sound" and np.count_nonzero(steps == 0) >= REPEATS:
+            return False
+        firsts.append(times[0])
+    return max(firsts) - min(firsts) <= LONGEST_GAP
+
+
+def _mend(streams: dict[str, Stamps]) -> Timeline:
+    said: list[str] = []
+    tracks = {}
+    for name, one in streams.items():
+        track = tracks[name] = Track(one.place, one.decoded, one.shown, one.length, one.tolerance)
+        repeated = track.fill(repeats=name == "sound")
+        if repeated >= REPEATS:
+            said.append(f"{repeated} time stamps of the {name} that repeat")
+        if wild := tame(track):
+            said.append(f"{wild} wild time stamp{'s' * (wild > 1)} of the {name}")
+    parts, alone = find_parts(list(tracks.values()))
+    if alone:
+        said.append(f"{alone} time{'s' * (alone > 1)} the clock of one stream alone fell back")
+    if len(parts) > 1:
+        said.append(f"{len(parts)} parts of which each begins anew")
+    low, end, closed = np.inf, -np.inf, 0.0
+    for part in parts:
+        closed += close_gaps(part)
+        if np.isfinite(end):
+            shift = end - min(track.shown().min() for track in part)
+            for track in part:
+                track.times += shift
+        low = min(low, *(track.shown().min() for track in part))
+        end = max(end, *((track.shown() + track.lengths).max() for track in part))
+    if closed:
+        said.append(f"{_human(closed)} in which there is nothing")
+    moved = {name: np.nan_to_num(track.times - streams[name].decoded) for name, track in tracks.items()}
+    shifts = {name: shift for name, shift in moved.items() if np.abs(shift).max() > UNMOVED}
+    said = said or ["stamps of picture and sound that lie apart"]
+    last = max(float(track.shown().max()) for track in tracks.values())
+    return Timeline(float(low), float(end), last, True, shifts.get("picture"), shifts.get("sound"), ", ".join(said))
+
+
+def _human(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds:.0f} s"
