@@ -6,7 +6,9 @@ more memory than an interleaved one, because neither stream waits for the other.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import av
@@ -30,6 +32,21 @@ Kind = Literal["video", "audio"]
 Decoded = av.VideoFrame | av.AudioFrame
 
 
+@dataclass
+class Tally:
+    """How the packets of a stream fared."""
+
+    packets: int = 0
+    broken: int = 0
+    frames: int = 0
+    encrypted: bool = False
+
+    @property
+    def mostly_broken(self) -> bool:
+        """Whether fewer than one packet in ten gives something."""
+        return self.frames * 9 < self.broken
+
+
 def decode_stream(info: MediaInfo, kind: Kind, start: float | None = None) -> Iterator[Decoded]:
     """Decoded frames of a file's video or audio, in order of presentation, on its mended clock.
 
@@ -41,7 +58,7 @@ def decode_stream(info: MediaInfo, kind: Kind, start: float | None = None) -> It
 
     Raises:
         MediaError: the file cannot be opened.
-        UndecodableError: not one frame can be decoded, of packets that are there.
+        UndecodableError: not one frame can be decoded.
     """
     for back in SEEK_BACK if start is not None else ():
         assert start is not None
@@ -60,19 +77,24 @@ def decode_stream(info: MediaInfo, kind: Kind, start: float | None = None) -> It
                 yield from frames
                 return
     with open_media(info.path) as container:
-        stream = _only(container, info, kind)
-        trouble: list[str] = []
-        empty = True
-        for frame in decode_packets(_packets(container, stream, info, kind), trouble):
-            empty = False
+        stream, tally = _only(container, info, kind), Tally()
+        held: list[Decoded] = []
+        for frame in decode_packets(_packets(container, stream, info, kind), tally):
+            # Noise is sound now and then, for a packet: the few frames of a stream of noise are none of it.
+            if kind == "audio" and tally.mostly_broken:
+                held.append(frame)
+                continue
+            yield from held
+            held.clear()
             yield frame
-        if empty and trouble:
-            raise UndecodableError(_why(info, kind, trouble[0]))
-
-
-def _why(info: MediaInfo, kind: Kind, trouble: str) -> str:
-    what, codec = ("no frame", info.video_codec) if kind == "video" else ("no sound", info.audio_codec)
-    return f"{what} of {info.path} can be decoded: its {kind} stream ({codec}) is {trouble}"
+        # A track of sound without a packet is silent; a picture without one is none.
+        if (tally.packets or kind == "video") and (held or not tally.frames):
+            what, codec = ("no frame", info.video_codec) if kind == "video" else ("no sound", info.audio_codec)
+            why = "encrypted" if tally.encrypted else "broken, or not what this FFmpeg reads"
+            raise UndecodableError(f"{what} of {info.path} can be decoded: its {kind} stream ({codec}) is {why}")
+        if tally.mostly_broken:
+            share = f"{tally.broken} of {tally.packets} packets are broken"
+            warnings.warn(f"most of the {kind} stream of {info.path} cannot be decoded: {share}", stacklevel=2)
 
 
 def _shifts(info: MediaInfo, kind: Kind) -> np.ndarray | None:
@@ -129,28 +151,26 @@ def _seek(container: InputContainer, stream: Stream, time: float) -> bool:
     return True
 
 
-def decode_packets(packets: Iterable[av.Packet], trouble: list[str] | None = None) -> Iterator[Decoded]:
-    """What can be decoded of a stream: a broken packet is skipped, a file that breaks off ends.
-
-    Args:
-        packets: of the stream.
-        trouble: takes what was wrong with packets that could not be decoded.
-    """
-    broken = 0
+def decode_packets(packets: Iterable[av.Packet], tally: Tally | None = None) -> Iterator[Decoded]:
+    """What can be decoded of a stream: broken packets are skipped, a file that breaks off ends; `tally` counts them."""
+    tally = Tally() if tally is None else tally
+    in_a_row = 0
     for packet in packets:
         encrypted = packet.has_sidedata("encryption_info")
+        tally.packets += packet.size > 0
+        tally.encrypted |= encrypted
         try:
-            decoded = [] if encrypted else packet.decode()
+            decoded = None if encrypted else packet.decode()
         except av.FFmpegError:
             decoded = None
-        if encrypted or decoded is None:
-            broken += 1
-            if trouble is not None and not trouble:
-                trouble.append("encrypted" if encrypted else "broken, or not what this FFmpeg reads")
-            if broken > MOST_BROKEN:
+        if decoded is None:
+            tally.broken += 1
+            in_a_row += 1
+            if in_a_row > MOST_BROKEN:
                 return
             continue
-        broken = 0
+        in_a_row = 0
         for frame in decoded:
             if isinstance(frame, av.AudioFrame) or (isinstance(frame, av.VideoFrame) and not frame.is_corrupt):
+                tally.frames += 1
                 yield frame

@@ -140,10 +140,11 @@ def _span(
     told = _duration(container, start)
     if clock is None:
         return start, told
+    if not clock.start <= start <= clock.start + LEAD:
+        # The header has its reasons to begin after a coder's run-in, and none to leave out more.
+        start = clock.start
     if clock.said:
         warnings.warn(f"the clock of {path} was mended: {clock.said}", stacklevel=2)
-        # The header leaves out the coder's run-in, where the first stamp was not itself a wild one.
-        start = start if clock.start <= start <= clock.start + LEAD else clock.start
         return start, clock.end - start
     if told is not None and clock.agrees(start + told):
         return start, told

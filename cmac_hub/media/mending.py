@@ -18,10 +18,10 @@ OVERLAP = 1.0
 """Seconds that one stream alone may fall back by and only repeat itself; what is said twice is cut, as of old."""
 
 SHORT = 1.0
-"""Seconds of packets: shorter stretches of wild stamps may have lost packets beside them..."""
+"""Seconds of packets that a stretch of wild stamps has at most; a longer one is a part, or lies behind a gap."""
 
 LOST = 10.0
-"""...of up to so many seconds."""
+"""Seconds of packets that may be missing beside a wild one, and after which picture and sound are compared."""
 
 LOOK = 8
 """Stretches in a row after which no return to the old clock is looked for."""
@@ -85,8 +85,11 @@ class Track:
         return Track(self.place[cut], self.times[cut], self.ahead[cut], self.lengths[cut], self.tolerance)
 
 
-def tame(track: Track) -> int:
-    """Law 1: puts back stretches of packets after which the stream goes on as before; gives how many packets."""
+def tame(track: Track, other: float | None) -> int:
+    """Law 1: puts back stretches of packets after which the stream goes on as before; gives how many packets.
+
+    `other` is where the other stream begins: a first stretch is wild when the second one begins nearer to that.
+    """
     steps = np.diff(track.times)
     breaks = 1 + np.flatnonzero((steps < -track.tolerance) | (steps > track.lengths[:-1] + FALL))
     begins = np.concatenate([[0], breaks, [len(track.times)]])
@@ -94,10 +97,9 @@ def tame(track: Track) -> int:
     content = np.add.reduceat(track.lengths, begins[:-1])
     last = np.array([track.due(end) for end in begins[1:]])
     runs = len(first)
-    wild = 0
-    due, k = last[0], 1
-    if runs > 1 and content[0] <= SHORT and abs(first[1] - last[0]) > LONGEST_GAP:
-        # Nothing comes before the first stretch: it is told from the one after it.
+    wild, due, k = 0, last[0], 1
+    leads = runs > 1 and content[0] <= SHORT and abs(first[1] - last[0]) > LONGEST_GAP and other is not None
+    if leads and abs(first[1] - other) < abs(first[0] - other) and _return(first, last, content, due, k) is None:
         track.times[: begins[1]] += first[1] - content[0] - first[0]
         wild, due, k = int(begins[1]), last[1], 2
     while k < runs:
@@ -119,11 +121,12 @@ def _return(first: np.ndarray, last: np.ndarray, content: np.ndarray, due: float
     room = 0.0
     for j in range(k + 1, min(k + 1 + LOOK, len(first))):
         room += content[j - 1]
+        if room > SHORT:
+            return None
         if due - FALL <= first[k] and last[j - 1] <= first[j] + FALL:
             continue
         between = any(due - FALL <= first[r] and last[r] <= first[j] + FALL for r in range(k, j))
-        slack = LOST if room <= SHORT else OVERLAP
-        if not between and room - 0.5 <= first[j] - due <= room + slack:
+        if not between and room - SHORT / 2 <= first[j] - due <= room + LOST:
             return j
     return None
 
@@ -169,20 +172,30 @@ def _partner(tracks: list[Track], which: int, i: int, begun: list[int]) -> int |
     """The packet with which the other stream enters the part that stream `which` enters with packet i; None if it goes
     on as it was."""
     one, other = tracks[which], tracks[1 - which]
+    begin, end = begun[1 - which], len(other.times)
     here = int(np.searchsorted(other.place, one.place[i]))
-    if here in (begun[1 - which], len(other.times)):
+    if here in (begin, end):
         return here
-    content = np.concatenate([[0.0], np.cumsum(other.lengths)])
-    near = [int(j) for j in other.falls() if j > begun[1 - which] and abs(content[j] - content[here]) <= NEAR]
+    # How much there is of each stream between the packet and each packet of the other one, in the order of the file.
+    content = np.concatenate([[0.0], np.cumsum(other.lengths)])[:-1]
+    beside = np.searchsorted(one.place, other.place)
+    own = np.concatenate([[0.0], np.cumsum(one.lengths)])[beside]
+    apart = np.maximum(np.abs(content - content[here]), np.abs(own - own[here]))
+    near = [int(j) for j in other.falls() if j > begin and apart[j] <= NEAR]
     if near:
         return min(near, key=lambda j: abs(j - here))
-    last = int(np.searchsorted(content, content[here] + LOST))
-    asked = np.arange(here, max(here + 1, min(last, len(other.times))))
-    beside = np.searchsorted(one.place, other.place[asked]) - 1
+    following = [int(j) for j in one.falls() if j > i]
+    if following and other.place[here] > one.place[following[0]]:
+        return here
     fall = one.due(i) - float(one.times[i])
-    new = one.times[beside]
-    nearer = np.abs(other.times[asked] - new) < np.abs(other.times[asked] - new - fall)
-    return int(asked[nearer.argmax()]) if nearer.mean() > 0.5 else None
+    new = one.times[np.maximum(beside - 1, i)]
+    nearer = np.abs(other.times - new) < np.abs(other.times - new - fall)
+    if nearer[here : int(np.searchsorted(content, content[here] + LOST))].mean() <= 0.5:
+        return None
+    first = here + int(nearer[here:].argmax())
+    while first == here > begin and nearer[here - 1] and apart[here - 1] <= NEAR:
+        first = here = here - 1
+    return first
 
 
 def close_gaps(part: list[Track]) -> float:

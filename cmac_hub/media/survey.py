@@ -12,6 +12,7 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Stream
 
+from cmac_hub.media.mending import FALL
 from cmac_hub.media.opening import demux_packets, isolate, open_media
 from cmac_hub.media.timeline import Stamps, Timeline, timeline
 
@@ -21,8 +22,9 @@ NONE = -(2**63)
 APART = 10.0
 """Seconds between a packet's stamps of decoding and of presentation, from which on the latter is broken."""
 
-UNORDERED = 1.0
-"""Seconds by which presentation stamps may fall where there are no others: frames are stored in another order."""
+REORDERED = 0.5
+"""Seconds by which stamps of a picture may fall: frames are stored in another order than they are shown, and some files
+tell that of showing alone."""
 
 
 def find_timeline(
@@ -57,8 +59,9 @@ def _stamps_of_index(container: InputContainer, stream: Stream) -> Stamps | None
     if not stream.time_base:
         return None
     decoded = np.array([entry.timestamp for entry in stream.index_entries], np.float64) * float(stream.time_base)
-    nothing = np.full(len(decoded), np.nan)
-    return Stamps(np.arange(len(decoded)), decoded, nothing, np.zeros(len(decoded)))
+    # The index has no presentation stamps: they lie a little later, and the first of them is known.
+    begin = decoded[0] if stream.start_time is None else float(stream.start_time * stream.time_base)
+    return Stamps(np.arange(len(decoded)), decoded, decoded - decoded[0] + begin, np.zeros(len(decoded)))
 
 
 @lru_cache(maxsize=256)
@@ -94,12 +97,12 @@ def _as_stamps(stream: Stream, places: array[int], *ticks: array[int]) -> Stamps
     for one in (decoded, shown):
         one[one == NONE] = np.nan
         one *= base
-    how = {}
     if np.isnan(decoded).all():
         decoded = shown.copy()
-        how = {"tolerance": UNORDERED} if stream.type == "video" else {}
     shown = np.where(np.abs(shown - decoded) > APART, decoded, shown)
-    return Stamps(np.array(places), decoded, shown, np.maximum(length * base, 0), **how)
+    return Stamps(
+        np.array(places), decoded, shown, np.maximum(length * base, 0), REORDERED if stream.type == "video" else FALL
+    )
 
 
 def move_packets(packets: Iterable[av.Packet], shifts: np.ndarray | None) -> Iterator[av.Packet]:

@@ -29,6 +29,9 @@ REPEATS = 3
 UNMOVED = 1e-5
 """Seconds: a tick of the finest clocks in use."""
 
+BEGIN = 9
+"""Packets whose median stamp is where a stream begins, though a few of them be wild."""
+
 AGREED = 1.0
 """Seconds by which a header's end may differ from that of the packets: it tells of cut edges that they do not."""
 
@@ -45,7 +48,7 @@ class Stamps(NamedTuple):
     length: np.ndarray
     """(N,) float64: how long the packet lasts; 0 where the file does not say."""
     tolerance: float = FALL
-    """By how much stamps may fall: more than usual where the order of decoding is not known."""
+    """Seconds by which stamps may fall and mean nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +81,8 @@ def timeline(video: Stamps | None, audio: Stamps | None) -> Timeline | None:
     streams = {name: one for name, one in streams.items() if np.isfinite(one.decoded).any()}
     if not streams:
         return None
-    if not are_sound(streams):
-        return _mend(streams)
+    if not are_sound(streams) and (mended := _mend(streams)).said:
+        return mended
     shown = [np.where(np.isfinite(one.shown), one.shown, one.decoded) for one in streams.values()]
     lengths = [usual_lengths(one.decoded, one.length) for one in streams.values()]
     return Timeline(
@@ -91,7 +94,7 @@ def timeline(video: Stamps | None, audio: Stamps | None) -> Timeline | None:
 
 
 def are_sound(streams: dict[str, Stamps]) -> bool:
-    """Whether the stamps of "picture" and "sound" can be taken as they are."""
+    """Whether stamps of "picture" and "sound" are honest at a glance; some that are not turn out to be so, too."""
     firsts = []
     for name, one in streams.items():
         times = one.decoded[np.isfinite(one.decoded)]
@@ -106,13 +109,16 @@ def are_sound(streams: dict[str, Stamps]) -> bool:
 
 def _mend(streams: dict[str, Stamps]) -> Timeline:
     said: list[str] = []
-    tracks = {}
-    for name, one in streams.items():
-        track = tracks[name] = Track(one.place, one.decoded, one.shown, one.length, one.tolerance)
+    tracks = {
+        name: Track(one.place, one.decoded, one.shown, one.length, one.tolerance) for name, one in streams.items()
+    }
+    for name, track in tracks.items():
         repeated = track.fill(repeats=name == "sound")
         if repeated >= REPEATS:
             said.append(f"{repeated} time stamps of the {name} that repeat")
-        if wild := tame(track):
+    begins = {name: float(np.median(track.times[:BEGIN])) for name, track in tracks.items()}
+    for name, track in tracks.items():
+        if wild := tame(track, next((begins[other] for other in tracks if other != name), None)):
             said.append(f"{wild} wild time stamp{'s' * (wild > 1)} of the {name}")
     parts, alone = find_parts(list(tracks.values()))
     if alone:
@@ -132,7 +138,7 @@ def _mend(streams: dict[str, Stamps]) -> Timeline:
         said.append(f"{_human(closed)} in which there is nothing")
     moved = {name: np.nan_to_num(track.times - streams[name].decoded) for name, track in tracks.items()}
     shifts = {name: shift for name, shift in moved.items() if np.abs(shift).max() > UNMOVED}
-    said = said or ["stamps of picture and sound that lie apart"]
+    said = said or ["picture and sound that lie apart"] * bool(shifts)
     last = max(float(track.shown().max()) for track in tracks.values())
     return Timeline(float(low), float(end), last, True, shifts.get("picture"), shifts.get("sound"), ", ".join(said))
 

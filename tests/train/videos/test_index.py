@@ -3,6 +3,7 @@ import os
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from making import tone, write_media
@@ -157,3 +158,22 @@ def test_nothing_but_broken_files_is_an_error(videos, tmp_path, capsys):
     assert main(["index", str(tmp_path / "bad"), "-o", str(tmp_path / "m.csv"), "--workers", "1"]) == 1
     out, err = capsys.readouterr()
     assert "1 left out: broken" in out and "no video can be trained on" in err
+
+
+def test_which_stream_cannot_be_decoded(tmp_path):
+    """A stream that is there and broken is neither silence nor absence; one bad sample breaks none."""
+    times = np.arange(50) / 25
+    good = write_media(tmp_path / "good.mp4", times=times, sound=tone(2.0))
+    write_media(tmp_path / "blind.mkv", times=times, sound=tone(2.0), undecodable=True)
+    with av.open(str(good)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+    data = bytearray(good.read_bytes())
+    for at, size in places:
+        data[at : at + size] = np.random.default_rng(at).bytes(size)
+    (tmp_path / "deaf.mp4").write_bytes(data)
+    (tmp_path / "unknown.mp4").write_bytes(good.read_bytes().replace(b"avc1", b"zzz1"))
+    reasons = {one.name: module.inspect(one)[0] for one in find_candidates(tmp_path)}
+    assert reasons == {
+        "good.mp4": "", "blind.mkv": "video cannot be decoded", "deaf.mp4": "audio cannot be decoded",
+        "unknown.mp4": "video cannot be decoded",
+    }  # fmt: skip
