@@ -15,6 +15,9 @@ CANCELED = 0.1
 """Share of the louder side's level below which the mean of both sides says that one is inverted: sides that have
 nothing in common give 0.7, a silent one 0.5; 0.1 (-20 dB) takes a correlation below -0.98."""
 
+FLOATS = {"flt": np.float32, "fltp": np.float32, "dbl": np.float64, "dblp": np.float64}
+"""Kinds of samples, as FFmpeg names them, that may be no numbers."""
+
 STANDARD = 8
 """Channels up to which files say what they are, and FFmpeg how they are mixed."""
 
@@ -79,15 +82,17 @@ class Mixer:
                 f"the sound of {self._path} of {self._channels} channels cannot be mixed down "
                 f"({str(error).splitlines()[0]}); convert it first"
             ) from error
-        return [np.broadcast_to(samples, (2, samples.shape[1])) for samples in (out.to_ndarray() for out in mixed)]
+        pieces = (out.to_ndarray() for out in mixed)
+        return [piece if len(piece) == 2 else np.concatenate((piece, piece)) for piece in pieces]
 
     def _finite(self, frame: av.AudioFrame) -> av.AudioFrame:
-        if not frame.format.name.startswith(("flt", "dbl")):
+        kind = FLOATS.get(frame.format.name)
+        # An infinite or undefined sample makes such a sum; so may what lies behind the samples, and changes nothing.
+        with np.errstate(all="ignore"):
+            sums = [] if kind is None else [np.frombuffer(memoryview(plane), kind).sum() for plane in frame.planes]
+        if all(map(math.isfinite, sums)):
             return frame
         samples = frame.to_ndarray()
-        # An infinite or undefined sample makes such a sum; so may absurd ones, of which nothing is changed.
-        if math.isfinite(samples.sum()):
-            return frame
         return self._frame(samples, frame, frame.format.name, frame.layout.name)
 
     def _one(self, frame: av.AudioFrame) -> av.AudioFrame:

@@ -113,15 +113,16 @@ def move_packets(packets: Iterable[av.Packet], shifts: np.ndarray | None) -> Ite
         shifts: (N,) seconds of each; None moves none, but a presentation stamp that is far from that of decoding gives
             way to it in any case.
     """
-    number = 0
+    number, most, base = 0, 0, 0.0
     for packet in packets:
-        base = packet.time_base
+        if not base and packet.time_base:
+            base, most = float(packet.time_base), round(APART / packet.time_base)
         if base and _counts(packet):
             if shifts is not None and number < len(shifts):
-                ticks = round(shifts[number] / float(base))
+                ticks = round(shifts[number] / base)
                 packet.dts = None if packet.dts is None else packet.dts + ticks
                 packet.pts = None if packet.pts is None else packet.pts + ticks
             number += 1
-            if packet.pts is not None and packet.dts is not None and abs(packet.pts - packet.dts) * base > APART:
+            if packet.pts is not None and packet.dts is not None and abs(packet.pts - packet.dts) > most:
                 packet.pts = packet.dts
         yield packet
