@@ -8,11 +8,12 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from cmac_hub.errors import MediaError
+from cmac_hub.media.color import RGBConverter
 from cmac_hub.media.decode import decode_stream
-from cmac_hub.media.info import MediaInfo, as_info, frame_rotation
+from cmac_hub.media.info import MediaInfo, as_info
+from cmac_hub.media.orientation import frame_orientation
 from cmac_hub.windows import INSTANT
 
 
@@ -23,7 +24,7 @@ class Frame:
     time: float
     """Seconds on the container's clock."""
     image: np.ndarray
-    """(H, W, 3) uint8 RGB as displayed."""
+    """(H, W, 3) uint8 RGB as displayed: upright, in BT.709; of HDR as the eye is to see it (`cmac_hub.media.color`)."""
     duration: float | None = None
     """Seconds that it is to be shown, as the file says; None where it does not."""
 
@@ -83,23 +84,24 @@ def lasting(info: MediaInfo, time: float, frame: av.VideoFrame) -> float | None:
 
 
 class Scaler:
-    """Decoded frame -> (height, width, 3) uint8 RGB as displayed, whatever the frame's own size and format.
+    """Decoded frame -> (height, width, 3) uint8 BT.709 RGB as displayed, whatever its own size, format and colors.
 
     One scaler of one thread is reused for a whole stream: a new one a frame is 3 to 15 times slower.
+
+    Args:
+        width: pixels, as displayed.
+        height: pixels, as displayed.
+        highlights: see `cmac_hub.media.color.RGBConverter`, which also says what is raised.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, *, highlights: bool = False) -> None:
         self._size = width, height
-        self._reformatter = VideoReformatter()
+        self._to_rgb = RGBConverter(highlights)
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        turn = frame_rotation(frame)
-        width, height = self._size if turn in (0, 180) else self._size[::-1]
-        rgb = self._reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", src_color_range=frame.color_range, threads=1
-        )
-        image: np.ndarray = rgb.to_ndarray()
-        return np.ascontiguousarray(np.rot90(image, turn // 90)) if turn else image
+        orientation = frame_orientation(frame)
+        width, height = self._size[::-1] if orientation.transposed else self._size
+        return orientation.apply(self._to_rgb(frame, width, height))
 
 
 def read_frames(
@@ -123,7 +125,7 @@ def read_frames(
 
 
 def _read_frames(info: MediaInfo, start: float | None, stop: float | None) -> Iterator[Frame]:
-    scaler = Scaler(info.width, info.height)
+    scaler = Scaler(info.width, info.height, highlights=True)
     empty = True
     for time, frame in decode_frames(info, start):
         empty = False

@@ -13,6 +13,7 @@ from av.container import InputContainer
 from cmac_hub.errors import MediaError
 from cmac_hub.media.mending import LONGEST_GAP
 from cmac_hub.media.opening import codec_name, open_media, video_stream
+from cmac_hub.media.orientation import UPRIGHT, Orientation, frame_orientation
 from cmac_hub.media.survey import find_timeline
 from cmac_hub.media.timeline import Timeline
 from cmac_hub.media.tracks import AudioTrack, audio_stream, audio_tracks, choose_track
@@ -50,6 +51,8 @@ class MediaInfo:
     """Pixels; 0 without a video stream."""
     rotation: int
     """Degrees counterclockwise by which frames are turned for display: 0, 90, 180 or 270."""
+    mirrored: bool
+    """Whether left and right are swapped after that turn."""
     frame_rate: float | None
     """Hertz, the average; None where the container tells nothing plausible."""
     sample_rate: int | None
@@ -101,7 +104,7 @@ def _probe(path: Path, audio_track: int | None = None) -> MediaInfo:
             raise MediaError(f"{path} holds neither video nor audio that can be decoded{why}")
         clock = find_timeline(container, path, video, audio)
         start, duration = _span(path, container, [one for one in (video, audio) if one is not None], clock)
-        rotation, width, height = (0, 0, 0) if video is None else _shape(container, video)
+        orientation, width, height = (UPRIGHT, 0, 0) if video is None else _shape(container, video)
         return MediaInfo(
             path=path,
             start=start,
@@ -110,7 +113,8 @@ def _probe(path: Path, audio_track: int | None = None) -> MediaInfo:
             has_audio=audio is not None,
             width=width,
             height=height,
-            rotation=rotation,
+            rotation=orientation.rotation,
+            mirrored=orientation.mirrored,
             frame_rate=None if video is None else _frame_rate(video),
             sample_rate=audio.codec_context.sample_rate if audio else None,
             channels=audio.codec_context.channels if audio else None,
@@ -167,17 +171,17 @@ def _frame_rate(stream: av.VideoStream) -> float | None:
     return next((rate for rate in rates if rate <= FASTEST), None)
 
 
-def _shape(container: InputContainer, stream: av.VideoStream) -> tuple[int, int, int]:
-    """Rotation, displayed width and height of the first frame that can be decoded; of the header if there is none."""
+def _shape(container: InputContainer, stream: av.VideoStream) -> tuple[Orientation, int, int]:
+    """Orientation, displayed width and height of the first frame that can be decoded, else of the header."""
     stream.thread_type = "NONE"
-    rotation, width, height = 0, stream.codec_context.width, stream.codec_context.height
+    orientation, width, height = UPRIGHT, stream.codec_context.width, stream.codec_context.height
     frame = _first_frame(container, stream)
     if frame is not None:
-        rotation, width, height = frame_rotation(frame), frame.width, frame.height
+        orientation, width, height = frame_orientation(frame), frame.width, frame.height
     aspect = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
     if aspect != 1 and 1 / WIDEST <= aspect <= WIDEST:
         width = max(2, round(width * aspect / 2) * 2)
-    return (rotation, height, width) if rotation in (90, 270) else (rotation, width, height)
+    return (orientation, height, width) if orientation.transposed else (orientation, width, height)
 
 
 def _first_frame(container: InputContainer, stream: av.VideoStream) -> av.VideoFrame | None:
@@ -191,8 +195,3 @@ def _first_frame(container: InputContainer, stream: av.VideoStream) -> av.VideoF
                 return frame
         except av.FFmpegError:
             continue
-
-
-def frame_rotation(frame: av.VideoFrame) -> int:
-    """Degrees counterclockwise, 0, 90, 180 or 270, by which a frame is turned for display."""
-    return round(frame.rotation / 90) * 90 % 360

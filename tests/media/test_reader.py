@@ -123,7 +123,11 @@ def test_stereo_is_heard_as_the_mean_of_both_sides(tmp_path, left, right):
         assert np.abs(sound).max() == pytest.approx((left + right) / 2, abs=0.005)
 
 
-@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)], ids=["90", "180", "270"])
+TURNED = {"90": (0, 1, -1, 0), "180": (-1, 0, 0, -1), "270": (0, -1, 1, 0)}
+MIRRORED = {"hflip": (-1, 0, 0, 1), "vflip": (1, 0, 0, -1), "transpose": (0, 1, 1, 0), "transverse": (0, -1, -1, 0)}
+
+
+@pytest.mark.parametrize("matrix", [*TURNED.values(), *MIRRORED.values()], ids=[*TURNED, *MIRRORED])
 def test_a_turned_picture_is_shown_as_its_matrix_says(tmp_path, matrix):
     """ISO 14496-12: a pixel (p, q), counted to the right and down, is shown at (a p + c q + x, b p + d q + y)."""
     images = np.zeros((25, 32, 64, 3), np.uint8)
@@ -138,6 +142,7 @@ def test_a_turned_picture_is_shown_as_its_matrix_says(tmp_path, matrix):
     path.write_bytes(before + found + after.replace(box(1, 0, 0, 1), box(*matrix), 1))
     a, b, c, d = matrix
     p, q = 1, -1  # The upper right corner, counted from the middle.
+    assert probe(path).mirrored == (a * d - b * c < 0)
     for image in (next(read_frames(path)).image, cut(path)[0].frames[0]):
         height, width = image.shape[:2]
         assert (width, height) == ((64, 32) if a else (32, 64))

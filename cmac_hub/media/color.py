@@ -1,0 +1,124 @@
+"""Decoded frames -> BT.709 RGB: the right matrix and range, wide gamuts narrowed, HDR tone-mapped, all in one place.
+
+A frame of standard range and gamut is converted by FFmpeg alone, with the matrix and range that it is tagged with.
+Without a matrix it is read as players do: BT.709 from 720 lines or 1280 columns on, BT.601 below; without a range the
+numbers are limited (16 to 235), except in the formats that are full by name (yuvj420p).
+
+Everything else goes on from 10-bit RGB, after scaling (a small frame costs little): to linear light (HLG, PQ, or a
+screen's power of 2.4), from its primaries to BT.709's, HDR to standard range, and back to a screen's code values, with
+out-of-gamut colors clipped. To the eye HDR is shown through Hable's curve, exactly as by FFmpeg's
+`zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv`. That is
+darker than the same scene in standard range, which is what networks have learned from: they are given its exposure,
+with reference white (203 cd/m2, ITU-R BT.2408) as white and what is brighter clipped.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
+
+from cmac_hub.errors import MediaError
+from cmac_hub.media.orientation import side_data
+from cmac_hub.media.tone import XY, Table
+
+HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
+"""Transfers of high dynamic range: PQ and HLG."""
+
+PEAK = 10.0
+"""The brightest light of an HDR video that does not tell it, in units of 100 candela a square meter."""
+
+MATRICES = {1, 4, 5, 6, 7, 9}
+"""ISO/IEC 23091-4 numbers of the YUV matrices that FFmpeg's scaler knows; any other one counts as not tagged."""
+
+CONSTANT_LUMINANCE = 10
+"""The number of BT.2020's rarer matrix, which is taken for the usual one, 9."""
+
+UNREADABLE = {"yaf32le", "yaf32be"}
+"""Pixel formats at which FFmpeg's scaler ends the process."""
+
+
+class RGBConverter:
+    """Decoded frame -> RGB of any size; one of one thread is reused for a stream, a new one a frame is slow.
+
+    Args:
+        highlights: show those of HDR, through Hable's curve, as for the eye; else clip them, as for a network.
+    """
+
+    def __init__(self, highlights: bool) -> None:
+        self._reformatter = VideoReformatter()
+        self._peak = PEAK if highlights else None
+        """The brightest that the stream told last."""
+        self._table: tuple[tuple[int | None, int, float | None], Table] | None = None
+        """What it was made of, and the table."""
+
+    def __call__(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+        """(height, width, 3) uint8 BT.709 RGB, full range, not turned.
+
+        Raises:
+            MediaError: a pixel format that FFmpeg cannot convert.
+        """
+        primaries = _primaries(frame)
+        hdr = frame.color_trc in HDR
+        if not hdr and primaries == ColorPrimaries.BT709:
+            image: np.ndarray = self._reformat(frame, width, height, "rgb24").to_ndarray()
+            return image
+        if hdr and self._peak is not None:
+            self._peak = _told_peak(frame) or self._peak
+        key = frame.color_trc if hdr else None, primaries, self._peak
+        if self._table is None or self._table[0] != key:
+            self._table = key, Table(*key)
+        return self._table[1](self._reformat(frame, width, height, "gbrp10le"))
+
+    def _reformat(self, frame: av.VideoFrame, width: int, height: int, pixels: str) -> av.VideoFrame:
+        if frame.format.name in UNREADABLE:
+            raise MediaError(_refusal(frame))
+        try:
+            return self._reformatter.reformat(
+                frame,
+                width=width,
+                height=height,
+                format=pixels,
+                src_colorspace=_matrix(frame),
+                src_color_range=frame.color_range,
+                threads=1,
+            )
+        except (av.FFmpegError, ValueError) as error:
+            raise MediaError(_refusal(frame)) from error
+
+
+def _refusal(frame: av.VideoFrame) -> str:
+    shape = f"{frame.width}x{frame.height}, {frame.format.name}"
+    return f"a frame ({shape}) cannot be converted to RGB; convert the video first: ffmpeg -i IN -pix_fmt yuv420p OUT"
+
+
+def _matrix(frame: av.VideoFrame) -> int | None:
+    """What the numbers are to be read with; None: as they are tagged."""
+    if frame.colorspace in MATRICES or frame.format.is_rgb:
+        return None
+    if frame.colorspace == CONSTANT_LUMINANCE or frame.color_trc in HDR:
+        return Colorspace.BT2020
+    return Colorspace.ITU709 if frame.height >= 720 or frame.width >= 1280 else Colorspace.ITU601
+
+
+def _primaries(frame: av.VideoFrame) -> int:
+    """Of `XY`: as tagged, else BT.2020's where matrix or transfer belong to it, else BT.709's."""
+    tagged: int = frame.color_primaries
+    if tagged in XY:
+        return tagged
+    wide = frame.colorspace in (Colorspace.BT2020, CONSTANT_LUMINANCE) or frame.color_trc in HDR
+    return ColorPrimaries.BT2020 if wide and tagged == ColorPrimaries.UNSPECIFIED else ColorPrimaries.BT709
+
+
+def _told_peak(frame: av.VideoFrame) -> float | None:
+    """The brightest light, of content or else of the mastering display, in units of 100 cd/m2; None if not told."""
+    light = 0.0
+    if (level := side_data(frame, "CONTENT_LIGHT_LEVEL")) is not None:
+        light = struct.unpack_from("=I", level)[0] / 100
+    if not light and (display := side_data(frame, "MASTERING_DISPLAY_METADATA")) is not None:
+        # Eight chromaticities and the darkest light come before, each a fraction of two whole numbers.
+        *_, above, below, _, has_luminance = struct.unpack_from("=22i", display)
+        light = above / below / 100 if has_luminance and below > 0 else 0.0
+    return min(max(light, 1.0), 100.0) if light > 0 else None
