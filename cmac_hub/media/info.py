@@ -12,7 +12,7 @@ from av.container import InputContainer
 
 from cmac_hub.errors import MediaError
 from cmac_hub.media.mending import LONGEST_GAP
-from cmac_hub.media.opening import codec_name, open_media, video_stream
+from cmac_hub.media.opening import MOST_PIXELS, codec_name, open_media, video_stream
 from cmac_hub.media.orientation import UPRIGHT, Orientation, frame_orientation
 from cmac_hub.media.survey import find_timeline
 from cmac_hub.media.timeline import Timeline
@@ -175,12 +175,18 @@ def _shape(container: InputContainer, stream: av.VideoStream) -> tuple[Orientati
     """Orientation, displayed width and height of the first frame that can be decoded, else of the header."""
     stream.thread_type = "NONE"
     orientation, width, height = UPRIGHT, stream.codec_context.width, stream.codec_context.height
+    if width * height > MOST_PIXELS:
+        raise MediaError(
+            f"the pictures of {container.name} have {width}x{height} pixels; at most {MOST_PIXELS} can be read "
+            "(8192x8192): scale them down first"
+        )
     frame = _first_frame(container, stream)
     if frame is not None:
         orientation, width, height = frame_orientation(frame), frame.width, frame.height
     aspect = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
-    if aspect != 1 and 1 / WIDEST <= aspect <= WIDEST:
-        width = max(2, round(width * aspect / 2) * 2)
+    stretched = max(2, round(width * aspect / 2) * 2) if 1 / WIDEST <= aspect <= WIDEST and aspect != 1 else width
+    if stretched * height <= MOST_PIXELS:
+        width = stretched
     return (orientation, height, width) if orientation.transposed else (orientation, width, height)
 
 

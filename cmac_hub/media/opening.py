@@ -17,6 +17,11 @@ from cmac_hub.errors import MediaError
 NO_MEDIA = {"tty", "hls", "concat", "dash", "bin", "xbin", "lrc", "srt", "ass", "webvtt"}
 """Formats FFmpeg would open that are text, or lists that name other files."""
 
+MOST_PIXELS = 8192 * 8192
+"""Pixels of a picture: what claims more is not decoded, as it would fill the memory."""
+
+LIMITS = {"max_pixels": str(MOST_PIXELS)}
+"""Options of every decoder, those that FFmpeg opens to find out what a file holds too."""
 
 MOST_BROKEN = 500
 """Packets in a row that may fail to decode before a stream counts as ended."""
@@ -41,12 +46,16 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
     av.logging.set_level(None)
     try:
         # "./" keeps FFmpeg from reading a name such as "concat:a" as a protocol.
-        container = av.open(os.path.join(".", path), metadata_errors="ignore", options={"protocol_whitelist": "file"})
+        options = {"protocol_whitelist": "file", **LIMITS}
+        container = av.open(os.path.join(".", path), metadata_errors="ignore", options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{path} is no media file that can be read ({_reason(error)})") from error
     try:
         if container.format.name in NO_MEDIA:
             raise MediaError(f"{path} is text ({container.format.name}), no media file")
+        for stream in container.streams.video:
+            if stream.codec_context is not None:
+                stream.codec_context.options = LIMITS
         yield container
     finally:
         container.close()

@@ -30,6 +30,9 @@ TICK = Fraction(1, 90000)
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """FFmpeg's containers by accepted suffix."""
 
+LONGEST_SIDE = 16384
+"""Pixels: x264 writes nothing larger."""
+
 DISK_ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """Failures of the disk, never of the sound."""
 
@@ -57,7 +60,7 @@ class VideoWriter:
         overwrite: replace an existing file.
 
     Raises:
-        OutputError: see `check_video_output`; and a full disk, at any time.
+        OutputError: see `check_video_output`; a picture too large for H.264; and a full disk, at any time.
         MediaError: the source cannot be read; or not one frame was written.
     """
 
@@ -78,6 +81,11 @@ class VideoWriter:
         check_video_output(self.path, overwrite, self._source_path)
         if width < 1 or height < 1:
             raise ArgumentError(f"the size is {width}x{height}; both must be at least 1")
+        if max(width, height) > LONGEST_SIDE:
+            raise OutputError(
+                f"{self.path} would be {width}x{height}; H.264 holds at most {LONGEST_SIDE} pixels a side; "
+                "scale the input down first"
+            )
         self._size = width, height
         self._rate = Fraction(frame_rate or 25).limit_denominator(100000)
         self._output = ExitStack()

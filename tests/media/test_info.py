@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from making import tone, write_media
 
-from cmac_hub.media import probe, read_frame
+from cmac_hub.errors import MediaError
+from cmac_hub.media import info, probe, read_frame
 from cmac_hub.media.info import _frame_rate
 
 
@@ -17,9 +18,9 @@ from cmac_hub.media.info import _frame_rate
 @pytest.mark.parametrize("start", [0.0, 20.0])
 def test_a_duration_is_from_the_start_to_the_end(tmp_path, suffix, start):
     times = start + np.arange(75) / 25
-    info = probe(write_media(tmp_path / f"a{suffix}", times=times, sound=tone(3.0), sound_start=start))
-    assert info.start == pytest.approx(start, abs=0.1)
-    assert info.duration == pytest.approx(3.0, abs=0.15)
+    found = probe(write_media(tmp_path / f"a{suffix}", times=times, sound=tone(3.0), sound_start=start))
+    assert found.start == pytest.approx(start, abs=0.1)
+    assert found.duration == pytest.approx(3.0, abs=0.15)
 
 
 def test_pixels_that_are_not_square_are_made_so(tmp_path):
@@ -30,6 +31,25 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path):
     with av.open(str(odd)) as container:
         assert container.streams.video[0].sample_aspect_ratio == 8
     assert probe(odd).width == 64, "nobody has such pixels"
+
+
+def test_pictures_that_would_fill_the_memory_are_refused(tmp_path, monkeypatch):
+    path = write_media(tmp_path / "large.mp4", times=np.arange(5) / 25, size=(64, 48))
+    monkeypatch.setattr(info, "MOST_PIXELS", 64 * 48)
+    assert probe(path).width == 64
+    monkeypatch.setattr(info, "MOST_PIXELS", 64 * 48 - 1)
+    with pytest.raises(MediaError, match=r"large\.mp4 have 64x48 pixels; at most 3071 can be read .* scale them down"):
+        probe(path)
+
+
+def test_a_frame_larger_than_that_is_never_decoded(tmp_path, monkeypatch):
+    """The header may say less than the frames have."""
+    path = write_media(tmp_path / "large.mp4", times=np.arange(5) / 25, size=(640, 480))
+    monkeypatch.setattr(info, "LIMITS", {"max_pixels": str(640 * 480 - 1)})
+    with info.open_media(path) as container, pytest.raises(av.FFmpegError):
+        next(container.decode(video=0))
+    with pytest.raises(MediaError, match=r"no frame of .* can be decoded"):
+        read_frame(path, 0.0)
 
 
 @pytest.mark.parametrize(

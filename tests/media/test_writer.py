@@ -185,3 +185,10 @@ def test_pixels_of_the_output_are_square(tmp_path):
     assert (probe(tmp_path / "out.mp4").width, probe(tmp_path / "out.mp4").height) == (128, 64)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].sample_aspect_ratio in (None, 1)
+
+
+@pytest.mark.parametrize("size", [(100_000, 2), (2, 16_386)])
+def test_a_picture_too_long_for_h264_is_one_line(tmp_path, size):
+    width, height = size
+    with pytest.raises(OutputError, match=rf"would be {width}x{height}; H.264 holds at most 16384 pixels a side"):
+        VideoWriter(tmp_path / "out.mp4", width=width, height=height, frame_rate=25)
