@@ -199,5 +199,6 @@ def _first_frame(container: InputContainer, stream: av.VideoStream) -> av.VideoF
                 return None
             for frame in packet.decode():
                 return frame
-        except av.FFmpegError:
+        except (av.FFmpegError, IndexError):
+            # The latter: a stream that began midway, see `cmac_hub.media.decode.demux_packets`.
             continue

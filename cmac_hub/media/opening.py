@@ -95,5 +95,8 @@ def demux_packets(container: InputContainer, *streams: Stream) -> Iterator[av.Pa
         try:
             yield from container.demux(*streams)
             return
+        except IndexError:
+            # A stream that began midway, unknown to PyAV, ends the reading after all packets of the others.
+            return
         except av.FFmpegError:
             continue

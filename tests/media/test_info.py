@@ -10,7 +10,7 @@ import pytest
 from making import tone, write_media
 
 from cmac_hub.errors import MediaError
-from cmac_hub.media import info, probe, read_frame
+from cmac_hub.media import info, opening, probe, read_frame
 from cmac_hub.media.info import _frame_rate
 
 
@@ -45,8 +45,8 @@ def test_pictures_that_would_fill_the_memory_are_refused(tmp_path, monkeypatch):
 def test_a_frame_larger_than_that_is_never_decoded(tmp_path, monkeypatch):
     """The header may say less than the frames have."""
     path = write_media(tmp_path / "large.mp4", times=np.arange(5) / 25, size=(640, 480))
-    monkeypatch.setattr(info, "LIMITS", {"max_pixels": str(640 * 480 - 1)})
-    with info.open_media(path) as container, pytest.raises(av.FFmpegError):
+    monkeypatch.setattr(opening, "LIMITS", {"max_pixels": str(640 * 480 - 1)})
+    with opening.open_media(path) as container, pytest.raises(av.FFmpegError):
         next(container.decode(video=0))
     with pytest.raises(MediaError, match=r"no frame of .* can be decoded"):
         read_frame(path, 0.0)
