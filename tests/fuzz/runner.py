@@ -106,10 +106,12 @@ def run_apart(model: CMAC, path: Path, folder: Path, seconds: float = SECONDS) -
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reading)
-        _limit(seconds)
-        os.write(writing, _outcome(model, path, folder).encode()[:4000])
-        os._exit(0)
+        try:
+            os.close(reading)
+            _limit(seconds)
+            os.write(writing, _outcome(model, path, folder).encode()[:4000])
+        finally:
+            os._exit(0)
     os.close(writing)
     begun, status, usage = time.monotonic(), 0, None
     while True:
@@ -166,7 +168,7 @@ def mutate(seed: int, number: int, sources: list[Path], folder: Path) -> Path:
     source, other = (sources[i] for i in rng.integers(0, len(sources), 2))
     if rng.random() < 0.15:
         target = folder / f"{number}{CONTAINERS[rng.integers(len(CONTAINERS))]}"
-        if restamp(rng, source, target):
+        if _restamped(np.random.default_rng([seed, number, 1]), source, target):
             return target
     data, donor = source.read_bytes(), other.read_bytes()
     for _ in range(int(rng.integers(1, 3))):
@@ -174,6 +176,20 @@ def mutate(seed: int, number: int, sources: list[Path], folder: Path) -> Path:
     target = folder / f"{number}{source.suffix}"
     target.write_bytes(data)
     return target
+
+
+def _restamped(rng: np.random.Generator, source: Path, target: Path) -> bool:
+    """Whether `restamp` wrote anything. FFmpeg's muxers end the process at some stamps, and never end at others."""
+    child = os.fork()
+    if child == 0:
+        try:
+            _limit(SECONDS)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (MEMORY >> 8, MEMORY >> 8))
+            restamp(rng, source, target)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    return target.exists() and target.stat().st_size > 0
 
 
 def fuzz(
@@ -214,6 +230,7 @@ def main() -> int:
     parser.add_argument("--only", type=int, help="one mutant again; negative: of the strange files")
     parser.add_argument("--keep", type=Path, help="folder for the mutants of findings")
     given = parser.parse_args()
+    os.environ.setdefault("SVT_LOG", "1")
     return 1 if fuzz(given.seed, given.mutants, given.budget, given.folders, given.keep, given.only) else 0
 
 

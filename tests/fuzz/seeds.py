@@ -25,6 +25,8 @@ CLIPS = [
     ("mpeg2.mpg", "mpeg2video", "yuv420p", "mp2", 48000),
     ("ffv1.mkv", "ffv1", "yuv420p10le", "flac", 32000),
     ("wmv.wmv", "wmv2", "yuv420p", "wmav2", 44100),
+    ("hlg.mp4", "libx265", "yuv420p10le", "aac", 48000),
+    ("av1.mkv", "libsvtav1", "yuv420p", "libopus", 48000),
 ]
 
 SOUNDS = [
@@ -46,8 +48,10 @@ def write_seeds(folder: Path) -> list[Path]:
 
 def _write(path: Path, codec: str, pixels: str, audio: str, rate: int) -> Path:
     options = {"movflags": "frag_keyframe+empty_moov"} if "fragmented" in path.name else {}
+    tags = "log-level=none:pools=1:frame-threads=1:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"
+    coding = {"libx265": {"x265-params": f"{tags}:hdr10=1:max-cll=2000,400"}, "libsvtav1": {"preset": "12"}}
     with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=25, options={"g": "10"})
+        stream = container.add_stream(codec, rate=25, options=coding.get(codec, {"g": "10"}))
         stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
         track = container.add_stream(audio, rate=rate, layout="mono")
         track.bit_rate = 64000
