@@ -15,6 +15,14 @@ def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None
         raise ArgumentError(f"{name} is {value!r}; accepted are {', '.join(map(str, accepted))}")
 
 
+def check_most(**values: tuple[float, float]) -> None:
+    """Raises ArgumentError, by name, for a (value, limit) whose value is above the limit: numbers that no network has,
+    of which one is enough to fill a memory."""
+    for name, (value, most) in values.items():
+        if value > most:
+            raise ArgumentError(f"{name} is {value}; it must be at most {most:,}")
+
+
 def check_positive(**values: float | tuple[float, ...]) -> None:
     """Raises ArgumentError, by name, for a value that is not a positive number, or not a tuple of such."""
     for name, value in values.items():

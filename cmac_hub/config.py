@@ -17,16 +17,23 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from cmac_hub.checks import check_choice, check_finite, check_positive, check_rising, check_whole
-from cmac_hub.config_file import MODALITIES, build, from_version_1
+from cmac_hub.checks import check_choice, check_finite, check_most, check_positive, check_rising, check_whole
+from cmac_hub.config_file import LARGEST, MODALITIES, build, from_version_1
 from cmac_hub.errors import ArgumentError, CheckpointError, MissingPartError
 from cmac_hub.files import replacing
 from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind, since
+from cmac_hub.text import check_depth, read_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 FORMAT_VERSION = 2
+
+MOST_BYTES = 2**20
+"""Of a `config.json`; ours have about three thousand."""
+
+LONGEST = 600.0
+"""Seconds of a network's window: all of it is in memory at once."""
 
 DEFAULT_NETWORK = "cmac-nano"
 """The weights that are taken when no network is named."""
@@ -88,6 +95,7 @@ class AttentionConfig:
             scales=self.scales,
             saliency_channels=self.saliency_channels,
         )
+        check_most(scales=(self.scales, 16))
         if not 0 <= self.joint_weight <= 1:
             raise ArgumentError(f"joint_weight is {self.joint_weight}; it must be from 0 to 1")
         check_finite(self)
@@ -170,6 +178,7 @@ class CMACConfig:
 
     def __post_init__(self) -> None:
         check_positive(window=self.window)
+        check_most(window=(self.window, LONGEST))
         if self.visual is None and self.audio is None:
             raise ArgumentError("the network has neither a visual nor an audio encoder; give at least one of them")
         if self.attention is not None and (self.visual is None or self.audio is None):
@@ -211,16 +220,24 @@ class CMACConfig:
             CheckpointError: there is no such format, or it is newer than this package; a key is missing, unknown or
                 of a wrong kind; or the numbers do not go together.
         """
+        if not isinstance(values, dict):
+            raise CheckpointError(f"the config is a {type(values).__name__}, not the object of a CMAC config")
+        try:
+            check_depth(values)
+        except ValueError as error:
+            raise CheckpointError(f"the config cannot be read: {error}") from error
         version = values.get("format_version")
         if type(version) is not int:
             raise CheckpointError("the config has no integer 'format_version': it is no CMAC config")
         if version > FORMAT_VERSION:
             raise CheckpointError(
-                f"the config has format version {version}, this package reads up to {FORMAT_VERSION}; "
+                f"the config has format version {min(version, LARGEST)}, this package reads up to {FORMAT_VERSION}; "
                 "upgrade it: pip install -U cmac-hub"
             )
         if version < 1:
-            raise CheckpointError(f"the config has format version {version}; accepted are 1 to {FORMAT_VERSION}")
+            raise CheckpointError(
+                f"the config has format version {max(version, -LARGEST)}; accepted are 1 to {FORMAT_VERSION}"
+            )
         if version < 2:
             values = from_version_1(values)
         _register_our_encoders()
@@ -241,11 +258,9 @@ class CMACConfig:
     def load(cls, path: str | Path) -> CMACConfig:
         """Reads what `save` wrote. Raises CheckpointError as `from_dict` does, and for text that is no JSON."""
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            values = read_json(Path(path), MOST_BYTES)
         except (ValueError, OSError) as error:
             raise CheckpointError(f"{path} is no readable JSON ({error})") from error
-        if not isinstance(values, dict):
-            raise CheckpointError(f"{path} holds a {type(values).__name__}, not the object of a CMAC config")
         return cls.from_dict(values)
 
 

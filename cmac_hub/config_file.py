@@ -9,11 +9,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from cmac_hub.errors import CheckpointError
+from cmac_hub.errors import CheckpointError, short
 from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind, known_kinds
 
 MODALITIES: dict[str, type[VisualConfig] | type[AudioConfig]] = {"visual": VisualConfig, "audio": AudioConfig}
 """Sections whose class depends on the kind of encoder that they name."""
+
+LARGEST = 10**9
+"""Of all numbers outside of the summary of training; what is large and possible is refused by the classes below."""
 
 RENAMED_IN_2 = {
     "audio": {"fft_size": "n_fft", "mel_bands": "n_mels", "mel_min_hz": "f_min", "mel_max_hz": "f_max"},
@@ -52,7 +55,7 @@ def from_version_1(values: dict[str, Any]) -> dict[str, Any]:
         audio["kind"] = "resnet9"
         for old, new in (("window_seconds", "win_length"), ("hop_seconds", "hop_length")):
             seconds, rate = audio.pop(old, None), audio.get("sample_rate")
-            if isinstance(seconds, int | float) and isinstance(rate, int):
+            if isinstance(seconds, int | float) and isinstance(rate, int) and 0 < seconds < LARGEST and rate < LARGEST:
                 audio[new] = round(seconds * rate)
     if isinstance(display := values.get("display"), dict):
         for which in ("guidance", "prediction"):
@@ -70,8 +73,9 @@ def build(kind: type, values: Any, where: str, version: int) -> Any:
     if not isinstance(values, dict):
         raise CheckpointError(f"config key '{where}' holds a {type(values).__name__}, not an object")
     known = {f.name: f for f in dataclasses.fields(kind)}
-    if unknown := sorted(values.keys() - known.keys()):
-        raise CheckpointError(f"unknown config keys in '{where or 'config'}': {', '.join(unknown)}")
+    if unknown := sorted(map(str, values.keys() - known.keys())):
+        names = ", ".join(short(name, 40) for name in unknown[:8]) + (", ..." if unknown[8:] else "")
+        raise CheckpointError(f"unknown config keys in '{where or 'config'}': {names}")
     required = {name for name, f in known.items() if f.metadata.get("since", 1) <= version}
     if missing := sorted(required - values.keys()):
         raise CheckpointError(f"missing config keys in '{where or 'config'}': {', '.join(missing)}")
@@ -86,7 +90,7 @@ def build(kind: type, values: Any, where: str, version: int) -> Any:
     except ValueError as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"the config is not valid: {error}") from error
+        raise CheckpointError(f"the config is not valid: {short(error, 400)}") from error
 
 
 def _value(value: Any, like: Any, where: str, version: int) -> Any:
@@ -95,7 +99,7 @@ def _value(value: Any, like: Any, where: str, version: int) -> Any:
         return None
     if where in MODALITIES and isinstance(value, dict):
         if not isinstance(kind := value.get("kind"), str):
-            given = f"is {kind!r}" if "kind" in value else "is missing"
+            given = f"is {short(repr(kind))}" if "kind" in value else "is missing"
             raise CheckpointError(f"config key '{where}.kind' {given}; {known_kinds(MODALITIES[where])}")
         return build(encoder_kind(kind, MODALITIES[where]).config_class, value, where, version)
     if dataclasses.is_dataclass(like):
@@ -105,9 +109,11 @@ def _value(value: Any, like: Any, where: str, version: int) -> Any:
             _value(one, element, f"{where}[{i}]", version)
             for i, (one, element) in enumerate(zip(value, like, strict=True))
         )
+    if type(value) in (int, float) and LARGEST < abs(value) < float("inf"):
+        raise CheckpointError(f"config key '{where}' is larger than any setting is; accepted is at most {LARGEST:,}")
     if isinstance(like, float) and type(value) is int:
         value = float(value)
     if type(value) is not type(like):
         expected = f"{type(like).__name__}" + (f" of {len(like)}" if isinstance(like, tuple) else "")
-        raise CheckpointError(f"config key '{where}' is {value!r}; expected a {expected}")
+        raise CheckpointError(f"config key '{where}' is {short(repr(value))}; expected a {expected}")
     return value

@@ -5,6 +5,12 @@ from __future__ import annotations
 import sys
 
 
+def short(text: object, most: int = 200) -> str:
+    """A text for a message, cut where it is longer than so many characters: files of others may hold a book."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[:most]}... ({len(whole):,} characters)"
+
+
 def is_expected(error: BaseException) -> bool:
     """Whether an error is no bug: one of ours, of the file system, or a full GPU's."""
     return isinstance(error, CMACError | OSError) or _is_out_of_memory(error)

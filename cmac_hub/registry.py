@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cmac_hub.checks import check_finite, check_positive, check_whole
+from cmac_hub.checks import check_finite, check_most, check_positive, check_whole
 from cmac_hub.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class VisualConfig:
     """What every visual encoder is given: a clip (paper, section 4.1).
 
     Raises:
-        ValueError: a number of frames, a size, a multiple or a deviation that is not positive, or NaN.
+        ValueError: a number of frames, a size, a multiple or a deviation that is not positive, or NaN; more than 1024
+            frames or 4096 pixels.
     """
 
     kind: str = ""
@@ -62,6 +63,7 @@ class VisualConfig:
 
     def __post_init__(self) -> None:
         check_whole(frames=self.frames, size=self.size, multiple=self.multiple)
+        check_most(frames=(self.frames, 1024), size=(self.size, 4096), multiple=(self.multiple, 4096))
         check_positive(std=self.std)
         check_finite(self)
 
@@ -72,7 +74,8 @@ class AudioConfig:
 
     Raises:
         ValueError: a rate, a length, a number of bands, a power, a floor or a deviation that is not positive, or NaN; a
-            window longer than the FFT; bands that fall, or lie outside of 0 to half of the sample rate.
+            window longer than the FFT; bands that fall, or lie outside of 0 to half of the sample rate; more than
+            768,000 hertz, an FFT of more than 65,536 samples, or more than 2048 bands.
     """
 
     kind: str = ""
@@ -101,6 +104,8 @@ class AudioConfig:
     def __post_init__(self) -> None:
         for name in ("sample_rate", "win_length", "hop_length", "n_fft", "n_mels"):
             check_whole(**{name: getattr(self, name)})
+        # The matrix of mel bands, n_mels x n_fft / 2, has at most 256 MiB.
+        check_most(sample_rate=(self.sample_rate, 768_000), n_fft=(self.n_fft, 65_536), n_mels=(self.n_mels, 2048))
         check_positive(power=self.power, log_floor=self.log_floor, std=self.std)
         check_finite(self)
         if self.win_length > self.n_fft:

@@ -7,7 +7,7 @@ import json
 import math
 
 import pytest
-from making import CMAC_BASE, CMAC_NANO, VERSION_1
+from making import CMAC_BASE, CMAC_LITE, CMAC_NANO, VERSION_1
 
 from cmac_hub.config import FORMAT_VERSION, AttentionConfig, CMACConfig, architecture, architectures, without_weights
 from cmac_hub.errors import CheckpointError
@@ -201,3 +201,89 @@ def test_what_describes_weights_is_left_behind():
     assert without_weights(licensed) == CMAC_BASE
     silent = dataclasses.replace(CMAC_BASE, audio=None, attention=None)
     assert without_weights(silent) == silent
+
+
+ODD = [
+    None,
+    True,
+    -1,
+    10**9 + 1,
+    10**400,
+    10**5000,
+    1e308,
+    NAN,
+    math.inf,
+    "x" * 5000,
+    [],
+    [10**20] * 4,
+    {1: 2},
+    {"kind": [1]},
+]
+
+
+def places(values, before=()):
+    """Of every value of nested dictionaries and lists, the way to it."""
+    yield before
+    for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+        if isinstance(value, dict | list):
+            yield from places(value, (*before, key))
+        else:
+            yield (*before, key)
+
+
+@pytest.mark.parametrize("name", ["version 1", "cmac-base", "cmac-lite"])
+def test_any_value_anywhere_is_taken_or_refused_in_one_short_line(name):
+    old = name == "version 1"
+    text = json.dumps(
+        json.loads((VERSION_1 / "released" / "config.json").read_text()) if old else architecture(name).to_dict()
+    )
+    refused = []
+    for way in places(json.loads(text)):
+        for value in ODD:
+            values = inner = json.loads(text)
+            for key in way[:-1]:
+                inner = inner[key]
+            if way:
+                inner[way[-1]] = value
+            else:
+                values = value
+            try:
+                CMACConfig.from_dict(values)
+            except CheckpointError as error:
+                refused.append(str(error))
+    assert len(refused) > 500 and not [line for line in refused if "\n" in line or len(line) > 700]
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("visual", "frames", 1025), ("visual", "size", 4097), ("visual", "multiple", 5000), ("audio", "n_fft", 65_537),
+        ("audio", "sample_rate", 1_000_000), ("audio", "n_mels", 4096), ("attention", "scales", 17),
+        ("visual", "temporal_layers", 65),
+    ],
+)  # fmt: skip
+def test_what_would_fill_a_memory_is_refused_before_it_does(part, key, value):
+    values = CMAC_LITE.to_dict()
+    values[part][key] = value
+    with pytest.raises(CheckpointError, match=f"{key} is {value}; it must be at most"):
+        CMACConfig.from_dict(values)
+    with pytest.raises(CheckpointError, match=r"window is 601.0; it must be at most 600"):
+        CMACConfig.from_dict(CMAC_LITE.to_dict() | {"window": 601})
+
+
+def test_deep_and_huge_files_are_refused(tmp_path):
+    path = tmp_path / "config.json"
+    for text, message in (
+        ("[" * 50_000, "lie inside each other"),
+        (json.dumps(CMAC_NANO.to_dict() | {"license": "x" * 2**20}), "at most 1,048,576 are read"),
+    ):
+        path.write_text(text)
+        with pytest.raises(CheckpointError, match=f"config.json is no readable JSON .*{message}"):
+            CMACConfig.load(path)
+    deep: dict = {}
+    for _ in range(5000):
+        deep = {"before": deep}
+    with pytest.raises(CheckpointError, match="lie inside each other"):
+        CMACConfig.from_dict(CMAC_NANO.to_dict() | {"training": deep})
+    path.write_text(json.dumps(CMAC_NANO.to_dict()), encoding="utf-16")
+    assert CMACConfig.load(path) == CMAC_NANO, "of an editor of Windows"

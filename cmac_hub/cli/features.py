@@ -19,7 +19,7 @@ from cmac_hub.features import features_of_file
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.hub import checkpoint_hash, config_hash, load
 from cmac_hub.media import probe
-from cmac_hub.media.find import Input, find_inputs
+from cmac_hub.media.find import Input, find_inputs, walk
 from cmac_hub.network import Network
 from cmac_hub.optimize import choose_dtype, optimize_for_inference
 
@@ -109,7 +109,9 @@ def _write_index(folder: Path) -> None:
     ):
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
-        for path in sorted(folder.rglob("*.safetensors")):
+        for path in walk(folder):
+            if path.suffix != ".safetensors":
+                continue
             try:
                 with safe_open(path, "pt") as stored:
                     keys, made = set(stored.keys()), stored.metadata() or {}

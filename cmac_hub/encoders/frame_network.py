@@ -14,6 +14,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
+from cmac_hub.checks import check_most
 from cmac_hub.encoders.efficientnet_lite import EfficientNetLite0, load_lite0
 from cmac_hub.encoders.frames import FrameEncoder
 from cmac_hub.encoders.initialization import initialize
@@ -59,6 +60,7 @@ class FrameNetworkConfig(VisualConfig):
             raise ArgumentError(f"level is {self.level!r}; accepted are {', '.join(get_args(Level))}")
         if self.level == "before_head" and self.backbone != LITE0:
             raise ArgumentError(f"level is 'before_head', which only {LITE0} has; accepted are last and joined")
+        check_most(temporal_layers=(self.temporal_layers, 64))
         if self.temporal_layers < 0 or self.temporal_channels < 1:
             raise ArgumentError(
                 f"temporal_layers is {self.temporal_layers} and temporal_channels {self.temporal_channels}; "

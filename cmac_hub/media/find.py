@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,14 +34,43 @@ def is_drawn(path: Path) -> bool:
     return source != path.stem and any(path.with_name(name).is_file() for name in names)
 
 
+def walk(root: Path) -> list[Path]:
+    """The files of a folder and of those in it, in order of name; hidden ones are passed over.
+
+    Links to folders are entered, and every folder once: under its own name, else by the first link that leads there, so
+    that a circle of links ends. A folder that may not be read is left out with a warning.
+    """
+    found: list[Path] = []
+    seen: set[str] = set()
+    waiting, linked = [root], list[Path]()
+    while waiting or linked:
+        folder = waiting.pop() if waiting else linked.pop(0)
+        # `realpath` ends at a link that leads in a circle, `resolve` fails there.
+        if (own := os.path.realpath(folder)) in seen:
+            continue
+        seen.add(own)
+        try:
+            inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        except OSError as error:
+            warnings.warn(f"the folder {folder} is left out: {error.strerror or error}", stacklevel=3)
+            continue
+        for path in inside:
+            if os.path.isdir(path):
+                (linked if path.is_symlink() else waiting).append(path)
+            elif os.path.isfile(path):
+                found.append(path)
+        linked.sort()
+    return sorted(found)
+
+
 def find_inputs(
     names: list[str],
     suffixes: frozenset[str] = VIDEO_SUFFIXES | AUDIO_SUFFIXES,
     drawn: bool = True,
     output: str | Path | None = None,
 ) -> list[Input]:
-    """Files as they are, folders searched for media in order of name; hidden ones are passed over, a file that is named
-    twice, by a link as well, comes once.
+    """Files as they are, folders searched for media in order of name (`walk`: links are followed). A file that is
+    reached twice comes once: as it was named first, and in a folder under its own name rather than a link's.
 
     Args:
         names: files and folders.
@@ -54,20 +84,26 @@ def find_inputs(
     found: dict[str, Input] = {}
     for name in names:
         path = Path(name)
-        if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in suffixes and p.is_file()]
-            inside = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(path).parts)]
-            if output is not None and path.resolve() in (made := Path(output).resolve()).parents:
-                within = path / made.relative_to(path.resolve())
-                inside = [p for p in inside if within not in p.parents]
-            if not drawn:
-                inside = [p for p in inside if not is_drawn(p)]
-            if not inside:
-                raise MediaError(f"the folder {path} holds no media file; looked for {' '.join(sorted(suffixes))}")
-            inputs = [Input(p, p.relative_to(path)) for p in inside]
-        else:
-            inputs = [Input(path, Path(path.name))]
+        inputs = _search(path, suffixes, drawn, output) if path.is_dir() else [Input(path, Path(path.name))]
         for one in inputs:
-            # A link to a file is that file; `realpath` ends at a link that leads in a circle, `resolve` fails there.
             found.setdefault(os.path.realpath(one.path), one)
     return list(found.values())
+
+
+def _search(folder: Path, suffixes: frozenset[str], drawn: bool, output: str | Path | None) -> list[Input]:
+    root = Path(os.path.realpath(folder))
+    made = None if output is None else Path(os.path.realpath(output))
+    if made == root or (made is not None and made in root.parents):
+        made = None
+    owners: dict[str, Path] = {}
+    for path in walk(folder):
+        if path.suffix.lower() not in suffixes or (not drawn and is_drawn(path)):
+            continue
+        real, within = os.path.realpath(path), path.relative_to(folder)
+        if made is not None and (made in Path(real).parents or made in (root / within).parents):
+            continue
+        if real not in owners or os.fspath(root / within) == real:
+            owners[real] = path
+    if not owners:
+        raise MediaError(f"the folder {folder} holds no media file; looked for {' '.join(sorted(suffixes))}")
+    return [Input(path, path.relative_to(folder)) for path in sorted(owners.values())]

@@ -25,9 +25,10 @@ def build_parser() -> argparse.ArgumentParser:
     found = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     index = found.add_parser("index", help="look into every video of a collection, write a manifest of the good ones")
-    index.add_argument("source", type=Path, help="a folder, a .txt list, or the csv of Kinetics or AudioSet")
+    index.add_argument("source", type=Path, help="a folder, a .txt list, or a csv of Kinetics, AudioSet, VGG-Sound")
     index.add_argument("-o", "--output", type=Path, required=True, help="manifest.csv; a broken-off call goes on")
     index.add_argument("--videos", type=Path, help="folder with the videos that a csv names")
+    index.add_argument("--split", help="of a csv that names several, such as train")
     index.add_argument("--workers", type=counting, default=0, help="processes; 0: one a core")
     index.set_defaults(run=commands.index)
 

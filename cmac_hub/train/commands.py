@@ -29,7 +29,8 @@ def index(options: argparse.Namespace) -> int:
     from cmac_hub.train.videos.dataset_layouts import find_candidates
     from cmac_hub.train.videos.index import index as write_manifest
 
-    counts = write_manifest(find_candidates(options.source, options.videos), options.output, workers=options.workers)
+    candidates = find_candidates(options.source, options.videos, options.split)
+    counts = write_manifest(candidates, options.output, workers=options.workers)
     print(f"{options.output}: {counts['']} of {counts.total()} videos")
     for reason, count in counts.most_common():
         if reason:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 from cmac_hub.config import CMACConfig, Normalization, architecture, without_weights
 from cmac_hub.errors import CheckpointError
+from cmac_hub.text import read_json
 from cmac_hub.train.fields import RecipeError, check, flatten, setting, unflatten
 from cmac_hub.train.objective import ObjectiveSettings
 from cmac_hub.train.scenes.settings import QUIETEST, Curriculum, Footage
@@ -240,7 +240,7 @@ def read(name: str) -> dict[str, Any]:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise RecipeError(f"unknown recipe {name!r}; accepted are {', '.join(names())}, or a path to a .json{hint}")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except ValueError as error:
         raise RecipeError(f"{path} is no readable JSON ({error})") from error
     if not isinstance(values, dict):

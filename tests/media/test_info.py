@@ -61,3 +61,19 @@ def test_a_rate_of_the_clock_is_no_frame_rate(average, guessed, expected):
         average_rate, guessed_rate = average, guessed
 
     assert _frame_rate(Stream()) == expected
+
+
+def test_a_recording_of_a_browser_is_as_long_as_its_packets_say(tmp_path):
+    """WebM as it is sent: no duration and no index."""
+    how = {"times": np.arange(50) / 25, "sound": tone(2.0, 48000), "sample_rate": 48000}
+    whole = write_media(tmp_path / "a.webm", video_codec="libvpx", audio_codec="libopus", **how)
+    sent = tmp_path / "b.webm"
+    with av.open(str(whole)) as given, av.open(str(sent), "w", format="webm", options={"live": "1"}) as made:
+        streams = {stream.index: made.add_stream_from_template(stream) for stream in given.streams}
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                made.mux(packet)
+    with av.open(str(sent)) as container:
+        assert container.duration is None
+    assert probe(sent).duration == pytest.approx(2.0, abs=0.05)

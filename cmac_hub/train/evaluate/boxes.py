@@ -8,7 +8,6 @@ Flickr-SoundNet's and VGG-SS's readers follow the official layouts; only VGG-SS'
 from __future__ import annotations
 
 import csv
-import json
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from cmac_hub.errors import CMACError
 from cmac_hub.media.find import VIDEO_SUFFIXES
+from cmac_hub.text import Table, legible, named_file, read_json
 from cmac_hub.train.evaluate.toolbox.metrics import Box
 from cmac_hub.train.scenes.real_shots import held_out_shots
 from cmac_hub.train.scenes.splits import Split
@@ -62,8 +62,7 @@ def csv_boxes(table: Path, videos: Path) -> list[BoxedClip]:
         CMACError: the csv is missing, has another header, or a corner is no number.
     """
     try:
-        with Path(table).open(newline="", encoding="utf-8-sig") as file:
-            found = _rows_to_clips(csv.DictReader(file), lambda name: _named(videos, name))
+        found = _rows_to_clips(Table(Path(table)), lambda name: _named(videos, name))
         if not found:
             raise ValueError("no line with a box")
         return found
@@ -82,7 +81,8 @@ def _rows_to_clips(rows: Iterable[dict[str, str]], find: Callable[[str], Path]) 
 
 
 def _named(videos: Path, name: str) -> Path:
-    return videos / name if (videos / name).is_file() else _find(videos, name)
+    file = named_file(videos / name)
+    return file if file.is_file() else _find(videos, legible(name))
 
 
 def vggss_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
@@ -92,7 +92,7 @@ def vggss_boxes(annotations: Path, videos: Path) -> list[BoxedClip]:
         CMACError: the json is missing or of another form.
     """
     try:
-        rows = json.loads(Path(annotations).read_text(encoding="utf-8"))
+        rows = read_json(Path(annotations))
         return [BoxedClip(_find(videos, row["file"]), None, tuple(map(tuple, row["bbox"]))) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CMACError(f"{annotations} is not VGG-SS's json of 'file' and 'bbox' ({error})") from error

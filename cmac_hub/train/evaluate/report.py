@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
+from cmac_hub.text import read_json
 from cmac_hub.train.evaluate.sets import SETS
 from cmac_hub.train.runlog import environment
 
@@ -35,7 +35,7 @@ def join(results: Sequence[Path]) -> str:
     parts = ["# Results", ""]
     for path in results:
         try:
-            one = json.loads(path.read_text(encoding="utf-8"))
+            one = read_json(path)
             title = SETS[one["measure"]][one["on"]].title
             weights = f"`{one['model']}`, checkpoint {one['checkpoint']}, {one['training'].get('clips', 'no')} clips"
             split = f", split {one['split']}" if "split" in one else ""

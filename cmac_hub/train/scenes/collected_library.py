@@ -18,7 +18,6 @@ to train on your own, use the layout of `layout.py`.
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Literal, cast
 from tqdm import tqdm
 
 from cmac_hub.errors import CMACError
+from cmac_hub.text import Table
 from cmac_hub.train.scenes.layout import SEE_LAYOUT
 from cmac_hub.train.scenes.library import (
     CLIP_SIZE,
@@ -135,7 +135,4 @@ def _labeled_recordings(root: Path) -> Iterator[tuple[Path, str, str]]:
 
 def _rows(table: Path) -> list[dict[str, str]]:
     """The lines of a csv; none where there is no such file."""
-    if not table.exists():
-        return []
-    with table.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return list(Table(table)) if table.exists() else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import sys
 from collections.abc import Collection
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.media.find import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from cmac_hub.text import AS_BYTES, Table, legible, named_file
 from cmac_hub.train.scenes.layout import SEE_LAYOUT
 from cmac_hub.train.scenes.library import (
     CLIP_SIZE,
@@ -35,7 +35,7 @@ PHOTOGRAPHS = PICTURES | {".jpg", ".jpeg", ".bmp"}
 
 def split_of(name: str) -> Split:
     """The split of a file of that name."""
-    number = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 10
+    number = int(hashlib.sha256(name.encode("utf-8", AS_BYTES)).hexdigest(), 16) % 10
     return "train" if number < 7 else "validation" if number == 7 else "test"
 
 
@@ -125,24 +125,20 @@ def _found_files(root: Path) -> list[File]:
 
 def _listed_files(table: Path) -> list[File]:
     """The files that library.csv names. Raises CMACError for another header, kind or split, or a missing file."""
-    found = []
-    # A spreadsheet puts a mark before the first column; what is no UTF-8 becomes a name that is not there.
-    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        rows = csv.DictReader(file)
-        missing = [name for name in ("kind", "thing", "file") if name not in (rows.fieldnames or [])]
-        if missing:
-            raise CMACError(f"{table} has no column {', '.join(missing)}; expected {','.join(COLUMNS)}; {SEE_LAYOUT}")
-        for row in rows:
-            path = table.parent / (row["file"] or "")
-            split = row.get("split") or split_of(path.name)
-            nameless = row["kind"] in ("picture", "sound") and not row["thing"]
-            if nameless or row["kind"] not in KINDS or split not in get_args(Split) or not path.is_file():
-                given = ", ".join(f"{name} {row[name]!r}" for name in ("kind", "thing", "file"))
-                raise CMACError(
-                    f"{table} line {rows.line_num}: {given}, split {split!r}; accepted are {', '.join(KINDS)}; a thing "
-                    f"for pictures and sounds; a file that is there; {', '.join(get_args(Split))}; {SEE_LAYOUT}"
-                )
-            found.append(File(row["kind"], row["thing"] or "", path, cast(Split, split)))
+    found, rows = [], Table(table)
+    if missing := [name for name in ("kind", "thing", "file") if name not in rows.columns]:
+        raise CMACError(f"{table} has no column {', '.join(missing)}; expected {','.join(COLUMNS)}; {SEE_LAYOUT}")
+    for row in rows:
+        path = named_file(table.parent / (row["file"] or ""))
+        split = row.get("split") or split_of(path.name)
+        nameless = row["kind"] in ("picture", "sound") and not row["thing"]
+        if nameless or row["kind"] not in KINDS or split not in get_args(Split) or not path.is_file():
+            given = ", ".join(f"{name} {legible(row[name] or '')!r}" for name in ("kind", "thing", "file"))
+            raise CMACError(
+                f"{table} line {rows.line}: {given}, split {split!r}; accepted are {', '.join(KINDS)}; a thing "
+                f"for pictures and sounds; a file that is there; {', '.join(get_args(Split))}; {SEE_LAYOUT}"
+            )
+        found.append(File(row["kind"], legible(row["thing"] or ""), path, cast(Split, split)))
     return found
 
 

@@ -10,11 +10,11 @@ be trained on, and grade nothing.
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
 from cmac_hub.errors import CMACError
+from cmac_hub.text import Table
 from cmac_hub.train.scenes.settings import Footage
 from cmac_hub.train.scenes.splits import Split, load_splits
 
@@ -50,8 +50,7 @@ def find_shots(root: Path, folder: str) -> list[ShotFile]:
     table, splits = Path(root) / folder / f"{folder}.csv", load_splits()
     if not table.exists():
         return []
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["file"]]
+    rows = [row for row in Table(table) if row["file"]]
     return [
         ShotFile(
             table.parent / row["file"],

@@ -5,7 +5,6 @@ In memory a million lines are a few flat arrays, which worker processes share in
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cmac_hub.errors import CMACError
+from cmac_hub.text import AS_BYTES, Table, legible, named_file
 
 COLUMNS = ["path", "start", "end", "label", "group"]
 
@@ -32,10 +32,6 @@ class Segment(NamedTuple):
     group: str
     video: int
     """The same for all segments of one file."""
-
-
-AS_BYTES = "surrogateescape"
-"""Error handler of all text that holds file names: old ones may be no UTF-8, and Python keeps their bytes so."""
 
 
 class Texts:
@@ -82,7 +78,7 @@ class Manifest:
 
     @classmethod
     def load(cls, path: Path) -> Manifest:
-        """Reads a csv.
+        """Reads a csv of any encoding that `cmac_hub.text` knows.
 
         Raises:
             ManifestError: there is no such file, a column is missing, a time is no number, or no line is left.
@@ -91,24 +87,20 @@ class Manifest:
             raise ManifestError(
                 f"there is no manifest {path}; make one: python -m cmac_hub.train index FOLDER -o {path}"
             )
-        rows = []
-        with path.open(newline="", encoding="utf-8", errors=AS_BYTES) as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS[:3] if name not in (reader.fieldnames or [])]
-            if missing:
-                raise ManifestError(f"{path} has no column {', '.join(missing)}; expected {','.join(COLUMNS)}")
-            for row in reader:
-                try:
-                    start, end = float(row["start"]), float(row["end"])
-                except (TypeError, ValueError):
-                    raise ManifestError(
-                        f"{path}, line {reader.line_num}: start {row['start']!r}, end {row['end']!r}; expected seconds"
-                    ) from None
-                if not 0 <= end - start < float("inf"):
-                    raise ManifestError(f"{path}, line {reader.line_num}: the end {end} comes before the start {start}")
-                rows.append(
-                    (str(path.parent / row["path"]), start, end, row.get("label") or "", row.get("group") or "")
-                )
+        rows, table = [], Table(path)
+        if missing := [name for name in COLUMNS[:3] if name not in table.columns]:
+            raise ManifestError(f"{path} has no column {', '.join(missing)}; expected {','.join(COLUMNS)}")
+        for row in table:
+            try:
+                start, end = float(row["start"]), float(row["end"])
+            except (TypeError, ValueError):
+                raise ManifestError(
+                    f"{path}, line {table.line}: start {row['start']!r}, end {row['end']!r}; expected seconds"
+                ) from None
+            if not 0 <= end - start < float("inf"):
+                raise ManifestError(f"{path}, line {table.line}: the end {end} comes before the start {start}")
+            video = str(named_file(path.parent / row["path"]))
+            rows.append((video, start, end, legible(row.get("label") or ""), legible(row.get("group") or "")))
         if not rows:
             raise ManifestError(f"{path} lists no video; make one: python -m cmac_hub.train index FOLDER -o {path}")
         return cls(rows)

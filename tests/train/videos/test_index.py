@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -146,7 +147,7 @@ def test_lists_and_what_is_no_source(videos, tmp_path):
     for source, folder, message in (
         (tmp_path / "none", None, "there is no folder or file"),
         (tmp_path / "other.csv", None, "say where they lie"),
-        (tmp_path / "other.csv", videos, "expected Kinetics"),
+        (tmp_path / "other.csv", videos, "expected the csv of Kinetics"),
     ):
         with pytest.raises(ManifestError, match=message):
             find_candidates(source, folder)
@@ -177,3 +178,56 @@ def test_which_stream_cannot_be_decoded(tmp_path):
         "good.mp4": "", "blind.mkv": "video cannot be decoded", "deaf.mp4": "audio cannot be decoded",
         "unknown.mp4": "video cannot be decoded",
     }  # fmt: skip
+def test_vgg_sound(tmp_path):
+    """Ten seconds from a start; the official csv has no header."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name in ("---g-f_I2yQ_000001.mp4", "abc.mp4", "def_30_40.mp4"):
+        (folder / name).write_bytes(b"x")
+    table = tmp_path / "vggsound.csv"
+    table.write_text(
+        '---g-f_I2yQ,1,people marching,test\nabc,20,"cat, meowing",train\ndef,30,dog,train\nghi,5,dog,train\n'
+    )
+    with pytest.warns(UserWarning, match="has the splits test, train: all are taken; .* --split NAME"):
+        found = find_candidates(table, folder)
+    assert found == [
+        Candidate(folder / "---g-f_I2yQ_000001.mp4", "---g-f_I2yQ_000001", "people marching"),
+        Candidate(folder / "abc.mp4", "abc", "cat, meowing", 20.0, 30.0),
+        Candidate(folder / "def_30_40.mp4", "def_30_40", "dog"),
+        Candidate(None, "ghi", "dog", 5.0, 15.0),
+    ]
+    assert [one.name for one in find_candidates(table, folder, "test")] == ["---g-f_I2yQ_000001"]
+    with pytest.raises(ManifestError, match="no split 'val'; it has test, train"):
+        find_candidates(table, folder, "val")
+
+
+def test_an_id_finds_the_video_not_the_sound_beside_it(tmp_path):
+    folder = tmp_path / "videos"
+    (folder / "b").mkdir(parents=True)
+    for name in ("abc_000010_000020.mp4", "abc_000010_000020.wav", "aaa.m4a", "b/aaa.MP4", "b/ccc.wav"):
+        (folder / name).write_bytes(b"x")
+    table = tmp_path / "k.csv"
+    table.write_text("label,youtube_id,time_start,time_end\nx,abc,10,20\nx,aaa,0,10\nx,ccc,0,10\n")
+    names = ["abc_000010_000020.mp4", "aaa.MP4", "ccc.wav"]
+    assert [one.path.name for one in find_candidates(table, folder)] == names
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_tables_and_lists_of_windows(tmp_path, encoding):
+    (tmp_path / "café.mp4").write_bytes(b"x")
+
+    def write(name, text):
+        (tmp_path / name).write_bytes(text.replace("\n", "\r\n").encode(encoding))
+        return tmp_path / name
+
+    expected = Candidate(tmp_path / "café.mp4", "café", "gähn", 10.0, 20.0)
+    kinetics = write("k.csv", "label,youtube_id,time_start,time_end,split\ngähn,café,10,20,train\n")
+    audioset = write("a.csv", "café, 10.0, 20.0, gähn\n")
+    vggsound = write("v.csv", "café;10;gähn;train\n")
+    for table in (kinetics, audioset, vggsound):
+        (found,) = find_candidates(table, tmp_path)
+        assert (found.path, found.label, found.start, found.end) == expected[:1] + expected[2:]
+    (found,) = find_candidates(write("l.txt", "café.mp4\n"))
+    assert found.path == tmp_path / "café.mp4"
+    manifest = Manifest.load(write("m.csv", "path,start,end,label,group\ncafé.mp4,0,2,gähn,é\n"))
+    assert manifest[0][:5] == (str(tmp_path / "café.mp4"), 0.0, 2.0, "gähn", "é")

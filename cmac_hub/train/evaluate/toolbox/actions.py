@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cmac_hub.errors import CMACError
 from cmac_hub.media.find import find_inputs
+from cmac_hub.text import legible, lines_of
 from cmac_hub.train.evaluate.sets import find_set
 
 
@@ -41,7 +42,9 @@ def find_split(name: str, videos: Path, lists: Path, split: int = 1) -> ActionSp
     if not videos.is_dir():
         raise CMACError(f"there is no folder of videos {videos}")
     files = {one.path.name: one.path for one in find_inputs([str(videos)])}
-    rows = read(lists, split)
+    rows = [
+        (part, file if file in files else legible(file), legible(label)) for part, file, label in read(lists, split)
+    ]
     missing = [file for _, file, _ in rows if file not in files]
     if missing:
         raise CMACError(
@@ -67,12 +70,11 @@ def read_ucf101(lists: Path, split: int) -> list[tuple[str, str, str]]:
         path = lists / f"{part}list{split:02d}.txt"
         if not path.is_file():
             raise CMACError(f"there is no list {path}; give the folder of UCF101's trainlist01.txt and testlist01.txt")
-        for line in path.read_text(encoding="utf-8").split("\n"):
-            if line.strip():
-                label, _, file = line.split()[0].partition("/")
-                if not file:
-                    raise CMACError(f"{path} has the line {line!r}; expected CLASS/VIDEO.avi")
-                rows.append((part, file, label))
+        for line in lines_of(path):
+            label, _, file = line.split()[0].partition("/")
+            if not file:
+                raise CMACError(f"{path} has the line {line!r}; expected CLASS/VIDEO.avi")
+            rows.append((part, file, label))
     return rows
 
 
@@ -84,8 +86,8 @@ def read_hmdb51(lists: Path, split: int) -> list[tuple[str, str, str]]:
     rows = []
     for path in paths:
         label = path.name.removesuffix(f"_test_split{split}.txt")
-        for line in path.read_text(encoding="utf-8").splitlines():
-            file, _, part = line.strip().rpartition(" ")
+        for line in lines_of(path):
+            file, _, part = line.rpartition(" ")
             if part in ("1", "2"):
                 rows.append(("train" if part == "1" else "test", file.strip(), label))
     return rows

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmac_hub.errors import CMACError
+from cmac_hub.text import Table, legible, named_file
 from cmac_hub.train.evaluate.sets import find_set
 
 
@@ -43,12 +43,13 @@ def find_sounds(name: str, root: Path) -> list[LabeledSound]:
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
     if not path.is_file():
         raise CMACError(f"there is no file {path}; give the set's own folder")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in columns if name not in (reader.fieldnames or [])]
-        if missing:
-            raise CMACError(f"{path} has no column {', '.join(missing)}; found {', '.join(reader.fieldnames or [])}")
-        yield from reader
+    table = Table(path)
+    if missing := [name for name in columns if name not in table.columns]:
+        raise CMACError(f"{path} has no column {', '.join(missing)}; found {legible(', '.join(table.columns))}")
+    for row in table:
+        if any(row[name] is None for name in columns):
+            raise CMACError(f"{path}, line {table.line} is shorter than the header; expected {','.join(columns)}")
+        yield row
 
 
 def read_esc50(root: Path) -> Iterator[LabeledSound]:
@@ -83,4 +84,4 @@ def read_dcase(root: Path) -> Iterator[LabeledSound]:
 def read_csv(table: Path) -> Iterator[LabeledSound]:
     """A csv file,label,fold; files are relative to it."""
     for row in _rows(table, ("file", "label", "fold")):
-        yield LabeledSound(table.parent / row["file"], row["label"], row["fold"])
+        yield LabeledSound(named_file(table.parent / row["file"]), legible(row["label"]), row["fold"])
