@@ -7,7 +7,6 @@ What is not one of our own errors, the file system's or a full GPU's is a bug an
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 import warnings
@@ -16,6 +15,7 @@ from importlib import import_module
 
 from cmac_hub.allocator import keep_freed_memory
 from cmac_hub.errors import ArgumentError, is_expected, one_line
+from cmac_hub.streams import EndedError, ending_by_signals, lasting_streams
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
@@ -44,18 +44,25 @@ def run(program: str, work: Callable[[argparse.Namespace], int | None], options:
         options: its arguments; `debug` and `imports` are read here.
 
     Returns:
-        the exit code: 0 when all went well, 1 when something failed, 130 when interrupted.
+        the exit code: 0 when all went well, 1 when something failed, 130 when interrupted, 128 and the number of
+        another signal (143: SIGTERM). A reader that has gone (`| head`) is no failure, a full disk below stdout is one.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file name may hold bytes that are no text.
-        sys.stdout.reconfigure(errors="surrogateescape")
+    with lasting_streams() as stdout:
+        code = _run(program, work, options)
+        stdout.flush()
+        if stdout.error is None or isinstance(stdout.error, BrokenPipeError):
+            return code
+        print(f"{program}: stdout could not be written: {one_line(stdout.error)}; the files are done", file=sys.stderr)
+        return code or 1
 
+
+def _run(program: str, work: Callable[[argparse.Namespace], int | None], options: argparse.Namespace) -> int:
     def show(message: Warning | str, *_: object) -> None:
         print(f"{program}: {' '.join(str(message).split())}", file=sys.stderr)
 
     keep_freed_memory()
     try:
-        with warnings.catch_warnings():
+        with ending_by_signals(), warnings.catch_warnings():
             warnings.showwarning = show  # type: ignore[assignment]
             import_modules(getattr(options, "imports", []))
             return int(work(options) or 0)
@@ -64,11 +71,12 @@ def run(program: str, work: Callable[[argparse.Namespace], int | None], options:
             raise
         print(f"{program}: {one_line(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if options.debug:
             raise
-        print(f"{program}: interrupted; what was finished is kept", file=sys.stderr)
-        return 130
+        how, code = (f"ended by {error}", 128 + error.number) if isinstance(error, EndedError) else ("interrupted", 130)
+        print(f"{program}: {how}; what was finished is kept", file=sys.stderr)
+        return code
 
 
 def import_modules(names: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 
@@ -26,8 +28,24 @@ def one_line(error: BaseException) -> str:
     """What the command line says of an error; its type too where nobody wrote the message for users."""
     if _is_out_of_memory(error):
         return "the GPU's memory is full; end what else runs there, or take another device: --device cpu"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and error.filename:
+        return too_long(error.filename)
     text = " ".join(str(error).split()) or type(error).__name__
+    # A terminal obeys control characters, and a message may quote a file.
+    text = "".join(f"\\x{ord(one):02x}" if one < " " or "\x7f" <= one <= "\x9f" else one for one in text)
     return f"{type(error).__name__}: {text}" if type(error) is RuntimeError else text
+
+
+def too_long(path: str | bytes | os.PathLike[str]) -> str:
+    """What is said of a path that the file system does not take."""
+    whole = os.fsencode(path)
+    name = max(whole.split(os.fsencode(os.sep)), key=len)
+    if len(name) <= 255:
+        return f"the path {short(os.fsdecode(whole), 60)} has {len(whole)} bytes, too long for this system; shorten it"
+    return (
+        f"the name {short(os.fsdecode(name), 60)} has {len(name)} bytes, and file systems take 255; shorten it, "
+        "or rename the input that it is made from"
+    )
 
 
 class CMACError(Exception):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from cmac_hub.errors import CMACError, OutputError
+from cmac_hub.errors import CMACError, OutputError, too_long
 
 
 def hidden_name(path: Path) -> Path:
@@ -29,7 +29,13 @@ def check_output(path: Path, overwrite: bool, source: Path | None = None) -> Non
     Raises:
         OutputError: the output is a folder, is the source, exists, or its folder is missing or not writable.
     """
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise OutputError(too_long(path)) from error
+        raise
+    if folder:
         raise OutputError(f"{path} is a folder; give a file name")
     if path.exists():
         if source is not None and source.exists() and os.path.samefile(path, source):
@@ -87,6 +93,8 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise OutputError(too_long(path)) from error
         raise OutputError(f"the folder {path} could not be made: {error.strerror or error}") from error
     if not os.access(path, os.W_OK):
         raise OutputError(f"the folder {path} is not writable; choose another output")

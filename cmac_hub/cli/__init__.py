@@ -9,6 +9,7 @@ from typing import get_args
 
 from cmac_hub.command_line import add_debug, add_imports, moment, run, seconds
 from cmac_hub.config import DEFAULT_NETWORK, DType, Layout, Map, Scale
+from cmac_hub.streams import lasting_streams
 from cmac_hub.version import __version__
 
 MODEL_HELP = "name, owner/repo or hf-hub:owner/repo[@revision] on the Hub, or folder"
@@ -18,9 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        the exit code: 0 when all went well, 1 when something failed, 2 for a wrong call, 130 when interrupted.
+        the exit code: 2 for a wrong call, others as `command_line.run` says.
     """
-    options = build_parser().parse_args(arguments)
+    with lasting_streams():
+        options = build_parser().parse_args(arguments)
 
     def work(options: argparse.Namespace) -> int:
         module, _, function = options.run.partition(":")

@@ -26,6 +26,7 @@ def info(options: argparse.Namespace) -> int:
     width = max(SHORTEST, shutil.get_terminal_size().columns)
     for name, value in rows:
         head = f"{name:<{names}}  "
+        value = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in value)
         print(textwrap.fill(value, width, initial_indent=head, subsequent_indent=" " * len(head)) or head.rstrip())
     return 0
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cmac_hub.command_line import add_debug, add_imports, run
+from cmac_hub.streams import lasting_streams
 from cmac_hub.train import commands
 from cmac_hub.train.arguments import LIBRARY, SPLITS, add_device, add_settings, add_training, counting, positive
 from cmac_hub.train.evaluate.parsers import add_evaluations
@@ -15,7 +16,8 @@ from cmac_hub.train.scenes.layout import LAYOUT
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code, see `cmac_hub.command_line.run`."""
-    options = build_parser().parse_args(arguments)
+    with lasting_streams():
+        options = build_parser().parse_args(arguments)
     return run("cmac_hub.train", options.run, options)
 
 
