@@ -14,9 +14,9 @@ import warnings
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
+from urllib.request import getproxies
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -26,6 +26,7 @@ from cmac_hub.errors import CheckpointError, one_line
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.network import Network
 from cmac_hub.version import __version__
+from cmac_hub.weights import read_weights, without_numbers
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -39,6 +40,9 @@ ACCEPTED = (
 
 REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)(?:@(.+))?")
 """'owner/repo' or 'owner/repo@revision'."""
+
+COMMIT = re.compile("[0-9a-f]{40}")
+"""A full commit: it never changes."""
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
@@ -124,21 +128,24 @@ def _download(
 ) -> Path:
     """Both files at one commit, even of a branch that moves meanwhile."""
     # Here, because its client takes longer to load than a network that lies in the package.
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import HfApi, errors, snapshot_download
 
+    how: dict[str, Any] = {
+        "revision": revision,
+        "cache_dir": cache_dir,
+        "token": token,
+        "allow_patterns": [CONFIG, WEIGHTS],
+        "library_name": "cmac_hub",
+        "library_version": __version__,
+    }
     try:
-        folder = Path(
-            snapshot_download(
-                repository,
-                revision=revision,
-                cache_dir=cache_dir,
-                token=token,
-                local_files_only=local_files_only,
-                allow_patterns=[CONFIG, WEIGHTS],
-                library_name="cmac_hub",
-                library_version=__version__,
-            )
-        )
+        if not local_files_only and COMMIT.fullmatch(revision or ""):
+            # The client asks for a commit's files six times, for half a minute; whether there is a Hub is asked once.
+            if _is_cached(repository, how):
+                local_files_only = True
+            else:
+                HfApi(token=token).repo_info(repository, revision=revision)
+        folder = Path(snapshot_download(repository, local_files_only=local_files_only, **how))
     except errors.GatedRepoError as error:
         raise CheckpointError(f"{repository} is gated; ask for access on its page and log in: hf auth login") from error
     except errors.RepositoryNotFoundError as error:
@@ -149,17 +156,41 @@ def _download(
     except errors.RevisionNotFoundError as error:
         raise CheckpointError(f"{repository} has no revision {revision!r}; check its branches and tags") from error
     except errors.LocalEntryNotFoundError as error:
+        reached = f"the Hub was not reached{_why(error)}"
         raise CheckpointError(
-            f"{repository} is not in the cache and the Hub was not reached; connect once, or use {DEFAULT_NETWORK} "
-            f"(nor is there a folder {repository} here)"
+            f"{'no network was to be used' if local_files_only else reached}, and {repository} is not in the cache; "
+            f"connect once, or use {DEFAULT_NETWORK} (nor is there a folder {repository} here)"
         ) from error
     except Exception as error:
         # Of the transport below the Hub's client too: proxies, connections that break off.
-        raise CheckpointError(f"{repository} could not be fetched: {one_line(error)}") from error
+        raise CheckpointError(f"{repository} could not be fetched: {one_line(error)}{_proxy()}") from error
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise CheckpointError(f"{repository} has no {name}; only safetensors are loaded, never pickles")
     return folder
+
+
+def _is_cached(repository: str, how: dict[str, Any]) -> bool:
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        folder = Path(snapshot_download(repository, local_files_only=True, **how))
+    except errors.LocalEntryNotFoundError:
+        return False
+    return all((folder / name).is_file() for name in (CONFIG, WEIGHTS))
+
+
+def _why(error: BaseException) -> str:
+    """The first cause of an error of the Hub's client, in brackets; empty where it names none."""
+    first = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    return "" if first is error else f" ({one_line(first)}{_proxy()})"
+
+
+def _proxy() -> str:
+    # Its address may hold a password.
+    return ", through the proxy that HTTPS_PROXY names" if "https" in getproxies() else ""
 
 
 def build(
@@ -168,8 +199,8 @@ def build(
     """A checkpoint folder -> a network of that class in eval mode, with exactly the folder's weights.
 
     Raises:
-        CheckpointError: a missing file, a pickle, a newer format, a key that is missing, unknown or misshapen; a device
-            or dtype that torch does not have.
+        CheckpointError: a missing file, a pickle, a newer format; weights that `read_weights` refuses; a device or
+            dtype that torch does not have.
     """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
@@ -179,16 +210,8 @@ def build(
                 refused = f": it is a run; first say python -m cmac_hub.train release {folder} -o FOLDER"
             raise CheckpointError(f"{folder} has no {name}{refused}; expected {CONFIG} and {WEIGHTS}")
     config = CMACConfig.load(folder / CONFIG)
-    with torch.device("meta"):
-        model = network(config)
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    try:
-        with safe_open(folder / WEIGHTS, "pt", device="cpu") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            check_keys(expected, found, f"{folder / WEIGHTS} does not fit its config")
-            state = {name: file.get_tensor(name) for name in expected}
-    except SafetensorError as error:
-        raise CheckpointError(f"{folder / WEIGHTS} is no complete safetensors file ({error})") from error
+    model = without_numbers(network, config, folder / CONFIG)
+    state = read_weights(folder / WEIGHTS, model.state_dict())
     model.load_state_dict(state, strict=True, assign=True)
     try:
         # Moving nothing tells as well whether there is such a device.
@@ -200,20 +223,6 @@ def build(
         raise CheckpointError(
             f"the network cannot be put on device {device!r} with dtype {dtype} ({reason})"
         ) from error
-
-
-def check_keys(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], misfit: str) -> None:
-    """Raises CheckpointError when names or shapes of weights differ: `misfit`, the first difference, how many more."""
-    problems = [f"missing {name}" for name in expected if name not in found]
-    problems += [f"unknown {name}" for name in found if name not in expected]
-    problems += [
-        f"{name} has shape {found[name]}, the config asks for {shape}"
-        for name, shape in expected.items()
-        if name in found and found[name] != shape
-    ]
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise CheckpointError(f"{misfit}: {problems[0]}{more}")
 
 
 def load(

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -99,7 +100,8 @@ def test_a_download_is_cached_and_works_when_the_hub_is_gone(hub, tmp_path):
     fetched = {path.rsplit("/", 1)[-1] for path in paths if "/resolve/" in path}
     assert fetched == {"config.json", "model.safetensors"}, "two files, and never a pickle"
     assert all(COMMIT in path for path in paths if "/resolve/" in path), "both of one commit"
-    assert load("http://127.0.0.1:9", "hf-hub:owner/tiny@v1", tmp_path) == ["tiny", False]
+    for revision in ("v1", COMMIT):
+        assert load("http://127.0.0.1:9", f"hf-hub:owner/tiny@{revision}", tmp_path) == ["tiny", False]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,11 @@ def test_what_the_hub_lacks_is_one_line(hub, tmp_path, name, message):
     assert message in said and "\n" not in said
 
 
-def test_no_hub_at_all_is_one_line(tmp_path):
-    said = load("http://127.0.0.1:9", "hf-hub:owner/tiny", tmp_path)
-    assert "is not in the cache and the Hub was not reached" in said and "\n" not in said
+@pytest.mark.parametrize("revision", ["", f"@{COMMIT}"])
+def test_no_hub_at_all_is_one_line_with_the_cause_first(tmp_path, revision):
+    """A commit too, for whose files the client would ask for half a minute."""
+    begun = time.monotonic()
+    said = load("http://127.0.0.1:9", f"hf-hub:owner/tiny{revision}", tmp_path)
+    assert "refused" in said.lower() and "\n" not in said
+    assert "the Hub was not reached" in said or "could not be fetched" in said
+    assert time.monotonic() - begun < 20

@@ -13,6 +13,7 @@ from cmac_hub.files import make_folder
 from cmac_hub.train.fields import flat_fields
 from cmac_hub.train.recipe import Recipe, upgrade
 from cmac_hub.train.writing import save_tensors
+from cmac_hub.weights import check_archive
 
 
 class Checkpoints:
@@ -66,6 +67,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         path = Checkpoints(path).latest() or path
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}; give a run folder, or one of its checkpoints/*.pt")
+    check_archive(path)
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if not {"recipe", "config", "step", "model"} <= state.keys():

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from cmac_hub.config import CMACConfig, without_weights
-from cmac_hub.errors import CheckpointError
 from cmac_hub.model import CMAC
-from cmac_hub.train.checkpoint import read_checkpoint
+from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
 from cmac_hub.train.distributed import pick_device
 from cmac_hub.train.recipe import Recipe, upgrade
+from cmac_hub.weights import check_state
 
 
 def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
@@ -19,16 +19,16 @@ def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
     config; and the recipe with the steps done.
 
     Raises:
-        CheckpointError: there is no such file, or it is no checkpoint of `pretrain` or `distill`.
+        CheckpointError: there is no such file, it is no checkpoint of `pretrain` or `distill`, or its weights are
+            refused, see `cmac_hub.weights`.
     """
     state = read_checkpoint(path)
     # A run has measured nothing on its weights; one of an older version may hold what its architecture's file did.
     config = without_weights(CMACConfig.from_dict(state["config"]))
+    file = Checkpoints(path).latest() or path
+    weights = check_state(state["model"], CMAC, config, file)
     model = CMAC(config)
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit its own config ({str(error).splitlines()[0]})") from error
+    model.load_state_dict(weights)
     license = inherited_license(state.get("before", {}), config.license)
     model.config = dataclasses.replace(config, training=training_summary(state), license=license)
     recipe = state["recipe"] if "summary" in state else upgrade(state["recipe"], state.get("format_version", 1))

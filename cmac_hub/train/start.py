@@ -13,11 +13,12 @@ from torch import nn
 
 from cmac_hub.config import CMACConfig
 from cmac_hub.errors import CMACError
-from cmac_hub.hub import check_keys, checkpoint_hash
+from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.networks import inherited_license, load_network
 from cmac_hub.train.recipe import Recipe
+from cmac_hub.weights import check_keys
 
 
 class Start(NamedTuple):
