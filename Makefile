@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test test-extras lint clean
+.PHONY: demo test test-extras lint fresh-machine clean
 
 demo: $(VENV)/installed  ## draw a sounding scene, find its source: cmac-demo/
 	$(VENV)/bin/cmac demo -o cmac-demo --overwrite
@@ -16,6 +16,13 @@ test-extras: $(VENV)/installed-extras  ## what needs more than that
 lint: $(VENV)/installed-test  ## style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+fresh-machine: $(VENV)/installed-tools  ## wheel and sdist on empty environments, oldest and newest versions; some GB
+	PATH="$(abspath $(VENV)/bin):$$PATH" $(VENV)/bin/python tests/fresh_machine.py --work $(VENV)/fresh
+
+$(VENV)/installed-tools: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet uv twine
+	touch $@
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
