@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -90,7 +91,7 @@ class CMAC(
             hop: seconds between two rows; the default is the window.
             audio_track: of files, which sound track is heard, counted from 1; the default is the first that can be
                 decoded.
-            progress: show a progress bar on stderr; the default shows one for more than one file.
+            progress: show a progress bar on stderr; the default shows one for more than one file, if there is a stderr.
 
         Returns:
             `Features`; for several paths a list of them, with None (and a warning) in the place of a file that cannot
@@ -111,7 +112,7 @@ class CMAC(
         if isinstance(media, str | os.PathLike):
             return features.features_of_file(self, media, **how, **heard, progress=bool(progress))
         paths = list(media)
-        show = len(paths) > 1 if progress is None else progress
+        show = len(paths) > 1 and sys.stderr is not None if progress is None else progress
         return features.features_of_files(self, paths, **how, **heard, progress=show)
 
     @classmethod

@@ -127,3 +127,9 @@ def test_a_file_of_other_tensors_is_told_in_one_line(tmp_path, names):
     with pytest.raises(MediaError, match=r"it holds the tensors .*; expected are times, padded, and some of") as e:
         Features.load(tmp_path / "other.safetensors")
     assert "\n" not in str(e.value) and "__init__" not in str(e.value)
+
+
+def test_a_process_without_stderr_shows_no_progress(tiny, clip, monkeypatch):
+    """As Python without a window on Windows."""
+    monkeypatch.setattr("sys.stderr", None)
+    assert len(tiny.extract_features([clip, clip])) == 2
