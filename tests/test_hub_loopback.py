@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -89,6 +88,7 @@ def load(address, name, cache):
         [sys.executable, "-c", CODE, name], env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+    assert "Retry" not in done.stderr
     return json.loads(done.stdout)
 
 
@@ -119,8 +119,6 @@ def test_what_the_hub_lacks_is_one_line(hub, tmp_path, name, message):
 @pytest.mark.parametrize("revision", ["", f"@{COMMIT}"])
 def test_no_hub_at_all_is_one_line_with_the_cause_first(tmp_path, revision):
     """A commit too, for whose files the client would ask for half a minute."""
-    begun = time.monotonic()
     said = load("http://127.0.0.1:9", f"hf-hub:owner/tiny{revision}", tmp_path)
     assert "refused" in said.lower() and "\n" not in said
     assert "the Hub was not reached" in said or "could not be fetched" in said
-    assert time.monotonic() - begun < 20
