@@ -26,7 +26,7 @@ from cmac_hub.errors import CheckpointError, one_line
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.network import Network
 from cmac_hub.version import __version__
-from cmac_hub.weights import read_weights, without_numbers
+from cmac_hub.weights_file import read_weights, without_numbers
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 

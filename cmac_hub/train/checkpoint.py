@@ -13,7 +13,7 @@ from cmac_hub.files import make_folder
 from cmac_hub.train.fields import flat_fields
 from cmac_hub.train.recipe import Recipe, upgrade
 from cmac_hub.train.writing import save_tensors
-from cmac_hub.weights import check_archive
+from cmac_hub.weights_file import check_archive
 
 
 class Checkpoints:

@@ -11,7 +11,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints, read_checkpoint
 from cmac_hub.train.distributed import pick_device
 from cmac_hub.train.recipe import Recipe, upgrade
-from cmac_hub.weights import check_state
+from cmac_hub.weights_file import check_state
 
 
 def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:

@@ -18,7 +18,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.networks import inherited_license, load_network
 from cmac_hub.train.recipe import Recipe
-from cmac_hub.weights import check_keys
+from cmac_hub.weights_file import check_keys
 
 
 class Start(NamedTuple):

@@ -1,5 +1,4 @@
 import csv
-import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -178,6 +177,8 @@ def test_which_stream_cannot_be_decoded(tmp_path):
         "good.mp4": "", "blind.mkv": "video cannot be decoded", "deaf.mp4": "audio cannot be decoded",
         "unknown.mp4": "video cannot be decoded",
     }  # fmt: skip
+
+
 def test_vgg_sound(tmp_path):
     """Ten seconds from a start; the official csv has no header."""
     folder = tmp_path / "videos"

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from cmac_hub.errors import CheckpointError
 from cmac_hub.model import CMAC
 from cmac_hub.train.networks import load_checkpoint
-from cmac_hub.weights import check_numbers, read_weights
+from cmac_hub.weights_file import check_numbers, read_weights
 
 MOST = 200 * 2**20
 """Bytes by which the process may grow; the lies below are of terabytes."""
