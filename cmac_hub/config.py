@@ -247,12 +247,16 @@ class CMACConfig:
     def save(self, path: str | Path) -> None:
         """Writes `config.json` text to `path`, whole or not at all."""
         with replacing(Path(path)) as temporary:
-            text = json.dumps(self.to_dict(), indent=2)
-            # A list of numbers reads better on one line.
-            text = re.sub(
-                r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()).replace("[ ", "[").replace(" ]", "]"), text
-            )
-            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.write_text(self.to_text(), encoding="utf-8")
+
+    def to_text(self) -> str:
+        """What `config.json` holds."""
+        text = json.dumps(self.to_dict(), indent=2)
+        # A list of numbers reads better on one line.
+        text = re.sub(
+            r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()).replace("[ ", "[").replace(" ]", "]"), text
+        )
+        return text + "\n"
 
     @classmethod
     def load(cls, path: str | Path) -> CMACConfig:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from cmac_hub.errors import CMACError, OutputError, too_long
 
+WRITERS = 64
+"""Processes at most that write one output at once under names that are found again."""
 
-def hidden_name(path: Path) -> Path:
-    """A new name in the same folder with the same suffix; short, as the file's own may be as long as a name can be."""
-    return path.with_name(f".cmac-{os.urandom(4).hex()}.part{path.suffix}")
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+"""A hidden name is known beforehand: a link that somebody laid there is not followed."""
 
 
 def check_output(path: Path, overwrite: bool, source: Path | None = None) -> None:
@@ -49,30 +51,112 @@ def check_output(path: Path, overwrite: bool, source: Path | None = None) -> Non
 
 
 @contextmanager
-def replacing(path: Path, overwrite: bool = True, source: Path | None = None) -> Iterator[Path]:
-    """A hidden name to write to, moved onto `path` when all went well and removed otherwise.
+def replacing(path: Path, overwrite: bool = True, source: Path | None = None, *, synced: bool = True) -> Iterator[Path]:
+    """A hidden file to write into, moved onto `path` when all went well and removed otherwise.
+
+    What a killed process left of the same output is written over. Several processes may write one output at once; the
+    last one that ends stands.
+
+    Args:
+        path: of the output.
+        overwrite: see `check_output`.
+        source: see `check_output`.
+        synced: wait until the disk has it, so that after a power cut `path` is the new file or the old one, never a cut
+            one. Many small files that are easily made again need not wait.
 
     Raises:
         OutputError: see `check_output`; or the file could not be written; one that was there before is as it was.
         OSError: of other files, as it was raised inside.
     """
     check_output(path, overwrite, source)
-    temporary = hidden_name(path)
+    with ExitStack() as lock:
+        try:
+            temporary = _claim(path, lock)
+        except OSError as error:
+            raise OutputError(f"{path} could not be written: {explain(error)}") from error
+        try:
+            yield temporary
+            if synced:
+                _sync(temporary)
+            os.replace(temporary, path)
+        except BaseException as error:
+            # While it is locked, or the name might be another process's by now.
+            with suppress(OSError):
+                temporary.unlink()
+            if isinstance(error, CMACError) or not isinstance(error, OSError | SafetensorError):
+                raise
+            if not _is_of(error, temporary, path):
+                raise
+            raise OutputError(
+                f"{path} could not be written: {explain(error)}; nothing half-written was kept"
+            ) from error
+    if synced:
+        try:
+            _sync(path.parent)
+        except OSError as error:
+            # Not every file system syncs folders, and not every folder can be read.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES):
+                raise OutputError(f"{path} is written, but a power cut may undo it: {explain(error)}") from error
+
+
+def remove_left_over(folder: Path) -> None:
+    """Removes what killed processes left half-written in a folder and those below it; what still grows stays."""
+    for path in folder.rglob(".cmac-*.part*"):
+        with suppress(OSError, ImportError), ExitStack() as lock:
+            descriptor = os.open(path, os.O_RDWR | NO_LINK)
+            lock.callback(os.close, descriptor)
+            if _lock(descriptor, path):
+                path.unlink()
+
+
+def _claim(path: Path, lock: ExitStack) -> Path:
+    """An empty hidden file beside `path`, locked until `lock` is closed.
+
+    Its name comes from that of `path`, so that what a killed process left is found without a search; short, as the
+    file's own may be as long as a name can be. A lock ends with its process: where it is held, another process writes
+    the same output just now, and the next name is tried.
+    """
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
+    for number in range(WRITERS):
+        found = path.with_name(f".cmac-{digest}-{number}.part{path.suffix}")
+        try:
+            descriptor = os.open(found, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
+        except PermissionError:
+            break  # Another user's killed process left it.
+        with ExitStack() as opened:
+            opened.callback(os.close, descriptor)
+            try:
+                if _lock(descriptor, found):
+                    os.ftruncate(descriptor, 0)
+                    lock.push(opened.pop_all())
+                    return found
+            except (OSError, ImportError):
+                # A file system, or a system, without locks.
+                found.unlink(missing_ok=True)
+                break
+    found = path.with_name(f".cmac-{os.urandom(4).hex()}.part{path.suffix}")
+    os.close(os.open(found, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    return found
+
+
+def _lock(descriptor: int, path: Path) -> bool:
+    """Locks an open file without waiting; False where another process holds it, or `path` is another file by now."""
+    import fcntl
+
     try:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        yield temporary
-        # What safetensors wrote nobody but its owner could read.
-        temporary.chmod(mode)
-        os.replace(temporary, path)
-    except CMACError:
-        raise
-    except (OSError, SafetensorError) as error:
-        if not _is_of(error, temporary, path):
-            raise
-        raise OutputError(f"{path} could not be written: {explain(error)}; nothing half-written was kept") from error
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _sync(path: Path) -> None:
+    """Waits until the disk has all of a file, or the names of a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def _is_of(error: Exception, *paths: Path) -> bool:

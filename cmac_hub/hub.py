@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.request import getproxies
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from cmac_hub.config import DEFAULT_NETWORK, CMACConfig, architectures
@@ -259,7 +259,7 @@ def load(
 
 
 def save_checkpoint(network: Network, folder: str | Path, *, half: bool = False) -> None:
-    """Writes `config.json` and `model.safetensors` of a network; each is complete or not there at all.
+    """Writes `config.json` and `model.safetensors` of a network; both are written before either takes its place.
 
     Args:
         network: of any dtype.
@@ -277,9 +277,9 @@ def save_checkpoint(network: Network, folder: str | Path, *, half: bool = False)
     if half:
         # Not those of batch norms: a variance may be larger, or smaller, than fp16 knows.
         state = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in state.items()}
-    with replacing(folder / WEIGHTS) as temporary:
-        save_file(state, temporary, metadata={"format": "pt"})
-    network.config.save(folder / CONFIG)
+    with replacing(folder / CONFIG) as config, replacing(folder / WEIGHTS) as weights:
+        config.write_text(network.config.to_text(), encoding="utf-8")
+        weights.write_bytes(save(state, metadata={"format": "pt"}))
 
 
 def config_hash(config: CMACConfig) -> str:

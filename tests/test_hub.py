@@ -234,7 +234,7 @@ def test_save_leaves_a_good_checkpoint_when_the_disk_is_full(tiny, folder, monke
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(hub, "save_file", full)
+    monkeypatch.setattr(hub, "save", full)
     with pytest.raises(OSError, match="disk is full"):
         hub.save_checkpoint(tiny, folder)
     assert (folder / "model.safetensors").read_bytes() == before

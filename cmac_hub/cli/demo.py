@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from cmac_hub.demo import DEMO_SEEDS, DemoScene, make_scene
 from cmac_hub.errors import CMACError
@@ -34,7 +34,7 @@ def demo(options: argparse.Namespace) -> int:
         visualizer.figure(video, surest.time, window=options.window).savefig(temporary, dpi=120)
     features = features_of_file(visualizer.model, video, window=options.window)
     with replacing(folder / "demo_features.safetensors", options.overwrite) as temporary:
-        save_file(features.to_dict(), temporary)
+        temporary.write_bytes(save(features.to_dict()))
     _print_summary(scene, peaks, folder)
     return 0
 

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from tqdm import tqdm
 
 from cmac_hub.cli.batch import run_all
 from cmac_hub.cli.tracks import other_tracks
 from cmac_hub.errors import OutputError
 from cmac_hub.features import features_of_file
-from cmac_hub.files import make_folder, replacing
+from cmac_hub.files import make_folder, remove_left_over, replacing
 from cmac_hub.hub import checkpoint_hash, config_hash, load
 from cmac_hub.media import probe
 from cmac_hub.media.find import Input, find_inputs, walk
@@ -72,12 +72,10 @@ def features(options: argparse.Namespace) -> int:
                 print(f"cmac: {one.path} has nothing to hear{other_tracks(info, None)}", file=sys.stderr)
         if bool(result.padded[0]):
             print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
-        with replacing(target, True) as temporary:
-            save_file(
-                result.to_dict(),
-                temporary,
-                metadata={"source": _as_text(one.relative), "model": str(options.model), **settings},
-            )
+        about = {"source": _as_text(one.relative), "model": str(options.model), **settings}
+        # A file that a power cut broke is made again, so thousands of small ones need not wait for the disk.
+        with replacing(target, True, synced=False) as temporary:
+            temporary.write_bytes(save(result.to_dict(), metadata=about))
         print(target)
 
     code = run_all(inputs, work, options.debug)
@@ -102,9 +100,10 @@ def _settings_of(path: Path) -> dict[str, str] | None:
 
 
 def _write_index(folder: Path) -> None:
-    """One line for each features file that lies in the folder."""
+    """One line for each features file that lies in the folder, whoever wrote it; it is made anew by each call."""
+    remove_left_over(folder)
     with (
-        replacing(folder / "index.csv", True) as temporary,
+        replacing(folder / "index.csv", True, synced=False) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.DictWriter(file, COLUMNS)

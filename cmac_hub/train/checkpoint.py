@@ -9,7 +9,7 @@ import torch
 
 from cmac_hub.config import CMACConfig, without_weights
 from cmac_hub.errors import CheckpointError, OutputError
-from cmac_hub.files import make_folder
+from cmac_hub.files import make_folder, remove_left_over
 from cmac_hub.train.fields import flat_fields
 from cmac_hub.train.recipe import Recipe, upgrade
 from cmac_hub.train.writing import save_tensors
@@ -49,9 +49,9 @@ class Checkpoints:
         except OutputError as error:
             kept = self.latest()
             raise OutputError(f"{error}; {f'{kept} is the last good one' if kept else 'free some space'}") from error
-        # Those that are too old, and what a killed process left half-written.
-        for old in [*sorted(self.folder.glob("step_*.pt"))[: -self.keep], *self.folder.glob(".cmac-*.part.pt")]:
+        for old in sorted(self.folder.glob("step_*.pt"))[: -self.keep]:
             old.unlink()
+        remove_left_over(self.folder)
         return path
 
 

@@ -20,7 +20,7 @@ def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
 
     Raises:
         CheckpointError: there is no such file, it is no checkpoint of `pretrain` or `distill`, or its weights are
-            refused, see `cmac_hub.weights`.
+            refused, see `cmac_hub.weights_file`.
     """
     state = read_checkpoint(path)
     # A run has measured nothing on its weights; one of an older version may hold what its architecture's file did.

@@ -1,11 +1,9 @@
 import errno
-from pathlib import Path
 
 import pytest
 import torch
 
 from cmac_hub.errors import CheckpointError, CMACError
-from cmac_hub.files import hidden_name
 from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
 
 STATE = {"recipe": {"batch": 4, "steps": 9}, "config": {"name": "tiny"}, "step": 1, "model": {"w": torch.ones(2)}}
@@ -14,7 +12,7 @@ STATE = {"recipe": {"batch": 4, "steps": 9}, "config": {"name": "tiny"}, "step":
 def test_the_latest_few_stay(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.folder.mkdir()
-    (checkpoints.folder / hidden_name(Path("step.pt")).name).write_text("of a killed process")
+    (checkpoints.folder / ".cmac-01234567-0.part.pt").write_text("of a killed process")
     for step in range(1, 6):
         checkpoints.save({**STATE, "step": step}, step)
     assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["step_00000004.pt", "step_00000005.pt"]
