@@ -133,11 +133,11 @@ def _collect(network: Network, windows: Iterable[Window]) -> Features:
     audio: list[Embedded] = []
     levels: list[float] = []
     for batch in batches(network, windows):
-        with evaluating(network):
+        with evaluating(network) as trained:
             if batch.visual_map is not None:
-                visual.append(_on_cpu(network.embed("visual", batch.visual_map)))
+                visual.append(_on_cpu(trained.embed("visual", batch.visual_map)))
             if batch.audio_map is not None:
-                audio.append(_on_cpu(network.embed("audio", batch.audio_map)))
+                audio.append(_on_cpu(trained.embed("audio", batch.audio_map)))
         levels += [level(one.waveform) for one in batch.windows if one.waveform is not None]
         times += [one.time for one in batch.windows]
         padded += [one.padded for one in batch.windows]

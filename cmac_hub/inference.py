@@ -16,7 +16,7 @@ from cmac_hub.config import CMACConfig
 from cmac_hub.encoders import FrameEncoder
 from cmac_hub.errors import MediaError
 from cmac_hub.media import MediaInfo
-from cmac_hub.network import Network, evaluating
+from cmac_hub.network import Network, in_eval_mode
 from cmac_hub.preprocessing import check_window, stack
 from cmac_hub.windows import Window
 
@@ -151,6 +151,7 @@ def batches(network: Network, windows: Iterable[Window], size: int = BATCH) -> I
     Raises:
         MediaError: see `cmac_hub.media.windows`.
     """
+    network = in_eval_mode(network)
     shared = SharedFrames(network) if isinstance(network.visual_encoder, FrameEncoder) else None
     remaining = iter(windows)
     while some := list(islice(remaining, size)):
@@ -160,7 +161,7 @@ def batches(network: Network, windows: Iterable[Window], size: int = BATCH) -> I
 def _encode(network: Network, windows: list[Window], shared: SharedFrames | None) -> Batch:
     frames, waveforms = stack(windows)
     visual_map: Tensor | None
-    with evaluating(network):
+    with torch.no_grad():
         if shared is not None and frames is not None:
             times = np.stack([one.frame_times for one in windows if one.frame_times is not None])
             visual_map = shared.maps(times, frames)

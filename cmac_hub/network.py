@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ from cmac_hub.outputs import Attention, Output, Stream
 from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind
 
 Part = TypeVar("Part")
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class Embedded(NamedTuple):
@@ -34,19 +35,37 @@ class Embedded(NamedTuple):
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Batch norms as in eval mode, and no gradients; afterwards every module is in the mode it was in.
+def evaluating(model: AnyModule) -> Iterator[AnyModule]:
+    """The network in eval mode, and no gradients in this thread.
 
-    The results are ordinary tensors, so a probe or a student can be trained on them.
+    Other threads may use, and train, the same network meanwhile: its modes are never touched. The results are ordinary
+    tensors, so a probe or a student can be trained on them.
+
+    Yields:
+        the network itself where all of it is in eval mode, else `in_eval_mode` of it.
     """
-    training = [module for module in model.modules() if module.training]
-    try:
-        with torch.no_grad():
-            model.eval()
-            yield
-    finally:
-        for module in training:
-            module.training = True
+    with torch.no_grad():
+        yield in_eval_mode(model)
+
+
+def in_eval_mode(model: AnyModule) -> AnyModule:
+    """The module itself where all of it is in eval mode, else a copy that is: modules of its own, with the same
+    parameters and buffers, which batch norms in eval mode read and never write."""
+    if not any(module.training for module in model.modules()):
+        return model
+    copies: dict[int, nn.Module] = {}
+
+    def view(module: nn.Module) -> nn.Module:
+        if id(module) not in copies:
+            copied = copies[id(module)] = module.__class__.__new__(module.__class__)
+            # `compile()` binds a call to the module itself, in its own mode.
+            copied.__dict__.update(module.__dict__, training=False, _compiled_call_impl=None)
+            copied.__dict__["_modules"] = {
+                name: None if child is None else view(child) for name, child in module._modules.items()
+            }
+        return copies[id(module)]
+
+    return cast(AnyModule, view(model))
 
 
 class Network(nn.Module):
@@ -213,10 +232,10 @@ class Network(nn.Module):
             raise ArgumentError("neither clips nor spectrograms were given; give at least one of them")
         self.require_attention("attend")
         _check_pairs(clips, spectrograms)
-        with evaluating(self):
-            return self.attend_maps(
-                None if clips is None else self.encoder("visual")(clips),
-                None if spectrograms is None else self.encoder("audio")(spectrograms),
+        with evaluating(self) as network:
+            return network.attend_maps(
+                None if clips is None else network.encoder("visual")(clips),
+                None if spectrograms is None else network.encoder("audio")(spectrograms),
             )
 
     def attend_maps(self, visual_map: Tensor | None, audio_map: Tensor | None, *, only: Map | None = None) -> Attention:
@@ -231,10 +250,10 @@ class Network(nn.Module):
             MissingPartError: the network lacks an encoder or the attention.
         """
         self.require_attention("attend")
-        with evaluating(self):
-            maps = self._attention(
-                None if visual_map is None else self._stream("visual", visual_map),
-                None if audio_map is None else self._stream("audio", audio_map),
+        with evaluating(self) as network:
+            maps = network._attention(
+                None if visual_map is None else network._stream("visual", visual_map),
+                None if audio_map is None else network._stream("audio", audio_map),
                 only,
             )
         return Attention(*(None if one is None else one.float() for one in maps))
@@ -245,8 +264,8 @@ class Network(nn.Module):
         In eval mode and without gradients. Raises MissingPartError when the network lacks an encoder or the attention.
         """
         self.require_attention("similarity")
-        with evaluating(self):
-            visual, audio = self.embed_visual(clips).embedding, self.embed_audio(spectrograms).embedding
+        with evaluating(self) as network:
+            visual, audio = network.embed_visual(clips).embedding, network.embed_audio(spectrograms).embedding
         assert visual is not None and audio is not None
         return visual @ audio.T
 

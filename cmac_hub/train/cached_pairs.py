@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from cmac_hub.encoders import FrameEncoder
 from cmac_hub.model import CMAC
-from cmac_hub.network import evaluating
+from cmac_hub.network import in_eval_mode
 from cmac_hub.train.fields import RecipeError
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.stream import Pair, PairSource
@@ -38,7 +38,7 @@ class CachedPairs:
     videos: int | None = None
 
     def __init__(self, source: PairSource, recipe: Recipe, model: CMAC, *, progress: bool = True) -> None:
-        encoder = model.encoder("visual")
+        encoder = in_eval_mode(model.encoder("visual"))
         if not isinstance(encoder, FrameEncoder):
             raise RecipeError(
                 f"recipe key 'cached_pairs' is {recipe.cached_pairs}; it needs an encoder that looks at single frames, "
@@ -56,7 +56,7 @@ class CachedPairs:
         videos: list[Tensor] = []
         pairs = DataLoader(_First(source, recipe.cached_pairs), AT_ONCE, num_workers=min(1, recipe.workers))
         bar = tqdm(pairs, disable=not progress, desc="encoding", unit=f"{AT_ONCE} pairs")
-        with evaluating(model):
+        with torch.no_grad():
             for batch in bar:
                 clips, _ = model.prepare(batch.frames, None)
                 assert clips is not None
