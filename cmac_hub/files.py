@@ -165,6 +165,17 @@ def _is_of(error: Exception, *paths: Path) -> bool:
     return not isinstance(name, str | bytes | os.PathLike) or Path(os.fsdecode(name)) in paths
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of a file that grows line by line become an OutputError that names it."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{path} could not be written: {explain(error)}") from error
+
+
 def explain(error: Exception) -> str:
     """What an error of writing says, in a few words."""
     if getattr(error, "errno", None) == errno.ENOSPC:

@@ -65,6 +65,7 @@ class CachedPairs:
                 features.append(encoded.to(torch.float16).cpu())
                 waveforms.append((batch.waveform * 32767).round().to(torch.int16))
                 videos.append(torch.as_tensor(batch.video))
+        self._names = {video: source.name(video) for part in videos for video in part.tolist()}
         self._features, self._waveforms, self._videos = torch.cat(features), torch.cat(waveforms), torch.cat(videos)
 
     def __len__(self) -> int:
@@ -73,6 +74,10 @@ class CachedPairs:
     def hash(self) -> str:
         """That of the source: the pairs are drawn from it by the recipe alone."""
         return self._hash
+
+    def name(self, video: int) -> str:
+        """That of the source."""
+        return self._names[video]
 
     def pair(self, index: int, view: int = 0) -> Pair:
         """Pair number `index` of the run: every pair once in each round, in an order of its own."""

@@ -4,8 +4,8 @@
     python -m cmac_hub.train pretrain --recipe nano --data DATA -o runs/nano --resume
     torchrun --nproc-per-node 8 -m cmac_hub.train pretrain --recipe kinetics400 --data manifest.csv -o runs/k400
 
-A run folder holds `recipe.json`, `start.json`, `environment.json`, `log.csv`, `checkpoints/`, and `tensorboard/` where
-that is installed.
+A run folder holds `recipe.json`, `start.json`, `environment.json`, `log.csv`, `checkpoints/`, `skipped.csv` where a
+video made the loss no number, and `tensorboard/` where that is installed.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from cmac_hub.train.precision import fast_bf16
 from cmac_hub.train.recipe import FORMAT_VERSION, NEW_LAWS, Recipe
 from cmac_hub.train.runlog import RunLog, environment
 from cmac_hub.train.scenes.pairs import ScenePairs
+from cmac_hub.train.skipped import PassingOver, read_skipped
 from cmac_hub.train.start import check_start
 from cmac_hub.train.step import check_loss, figures_of, mean_over_processes, micro_batch, push_keys
 from cmac_hub.train.stream import PairSource, PairStream, next_batch
@@ -75,14 +76,15 @@ def pretrain(
 
     Raises:
         CMACError: the folder holds a run and `resume` is False, or a run that differs in its recipe, its data or the
-            weights it began with; the loss is no number (the step's inputs are saved in the run folder); too many
-            videos are broken; a data worker was killed; the disk is full.
+            weights it began with; the loss is no number (the step's inputs are saved in the run folder, and the videos
+            to blame stand in its skipped.csv, which a resumed run passes over); too many videos are broken; a data
+            worker was killed; the disk is full.
         StoppedError: SIGTERM or Ctrl-C came; a checkpoint of the last step is there.
     """
     # Recipe and start are checked against the folder before anything slow begins.
     start = check_start(run, initial, resume)
     checkpoints = Checkpoints(run, recipe.keep)
-    state = None
+    state, skipped = None, read_skipped(run) if resume else []
     if (latest := checkpoints.latest()) is not None:
         if not resume:
             raise CMACError(f"{run} holds a run that stands at {latest.stem}; add --resume, or choose another folder")
@@ -100,14 +102,16 @@ def pretrain(
 
     if recipe.bf16 and not fast_bf16(world.device) and world.first:
         print(f"cmac_hub.train: {world.device} is slow at bfloat16; training in float32", file=sys.stderr)
-    modules, step = make_modules(recipe, initial, world), 0
+    modules, step, begun = make_modules(recipe, initial, world), 0, None
     if state is not None:
         modules.load(state)
-        step = int(state["step"])
+        step, begun = int(state["step"]), state.get("log")
         state = None  # it is as large as the run's own
     model, momentum, bank, optimizer = modules.model, modules.momentum, modules.bank, modules.optimizer
     if recipe.cached_pairs:
         source = CachedPairs(source, recipe, model, progress=progress and world.first)
+    if skipped:
+        source = PassingOver(source, recipe.seed, skipped)
     trained = DistributedDataParallel(model) if world.size > 1 else model
 
     total = recipe.total_steps(source.videos)
@@ -115,12 +119,18 @@ def pretrain(
     log = None
     if world.first:
         make_folder(run)
+        if not resume:
+            (run / "skipped.csv").unlink(missing_ok=True)
         write_recipe(recipe, run)
         write_json(run / "environment.json", environment())
         write_json(run / "start.json", start._asdict())
-        log = RunLog(run, step)
+        log = RunLog(run, step, begun=begun)
     bar = tqdm(total=total, initial=step, disable=not (progress and world.first), unit="step", smoothing=0.05)
     clips = replaced = 0
+
+    def save() -> None:
+        assert log is not None
+        checkpoints.save(modules.snapshot(recipe, step, start.before) | {"log": log.begun()}, step)
 
     with bar, log or nullcontext(), out_of_memory_hint(), catching_signals() as stop:
         while step < total and not world.any(bool(stop)):
@@ -144,7 +154,8 @@ def pretrain(
                 with trained.no_sync() if world.size > 1 and not last else nullcontext():  # type: ignore[operator]
                     part = micro_batch(recipe, modules, trained, batch, negatives, world, draw)
                     loss = part.losses.total
-                    check_loss(loss, batch, run, checkpoints, step=step, rank=world.rank, part=number)
+                    about = recipe, model, source
+                    check_loss(loss, batch, run, checkpoints, *about, step=step, rank=world.rank, part=number)
                     (loss / recipe.accumulate).backward()
                 if part.keys is not None:
                     keys.append((part.keys, part.video_B))
@@ -168,10 +179,10 @@ def pretrain(
                     row = log.write(step, learning_rate(recipe, step - 1, source.videos))
                     bar.set_postfix({k: row[k] for k in ("contrastive", "consistency", "accuracy", "waiting_share")})
             if world.first and (step % recipe.checkpoint_every == 0 or step == total):
-                checkpoints.save(modules.snapshot(recipe, step, start.before), step)
+                save()
         if step < total:
             if world.first:
-                checkpoints.save(modules.snapshot(recipe, step, start.before), step)
+                save()
             raise StoppedError(f"stopped and saved at step {step} of {total} in {run}")
     return model.eval()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
 import platform
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cmac_hub.files import naming
 from cmac_hub.train.writing import writing
 
 FIGURES = ["loss", "contrastive", "consistency", "accuracy", "spread", "guidance_mean", "guidance_std"]
@@ -55,23 +58,33 @@ class RunLog:
         run: the run's folder.
         step: steps already done; later lines of a broken-off run are dropped.
         figures: names of what each step gives.
+        begun: what `begun` gave at that step: the line that the run was broken off in goes on.
+
+    Raises:
+        OutputError: log.csv cannot be written; by every method.
     """
 
-    def __init__(self, run: Path, step: int, figures: Sequence[str] = FIGURES) -> None:
+    def __init__(
+        self, run: Path, step: int, figures: Sequence[str] = FIGURES, begun: dict[str, Any] | None = None
+    ) -> None:
         self.figures, self.columns = figures, ["step", *figures, *PACE]
-        path = run / "log.csv"
+        path = self._path = run / "log.csv"
         kept = []
         if path.exists():
             with path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= step]
+                kept = [row for row in csv.DictReader(file) if _is_whole(row) and int(row["step"]) <= step]
         with writing(path) as file:
-            begun = csv.DictWriter(file, self.columns, extrasaction="ignore", restval="")
-            begun.writeheader()
-            begun.writerows(kept)
-        self._file = path.open("a", newline="")
+            header = csv.DictWriter(file, self.columns, extrasaction="ignore", restval="")
+            header.writeheader()
+            header.writerows(kept)
+        with naming(path):
+            self._file = path.open("a", newline="")
         self._csv = csv.DictWriter(self._file, self.columns)
         self._board = _tensorboard(run)
         self._restart()
+        if begun is not None:
+            self._sums.update({name: begun["sums"][name] for name in figures})
+            self._steps, self._replaced = begun["steps"], begun["replaced"]
 
     def _restart(self) -> None:
         self._sums: dict[str, float | Tensor] = dict.fromkeys(self.figures, 0.0)
@@ -98,21 +111,36 @@ class RunLog:
         row: dict[str, Any] = {name: round(float(value) / max(1, self._steps), 5) for name, value in self._sums.items()}
         row |= {"step": step, "learning_rate": f"{learning_rate:.3e}", "replaced": self._replaced}
         row |= {"clips_per_second": round(self._clips / seconds, 1), "waiting_share": round(self._waited / seconds, 3)}
-        self._csv.writerow(row)
-        self._file.flush()
+        with naming(self._path):
+            self._csv.writerow(row)
+            self._file.flush()
         if self._board is not None:
             for name in self.columns[1:]:
                 self._board.add_scalar(name, float(row[name]), step)
         self._restart()
         return row
 
+    def begun(self) -> dict[str, Any]:
+        """The line that is not yet written, for a checkpoint; the disk has those that are, once this returns."""
+        with naming(self._path):
+            os.fsync(self._file.fileno())
+        sums = {name: torch.as_tensor(value).cpu() for name, value in self._sums.items()}
+        return {"sums": sums, "steps": self._steps, "replaced": self._replaced}
+
     def __enter__(self) -> RunLog:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What could not be written before cannot be written now; the first error is the one that counts.
+        with naming(self._path) if kind is None else suppress(OSError):
+            self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+def _is_whole(row: dict[str, Any]) -> bool:
+    """Whether a line of the log was not cut short."""
+    return None not in row.values() and str(row["step"]).isdigit()
 
 
 def _tensorboard(run: Path) -> Any:

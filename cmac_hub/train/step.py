@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cmac_hub.errors import CMACError, OutputError
 from cmac_hub.files import make_folder
+from cmac_hub.model import CMAC
 from cmac_hub.outputs import Output
 from cmac_hub.train.augmentation import augment_spectrograms, mix_sounds
 from cmac_hub.train.checkpoint import Checkpoints
@@ -19,7 +20,8 @@ from cmac_hub.train.objective import Keys, Losses, Negatives, objective
 from cmac_hub.train.precision import autocast
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.runlog import FIGURES
-from cmac_hub.train.stream import Pair
+from cmac_hub.train.skipped import Skipped, find_broken, write_skipped
+from cmac_hub.train.stream import Pair, PairSource
 from cmac_hub.train.writing import save_tensors
 
 
@@ -113,15 +115,29 @@ def push_keys(modules: Modules, parts: list[tuple[Keys, Tensor]], world: World) 
 
 
 def check_loss(
-    loss: Tensor, batch: Pair, run: Path, checkpoints: Checkpoints, *, step: int, rank: int, part: int
+    loss: Tensor,
+    batch: Pair,
+    run: Path,
+    checkpoints: Checkpoints,
+    recipe: Recipe,
+    model: CMAC,
+    source: PairSource,
+    *,
+    step: int,
+    rank: int,
+    part: int,
 ) -> None:
-    """Raises CMACError for a loss that is no number, after the inputs were saved in the run folder.
+    """Raises CMACError for a loss that is no number, after the inputs were saved in the run folder, and the videos that
+    made it so were named in its skipped.csv.
 
     Args:
         loss: a scalar.
         batch: the inputs, as the data gave them.
         run: folder.
         checkpoints: of the run; the message names the last good one.
+        recipe: of the run.
+        model: of the run.
+        source: of the pairs: it knows what videos are called.
         step: together with `rank` and `part` it tells how the inputs were augmented.
         rank: of this process.
         part: number of the micro-batch.
@@ -136,4 +152,21 @@ def check_loss(
     except OutputError as error:
         inputs = f"its inputs are lost ({error})"
     last_good = checkpoints.latest() or "none"
-    raise CMACError(f"the loss is {loss.item()} at step {step}; {inputs}, the last good checkpoint is {last_good}")
+    raise CMACError(
+        f"the loss is {loss.item()} at step {step}; {_blame(run, recipe, model, source, batch, step)}; {inputs}, the "
+        f"last good checkpoint is {last_good}"
+    )
+
+
+def _blame(run: Path, recipe: Recipe, model: CMAC, source: PairSource, batch: Pair, step: int) -> str:
+    """Notes the videos that made a loss no number; says which, and what to do."""
+    first = step * recipe.batch // recipe.clips_per_video
+    broken = [Skipped(video, source.name(video), step, first, why) for video, why in find_broken(recipe, model, batch)]
+    if not broken:
+        return "no single video of the batch makes it so; try a lower learning_rate"
+    told = ", ".join(f"{one.name}: {one.reason}" for one in broken)
+    try:
+        write_skipped(run, broken)
+    except OutputError as error:
+        return f"{told} ({error})"
+    return f"{told}; --resume passes over what stands in {run / 'skipped.csv'}"

@@ -38,6 +38,10 @@ class PairSource(Protocol):
         """Tells what the pairs are made of from anything else."""
         ...
 
+    def name(self, video: int) -> str:
+        """How people call the video of a pair: its path, where it is a file."""
+        ...
+
     def pair(self, index: int, view: int = 0) -> Pair:
         """Pair number `index` of the run, the same at every call; `view` counts the clips of one video."""
         ...

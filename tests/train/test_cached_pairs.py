@@ -23,6 +23,9 @@ class Numbered:
 
     videos = None
 
+    def name(self, video):
+        return f"video {video}"
+
     def hash(self):
         return "numbers"
 

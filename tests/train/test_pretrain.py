@@ -28,7 +28,7 @@ def train(recipe, run, **how):
     return pretrain(recipe, None, run, progress=False, **how)
 
 
-@pytest.mark.parametrize("changes", [{}, {"bank": 0}, {"accumulate": 2}, {"within_positives": True}])
+@pytest.mark.parametrize("changes", [{}, {"bank": 0}, {"accumulate": 2}, {"within_positives": True, "log_every": 3}])
 def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, changes, monkeypatch):
     recipe = recipe.replace(**changes)
     whole = train(recipe, tmp_path / "whole")
@@ -177,7 +177,7 @@ def test_a_folder_with_a_run_is_not_overwritten(recipe, tmp_path):
 
 
 def test_a_loss_that_is_no_number_keeps_its_inputs(recipe, tmp_path):
-    with pytest.raises(CMACError, match=r"the loss is (nan|inf) at step 0; its inputs are in"):
+    with pytest.raises(CMACError, match=r"the loss is (nan|inf) at step 0; .*its inputs are in"):
         train(recipe.replace(temperature=1e-40), tmp_path)
     kept = torch.load(next(tmp_path.glob("nan_step_*.pt")), weights_only=True)
     assert kept["frames"].shape[0] == 8 and (kept["step"], kept["rank"], kept["part"]) == (0, 0, 0)
@@ -189,7 +189,7 @@ def test_a_loss_that_is_no_number_is_named_on_a_full_disk_too(recipe, tmp_path, 
         raise OutputError("the disk is full")
 
     monkeypatch.setattr(steps, "save_tensors", full)
-    with pytest.raises(CMACError, match=r"the loss is (nan|inf) at step 0; its inputs are lost \(the disk is full\)"):
+    with pytest.raises(CMACError, match=r"the loss is (nan|inf) at step 0; .*its inputs are lost \(the disk is full\)"):
         train(recipe.replace(temperature=1e-40), tmp_path)
 
 

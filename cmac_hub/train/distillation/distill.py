@@ -97,7 +97,7 @@ def distill(
         )
     lessons = Lessons(Mixtures(list(recordings.values()), teacher.samples, settings.seed), teacher)
     about = {"teacher": teacher.about(), "recordings": lessons.mixtures.hash()}
-    checkpoints, step, state = Checkpoints(run), 0, None
+    checkpoints, step, state, begun = Checkpoints(run), 0, None, None
     if (latest := find_latest(run, resume)) is not None:
         state = read_checkpoint(latest)
         check_same_run(latest, state, settings, about)
@@ -116,12 +116,13 @@ def distill(
     else:
         for name, part in parts.items():
             part.load_state_dict(state[name])
-        step, standard = int(state["step"]), Standard(*state["standard"])
+        step, standard, begun = int(state["step"]), Standard(*state["standard"]), state.get("log")
 
     def save() -> None:
         values = {"kind": "distill", "format_version": 2, "recipe": flatten(settings), "config": config.to_dict()}
         values |= {"step": step, "standard": tuple(standard), "about": about}
         values |= {"summary": summary(settings, recordings, about, step)}
+        values |= {"log": log.begun()}
         checkpoints.save(values | {name: part.state_dict() for name, part in parts.items()}, step)
 
     make_folder(run)
@@ -129,7 +130,7 @@ def distill(
     write_json(run / "environment.json", environment())
     bar = tqdm(total=settings.steps, initial=step, disable=not progress, unit="step", smoothing=0.05)
     batches = iter(lessons.batches(settings, step))
-    with bar, RunLog(run, step, FIGURES) as log, out_of_memory_hint(), catching_signals() as stop:
+    with bar, RunLog(run, step, FIGURES, begun) as log, out_of_memory_hint(), catching_signals() as stop:
         while step < settings.steps and not stop:
             for group in optimizer.param_groups:
                 group["lr"] = settings.rate(step)

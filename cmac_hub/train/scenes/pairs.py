@@ -69,6 +69,10 @@ class ScenePairs:
             digest.update(repr([one.shape for one in pictures]).encode())
         return digest.hexdigest()[:12]
 
+    def name(self, video: int) -> str:
+        """A real shot or a composed scene, by its number."""
+        return f"real shot {video}" if video < len(self.shots) else f"scene {video - len(self.shots)}"
+
     def pair(self, index: int, view: int = 0) -> Pair:
         """The pair of that number; its second view is the same scene a second later, or augmented in another way."""
         rng = np.random.default_rng([self.recipe.seed, index])

@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cmac_hub.errors import MediaError, UndecodableError
+from cmac_hub.files import naming
 from cmac_hub.media import MediaInfo, probe, read_frame, windows
 from cmac_hub.media.find import is_drawn
 from cmac_hub.train.videos.dataset_layouts import Candidate
@@ -92,7 +93,7 @@ def index(candidates: list[Candidate], manifest: Path, *, workers: int = 0, prog
     part = manifest.with_suffix(".partial.csv")
     done = _read_partial(part)
     waiting = [one for one in candidates if one.key not in done]
-    with part.open("a", newline="", encoding="utf-8", errors=AS_BYTES) as file:
+    with naming(part), part.open("a", newline="", encoding="utf-8", errors=AS_BYTES) as file:
         writer = csv.writer(file)
         for one, (reason, start, end) in _inspect_all(waiting, workers, progress):
             where = "" if one.path is None else os.path.relpath(one.path, manifest.parent)

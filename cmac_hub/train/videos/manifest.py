@@ -71,6 +71,10 @@ class Manifest:
             digest.update(Path(self._paths[index]).name.encode("utf-8", AS_BYTES) + b"/")
         return digest.hexdigest()[:12]
 
+    def path(self, video: int) -> str:
+        """The file of that number, see `Segment.video`."""
+        return self._paths[video]
+
     def __getitem__(self, index: int) -> Segment:
         video = int(self._video[index])
         start, end = (float(time) for time in self._times[index])

@@ -51,6 +51,10 @@ class VideoPairs:
         """That of the manifest."""
         return self.manifest.hash()
 
+    def name(self, video: int) -> str:
+        """The path of a file of the manifest."""
+        return self.manifest.path(video)
+
     def pair(self, index: int, view: int = 0) -> Pair:
         """A random second of one video; a second view is another second of it, or the same second changed otherwise.
 
