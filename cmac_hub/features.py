@@ -19,7 +19,7 @@ from tqdm import tqdm
 from cmac_hub.errors import MediaError
 from cmac_hub.inference import SILENCE, batches, level, windows_for
 from cmac_hub.media import MediaInfo
-from cmac_hub.network import Embedded, Network, evaluating
+from cmac_hub.network import Network, evaluating
 from cmac_hub.preprocessing import cut_windows
 from cmac_hub.windows import Window
 
@@ -129,34 +129,53 @@ def features_of_arrays(
 def _collect(network: Network, windows: Iterable[Window]) -> Features:
     times: list[float] = []
     padded: list[bool] = []
-    visual: list[Embedded] = []
-    audio: list[Embedded] = []
+    visual, audio, visual_embedding, audio_embedding = (_Rows() for _ in range(4))
     levels: list[float] = []
     for batch in batches(network, windows):
         with evaluating(network) as trained:
             if batch.visual_map is not None:
-                visual.append(_on_cpu(trained.embed("visual", batch.visual_map)))
+                found = trained.embed("visual", batch.visual_map)
+                visual.add(found.features)
+                visual_embedding.add(found.embedding)
             if batch.audio_map is not None:
-                audio.append(_on_cpu(trained.embed("audio", batch.audio_map)))
+                found = trained.embed("audio", batch.audio_map)
+                audio.add(found.features)
+                audio_embedding.add(found.embedding)
         levels += [level(one.waveform) for one in batch.windows if one.waveform is not None]
         times += [one.time for one in batch.windows]
         padded += [one.padded for one in batch.windows]
     return Features(
         times=torch.from_numpy(np.array(times, np.float64)),
         padded=torch.tensor(padded),
-        visual=_joined([one.features for one in visual]),
-        audio=_joined([one.features for one in audio]),
-        visual_embedding=_joined([one.embedding for one in visual]),
-        audio_embedding=_joined([one.embedding for one in audio]),
+        visual=visual.all(),
+        audio=audio.all(),
+        visual_embedding=visual_embedding.all(),
+        audio_embedding=audio_embedding.all(),
         sound_level=torch.tensor(levels, dtype=torch.float32) if levels else None,
     )
 
 
-def _on_cpu(found: Embedded) -> Embedded:
-    embedding = None if found.embedding is None else found.embedding.float().cpu()
-    return Embedded(found.features.float().cpu(), embedding)
+class _Rows:
+    """Rows that come some at a time, fp32 on the CPU, in one block that doubles: thousands of small tensors among the
+    network's large ones would keep the heap from being used again, and an hour would take a quarter more memory."""
 
+    def __init__(self) -> None:
+        self._block: Tensor | None = None
+        self._count = 0
 
-def _joined(parts: list[Tensor | None] | list[Tensor]) -> Tensor | None:
-    there = [part for part in parts if part is not None]
-    return torch.cat(there) if there else None
+    def add(self, rows_NC: Tensor | None) -> None:
+        """The next rows; nothing for None."""
+        if rows_NC is None:
+            return
+        block, count = self._block, self._count + len(rows_NC)
+        if block is None or count > len(block):
+            self._block = torch.empty(max(count, 2 * self._count), *rows_NC.shape[1:])
+            if block is not None:
+                self._block[: self._count] = block[: self._count]
+        assert self._block is not None
+        self._block[self._count : count] = rows_NC
+        self._count = count
+
+    def all(self) -> Tensor | None:
+        """(N, C), or None where no rows came."""
+        return None if self._block is None else self._block[: self._count].clone()
