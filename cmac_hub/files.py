@@ -109,6 +109,11 @@ def remove_left_over(folder: Path) -> None:
                 path.unlink()
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file of this name is one that grows, or that a killed process left."""
+    return name.startswith(".cmac-") and ".part" in name
+
+
 def _claim(path: Path, lock: ExitStack) -> Path:
     """An empty hidden file beside `path`, locked until `lock` is closed.
 
@@ -134,6 +139,12 @@ def _claim(path: Path, lock: ExitStack) -> Path:
                 # A file system, or a system, without locks.
                 found.unlink(missing_ok=True)
                 break
+            except BaseException:
+                # Ctrl-C, just now.
+                with suppress(OSError, ImportError):
+                    if _lock(descriptor, found):
+                        found.unlink()
+                raise
     found = path.with_name(f".cmac-{os.urandom(4).hex()}.part{path.suffix}")
     os.close(os.open(found, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     return found

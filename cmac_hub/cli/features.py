@@ -6,6 +6,7 @@ import argparse
 import csv
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -16,10 +17,10 @@ from cmac_hub.cli.batch import run_all
 from cmac_hub.cli.tracks import other_tracks
 from cmac_hub.errors import OutputError
 from cmac_hub.features import features_of_file
-from cmac_hub.files import make_folder, remove_left_over, replacing
+from cmac_hub.files import is_hidden, make_folder, remove_left_over, replacing
 from cmac_hub.hub import checkpoint_hash, config_hash, load
 from cmac_hub.media import probe
-from cmac_hub.media.find import Input, find_inputs, walk
+from cmac_hub.media.find import Input, find_inputs
 from cmac_hub.network import Network
 from cmac_hub.optimize import choose_dtype, optimize_for_inference
 
@@ -99,6 +100,22 @@ def _settings_of(path: Path) -> dict[str, str] | None:
         return None
 
 
+def _stored(folder: Path) -> Iterator[Path]:
+    """The features files below a folder, without those that another process just writes.
+
+    Raises:
+        OSError: a folder cannot be listed: the index would lack its files.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for where, _, names in os.walk(folder, onerror=fail):
+        for name in names:
+            if name.endswith(".safetensors") and not is_hidden(name):
+                yield Path(where, name)
+
+
 def _write_index(folder: Path) -> None:
     """One line for each features file that lies in the folder, whoever wrote it; it is made anew by each call."""
     remove_left_over(folder)
@@ -108,14 +125,14 @@ def _write_index(folder: Path) -> None:
     ):
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
-        for path in walk(folder):
-            if path.suffix != ".safetensors":
-                continue
+        for path in sorted(_stored(folder)):
             try:
                 with safe_open(path, "pt") as stored:
                     keys, made = set(stored.keys()), stored.metadata() or {}
                     times = stored.get_tensor("times")
-            except (SafetensorError, OSError):
+            except (SafetensorError, OSError) as error:
+                reason = str(error).splitlines()[0]
+                print(f"cmac: {path} cannot be read and does not stand in index.csv ({reason})", file=sys.stderr)
                 continue
             table.writerow(
                 {

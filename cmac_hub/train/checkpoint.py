@@ -28,9 +28,15 @@ class Checkpoints:
         self.folder, self.keep = run / "checkpoints", keep
 
     def latest(self) -> Path | None:
-        """The newest, or None."""
-        found = sorted(self.folder.glob("step_*.pt"))
+        """The newest, or None. Raises OSError for a folder that cannot be listed: a run would begin anew in it."""
+        found = self._all()
         return found[-1] if found else None
+
+    def _all(self) -> list[Path]:
+        try:
+            return sorted(path for path in self.folder.iterdir() if path.match("step_*.pt"))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def save(self, state: dict[str, Any], step: int) -> Path:
         """Writes one, moves it to its name when it is complete, and removes those that are too old.
@@ -49,7 +55,7 @@ class Checkpoints:
         except OutputError as error:
             kept = self.latest()
             raise OutputError(f"{error}; {f'{kept} is the last good one' if kept else 'free some space'}") from error
-        for old in sorted(self.folder.glob("step_*.pt"))[: -self.keep]:
+        for old in self._all()[: -self.keep]:
             old.unlink()
         remove_left_over(self.folder)
         return path
