@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test test-extras lint fresh-machine clean
+.PHONY: demo test test-extras faults lint fresh-machine clean
 
 demo: $(VENV)/installed  ## draw a sounding scene, find its source: cmac-demo/
 	$(VENV)/bin/cmac demo -o cmac-demo --overwrite
@@ -12,6 +12,9 @@ test: $(VENV)/installed-test  ## all tests; none needs the network
 
 test-extras: $(VENV)/installed-extras  ## what needs more than that
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m extras
+
+faults: $(VENV)/installed-test  ## every file operation of five commands fails in every way; half an hour, cc, unshare
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m extras tests/test_faults.py tests/test_faults_outside.py
 
 lint: $(VENV)/installed-test  ## style and types
 	$(VENV)/bin/ruff check .

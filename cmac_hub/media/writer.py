@@ -101,6 +101,10 @@ class VideoWriter:
         self._lasting = max(1, round(1 / self._rate / TICK))
         self._audio: Iterator[Timed] = iter(())
         self._next_audio: Timed | None = None
+        self._begun = False
+        """Whether the header is written."""
+        self._broken: av.FFmpegError | OSError | None = None
+        """What the disk said when it could be written to no longer."""
 
     def __enter__(self) -> VideoWriter:
         try:
@@ -181,15 +185,28 @@ class VideoWriter:
         for packet in self._stream.encode(None if held is None else held[1]):
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, self._lasting)
+            self._mux(packet)
+
+    def _mux(self, packet: av.Packet) -> None:
+        """Hands a packet to FFmpeg, but no more after an error of the disk: it crashes where its header is missing."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            self._container.start_encoding()
+            self._begun = True
             self._container.mux(packet)
+        except (av.FFmpegError, OSError) as error:
+            if not self._begun or error.errno in DISK_ERRORS:
+                self._broken = error
+            raise
 
     def _mux_audio_until(self, time: float) -> None:
         """Sound keeps step with the frames, so neither piles up in memory."""
         while self._next_audio is not None and self._next_audio[0] <= time:
             try:
-                self._container.mux(self._next_audio[1])
-            except av.FFmpegError as error:
-                if error.errno in DISK_ERRORS:
+                self._mux(self._next_audio[1])
+            except av.FFmpegError:
+                if self._broken is not None:
                     raise
                 # A packet that the container refuses is left out: broken sound never costs the video.
             self._advance_audio()
