@@ -19,7 +19,7 @@ COMMANDS = ("features", "localize", "index", "pretrain", "release")
 
 KINDS = (errno.ENOSPC, errno.EACCES, errno.EINTR, errno.EIO, KeyboardInterrupt)
 
-STRIDE = {"features": 1, "localize": 4, "index": 1, "pretrain": 7, "release": 3}
+STRIDE = {"features": 2, "localize": 7, "index": 3, "pretrain": 15, "release": 5}
 """Every how many operations one fails in the tests of every day."""
 
 COUNTED: dict[str, int] = {}

@@ -53,23 +53,14 @@ def shim(tmp_path) -> dict[str, str]:
 
 def test_files_that_may_not_grow(inputs, tmp_path):
     """Without a header FFmpeg crashed at the next packet; PyTorch and safetensors have errors of their own."""
-    command = [
-        sys.executable,
-        TESTS / "outside.py",
-        "limit",
-        inputs,
-        tmp_path / "root",
-        "localize",
-        "pretrain",
-        "release",
-    ]
-    assert points(*command, 0, 700, 9000) == 9
+    command = [sys.executable, TESTS / "outside.py", "limit", inputs, tmp_path / "root", "localize", "pretrain"]
+    assert points(*command, 0, 9000) == 4
 
 
 @(lambda test: test if COMPILER else pytest.mark.extras(test))
 def test_system_calls_that_fail(inputs, tmp_path, shim):
     command = [sys.executable, TESTS / "outside.py", "shim", inputs, tmp_path / "root", "features", "localize", "index"]
-    assert points(*command, 5, *ALL, **shim) >= 10
+    assert points(*command, 7, *ALL, **shim) >= 5
 
 
 @pytest.mark.extras
