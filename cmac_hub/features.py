@@ -169,7 +169,7 @@ class _Rows:
             return
         block, count = self._block, self._count + len(rows_NC)
         if block is None or count > len(block):
-            self._block = torch.empty(max(count, 2 * self._count), *rows_NC.shape[1:])
+            self._block = torch.empty(max(count, 2 * self._count), *rows_NC.shape[1:], dtype=torch.float32)
             if block is not None:
                 self._block[: self._count] = block[: self._count]
         assert self._block is not None

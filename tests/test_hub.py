@@ -153,7 +153,7 @@ def test_the_hub_is_asked_once_for_two_files_and_told_who_asks(folder, monkeypat
         assert arguments["library_version"] == cmac_hub.__version__
         return str(folder)
 
-    monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     CMAC.from_pretrained("hf-hub:someone/cmac@v2")
     assert asked == [("someone/cmac", "v2", ["config.json", "model.safetensors"], "cmac_hub")]
 
@@ -169,7 +169,7 @@ def test_a_repository_is_meant_unless_there_is_such_a_folder(tmp_path, monkeypat
 
 
 def test_a_repository_without_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
     with pytest.raises(CheckpointError, match=r"someone/cmac has no config\.json; .* never pickles"):
         CMAC.from_pretrained("someone/cmac")
 
@@ -198,7 +198,7 @@ def test_the_hubs_errors_are_one_line(monkeypatch, error, message):
     def download(*_, **__):
         raise error()
 
-    monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     with pytest.raises(CheckpointError, match=message) as caught:
         CMAC.from_pretrained("hf-hub:someone/cmac")
     assert "\n" not in str(caught.value)
@@ -213,7 +213,7 @@ def test_errors_below_the_hubs_client_are_one_line(monkeypatch):
     def fail(*_, **__):
         raise ReadError("connection reset\nby peer")
 
-    monkeypatch.setattr(hub, "snapshot_download", fail)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
     with pytest.raises(CheckpointError, match="owner/repo could not be fetched: connection reset by"):
         hub.fetch(hub.parse_source("hf-hub:owner/repo"))
 

@@ -92,6 +92,7 @@ def test_json_of_a_windows_editor(tmp_path):
 OWN = {
     "train/ablate.py": "log.csv and measured.json of its own runs",
     "train/runlog.py": "log.csv of its own run",
+    "train/skipped.py": "skipped.csv of its own run",
     "train/start.py": "start.json of its own run",
     "train/scenes/write.py": "settings.json of its own folder",
     "train/videos/index.py": "the .partial.csv of its own call",

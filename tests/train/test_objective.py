@@ -65,7 +65,7 @@ def test_gradients():
 def make_output(count, dimensions=4):
     def stream(seed):
         empty = torch.zeros(count, 1)
-        return Stream(empty, empty, empty, unit(count, dimensions, seed=seed), empty)
+        return Stream(empty, empty, empty, unit(count, dimensions, seed=seed))
 
     generator = torch.Generator().manual_seed(2)
     maps = {
