@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image
 
 from cmac_hub import drawing
 from cmac_hub.config import HEARING, CMACConfig, Layout, Map, Scale
 from cmac_hub.geometry import over_frame
-from cmac_hub.media import MediaInfo
+from cmac_hub.media import YUV, MediaInfo
+from cmac_hub.media.yuv import ToYUV
 from cmac_hub.moments import Moment
 
 STRIP_SECONDS = 4.0
@@ -55,6 +55,7 @@ class Canvas:
         self._which, self._layout, self._hop = which, layout, hop
         self._rate = 1 / config.require_audio().hop_seconds
         self._strip: drawing.SpectrogramStrip | None = None
+        self._to_yuv = ToYUV()
         self._begun = False
         self.width, self.height = info.width, info.height
         """Pixels of what `draw` gives."""
@@ -66,31 +67,32 @@ class Canvas:
             self.height += strip_height
             self._strip = drawing.SpectrogramStrip(info.width, strip_height, STRIP_SECONDS, self._rate, 2 + hop)
 
-    def draw(self, image_HWC: np.ndarray, time: float, before: Moment, after: Moment) -> np.ndarray:
+    def draw(self, picture: YUV, time: float, before: Moment, after: Moment) -> YUV:
         """One frame.
 
         Args:
-            image_HWC: the displayed frame, uint8 RGB.
+            picture: the displayed frame.
             time: seconds on the container's clock.
             before: the last moment not after `time`, or the first of all.
             after: the first moment not before `time`, or the last of all.
 
         Returns:
-            (height, width, 3) uint8.
+            a picture of `height` and `width`.
         """
         share = 0.0 if after.time <= before.time else (time - before.time) / (after.time - before.time)
         share = min(1.0, max(0.0, share))
         map_HW = (1 - share) * before.visual_map_HW + share * after.visual_map_HW
         fade = (1 - share) * before.audible + share * after.audible if self._which in HEARING else 1.0
         strength_HW = drawing.strength(map_HW, self._visual_limits, fade)
-        lit = drawing.overlay(Image.fromarray(image_HWC), strength_HW, before.shift)
+        lit = drawing.light(picture, strength_HW, before.shift)
         if self._which in HEARING and not (before.audible or after.audible):
             lit = drawing.caption(lit, "no sound")
         if self._layout == "side-by-side":
-            return np.concatenate([image_HWC, np.asarray(lit)], 1)
+            return YUV(*(np.concatenate(planes, 1) for planes in zip(picture, lit, strict=True)))
         if self._strip is None:
-            return np.asarray(lit)
-        return np.concatenate([np.asarray(lit), np.asarray(self._strip.draw(time))], 0)
+            return lit
+        strip = self._to_yuv(np.asarray(self._strip.draw(time)), lit.pixels)
+        return YUV(*(np.concatenate(planes, 0) for planes in zip(lit, strip, strict=True)))
 
     def add_sound(self, moment: Moment) -> None:
         """Adds the columns around the moment's center to the strip of sound, if there is one.

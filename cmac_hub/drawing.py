@@ -7,7 +7,8 @@ from collections import deque
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cmac_hub.geometry import CENTERED, Shift, over_frame
+from cmac_hub.geometry import CENTERED, Shift, over_frame, reach
+from cmac_hub.media import YUV
 
 # Turbo, from cold to hot, sampled at nine places: enough for a table of 256 by linear interpolation.
 _TURBO = np.array(
@@ -26,6 +27,17 @@ HEAT_OPACITY = (np.clip(np.linspace(0, 1, 256) * 1.6, 0, 1) ** 1.2 * 165).astype
 """(256,) opacity of a strength from 0 to 255: nothing shows nothing."""
 
 _COLOR_LUT = [HEAT_COLORS[:, c].round().astype(int).tolist() for c in range(3)]
+
+# The rows give brightness and the two differences of color from RGB in BT.709, of limited range.
+_TO_YUV = np.array(
+    [[0.2126, 0.7152, 0.0722], [-0.2126 / 1.8556, -0.7152 / 1.8556, 0.5], [0.5, -0.7152 / 1.5748, -0.0722 / 1.5748]]
+)
+_HEAT_YUV = HEAT_COLORS / 255 @ _TO_YUV.T * (219, 224, 224) + (16, 128, 128)
+
+_YUV_LUT = [_HEAT_YUV[:, c].round().astype(int).tolist() for c in range(3)]
+
+_BLACK, _WHITE, _GRAY = 16, 235, 128
+"""Of limited range: the darkest and the brightest, and what has no color."""
 
 
 VISIBLE = 64
@@ -54,17 +66,40 @@ def overlay(frame: Image.Image, strength_HW: np.ndarray, shift: Shift = CENTERED
     return Image.composite(color, frame, level.point(HEAT_OPACITY.tolist()))
 
 
-def caption(frame: Image.Image, text: str) -> Image.Image:
-    """The frame with a line of text in its lower left corner."""
-    frame = frame.copy()
-    size = max(12, frame.height // 18)
+def light(picture: YUV, strength_HW: np.ndarray, shift: Shift = CENTERED) -> YUV:
+    """`overlay` for a picture as H.264 stores it; only the part that the heat reaches is worked on."""
+    return YUV(*(_light(plane, strength_HW, shift, table) for plane, table in zip(picture, _YUV_LUT, strict=True)))
+
+
+def _light(plane: np.ndarray, strength_HW: np.ndarray, shift: Shift, table: list[int]) -> np.ndarray:
+    height, width = plane.shape
+    part = reach(strength_HW, width, height, shift)
+    if part is None:
+        return plane
+    level = Image.fromarray(over_frame(strength_HW, width, height, shift, part=part))
+    color, opacity = level.point(table), level.point(HEAT_OPACITY.tolist())
+    lit = plane.copy()
+    lit[part] = Image.composite(color, Image.fromarray(plane[part]), opacity)
+    return lit
+
+
+def caption(picture: YUV, text: str) -> YUV:
+    """The picture with a line of text in its lower left corner, white on a darkened ground."""
+    height, width = picture.y.shape
+    size = max(12, height // 18)
     font = ImageFont.load_default(size)
-    pen = ImageDraw.Draw(frame, "RGBA")
-    left, top, right, bottom = pen.textbbox((size // 2, 0), text, font=font)
-    y = frame.height - (bottom - top) - size
-    pen.rectangle((left - size // 4, y - size // 4, right + size // 4, frame.height - size // 2), fill=(0, 0, 0, 150))
-    pen.text((left, y - top), text, font=font, fill=(255, 255, 255, 255))
-    return frame
+    ground, letters = Image.new("L", (width, height)), Image.new("L", (width, height))
+    left, top, right, bottom = ImageDraw.Draw(ground).textbbox((size // 2, 0), text, font=font)
+    y = height - (bottom - top) - size
+    ImageDraw.Draw(ground).rectangle((left - size // 4, y - size // 4, right + size // 4, height - size // 2), fill=150)
+    ImageDraw.Draw(letters).text((left, y - top), text, font=font, fill=255)
+    planes = []
+    for plane, dark, bright in zip(picture, (_BLACK, _GRAY, _GRAY), (_WHITE, _GRAY, _GRAY), strict=True):
+        drawn = Image.fromarray(plane)
+        for value, mask in ((dark, ground), (bright, letters)):
+            drawn.paste(value, mask=mask.resize(drawn.size, Image.Resampling.BOX))
+        planes.append(np.asarray(drawn))
+    return YUV(*planes)
 
 
 def spectrogram_image(log_mel_FS: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cmac_hub import media
+from cmac_hub.ahead import ahead
 from cmac_hub.config import CMACConfig
 from cmac_hub.encoders import FrameEncoder
 from cmac_hub.errors import MediaError
@@ -153,9 +155,10 @@ def batches(network: Network, windows: Iterable[Window], size: int = BATCH) -> I
     """
     network = in_eval_mode(network)
     shared = SharedFrames(network) if isinstance(network.visual_encoder, FrameEncoder) else None
-    remaining = iter(windows)
-    while some := list(islice(remaining, size)):
-        yield _encode(network, some, shared)
+    # The next windows are decoded while these are encoded.
+    with closing(ahead(iter(windows), size)) as remaining:
+        while some := list(islice(remaining, size)):
+            yield _encode(network, some, shared)
 
 
 def _encode(network: Network, windows: list[Window], shared: SharedFrames | None) -> Batch:

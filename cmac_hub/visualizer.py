@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -15,17 +16,21 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
+from cmac_hub.ahead import ahead
 from cmac_hub.canvas import Bracket, Canvas
 from cmac_hub.checks import check_choice
 from cmac_hub.config import HEARING, Layout, Map, Scale
 from cmac_hub.errors import MediaError
 from cmac_hub.geometry import over_frame
-from cmac_hub.media import MediaInfo, VideoWriter, probe, read_frame, read_frames
+from cmac_hub.media import MediaInfo, VideoWriter, probe, read_frame, read_yuv_frames
 from cmac_hub.moments import Moment, Peak, observe
 from cmac_hub.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+FRAMES_AHEAD = 8
+"""Decoded frames that wait to be drawn on."""
 
 FRAMES_BEHIND = 4
 """Drawn frames that wait to be encoded."""
@@ -153,13 +158,12 @@ class Visualizer(nn.Module):
             observed = moments()
             around = Bracket(observed)
             total = None if info.duration is None or not info.frame_rate else round(info.duration * info.frame_rate)
-            frames = tqdm(read_frames(info), total=total, disable=not progress, unit="frame", desc=info.path.name)
-            # Encoding runs beside drawing, a few frames behind it: twice as fast on two cores.
-            with ThreadPoolExecutor(1) as encoder:
+            # Three threads: one decodes, a few frames ahead of drawing, and one encodes, a few frames behind it.
+            with closing(ahead(read_yuv_frames(info), FRAMES_AHEAD)) as frames, ThreadPoolExecutor(1) as encoder:
                 behind: deque[Future[None]] = deque()
-                for frame in frames:
-                    drawn = canvas.draw(frame.image, frame.time, *around(frame.time))
-                    behind.append(encoder.submit(writer.write, drawn, frame.time, frame.duration))
+                for frame in tqdm(frames, total=total, disable=not progress, unit="frame", desc=info.path.name):
+                    drawn = canvas.draw(frame.picture, frame.time, *around(frame.time))
+                    behind.append(encoder.submit(writer.write_yuv, drawn, frame.time, frame.duration))
                     if len(behind) > FRAMES_BEHIND:
                         behind.popleft().result()
                 for written in behind:

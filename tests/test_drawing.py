@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cmac_hub.drawing import HEAT_OPACITY, SpectrogramStrip, caption, overlay, spectrogram_image, strength
+from cmac_hub.drawing import HEAT_OPACITY, SpectrogramStrip, caption, light, overlay, spectrogram_image, strength
+from cmac_hub.media.yuv import ToYUV
 
 
 @given(st.floats(0, 1), st.floats(0, 0.9), st.floats(0.01, 0.5), st.floats(0, 1))
@@ -39,12 +40,38 @@ def test_heat_reaches_the_corner_it_belongs_to():
     assert drawn[40:, :24].max() == 0
 
 
+def test_heat_on_planes_is_heat_on_rgb():
+    """The same picture both ways, within the rounding of three conversions and half the color resolution."""
+    rng = np.random.default_rng(0)
+    smooth = Image.fromarray(rng.integers(0, 256, (4, 6, 3), np.uint8)).resize((96, 64), Image.Resampling.BICUBIC)
+    for shift in ((0.0, 0.0), (0.3, -0.2)):
+        heat = np.zeros((8, 12), np.uint8)
+        heat[5:7, 3:6] = rng.integers(40, 256, (2, 3))
+        to_yuv = ToYUV()
+        expected = to_yuv(np.asarray(overlay(smooth, heat, shift)))
+        planes = to_yuv(np.asarray(smooth))
+        lit = light(planes, heat, shift)
+        for got, wanted, plain in zip(lit, expected, planes, strict=True):
+            assert np.abs(got.astype(int) - wanted).mean() < 1 and np.abs(got.astype(int) - wanted).max() < 12
+            assert np.abs(got.astype(int) - plain).max() > 12, "something is lit"
+            assert not np.shares_memory(got, plain)
+
+
+def test_no_heat_leaves_the_planes_as_they_are():
+    planes = ToYUV()(np.full((20, 32, 3), 90, np.uint8))
+    assert all(one is other for one, other in zip(light(planes, np.zeros((4, 4), np.uint8)), planes, strict=True))
+
+
 def test_a_caption_changes_the_lower_left_corner_of_a_copy():
-    frame = Image.new("RGB", (200, 100), (90, 90, 90))
-    drawn = np.asarray(caption(frame, "no sound")).astype(int)
-    changed = np.nonzero((drawn != 90).any(2))
+    planes = ToYUV()(np.full((100, 200, 3), (200, 90, 90), np.uint8))
+    before = [plane.copy() for plane in planes]
+    captioned = caption(planes, "no sound")
+    drawn = captioned.to_frame().to_ndarray(format="rgb24").astype(int)
+    plain = planes.to_frame().to_ndarray(format="rgb24").astype(int)
+    changed = np.nonzero((np.abs(drawn - plain) > 2).any(2))
     assert changed[0].min() > 50 and changed[1].max() < 150
-    assert np.asarray(frame).max() == 90
+    assert captioned.y.max() == 235 and captioned.y.min() < before[0].min()
+    assert all((one == other).all() for one, other in zip(planes, before, strict=True))
 
 
 def test_low_frequencies_lie_at_the_bottom():

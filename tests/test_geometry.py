@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmac_hub.geometry import over_frame, peak
+from cmac_hub.geometry import over_frame, peak, reach
 
 
 def test_the_peak_is_the_center_of_the_highest_cell():
@@ -49,3 +49,19 @@ def test_a_peak_never_leaves_the_frame():
     one = np.zeros((3, 3), np.float32)
     one[0, 0] = 1
     assert peak(one, (0.9, 0.9)) == (0.0, 0.0)
+
+
+@given(st.integers(0, 10**6), st.integers(5, 90), st.integers(5, 70), st.floats(-0.6, 0.6), st.floats(-0.6, 0.6))
+def test_a_part_is_the_part_of_the_whole_and_holds_all_heat(seed, width, height, rows, columns):
+    rng = np.random.default_rng(seed)
+    cells = rng.integers(0, 256, (4, 6)).astype(np.uint8) * (rng.random((4, 6)) < 0.15)
+    shift = (rows, columns) if seed % 2 else (0.0, 0.0)
+    whole, part = over_frame(cells, width, height, shift), reach(cells, width, height, shift)
+    if part is None:
+        assert not whole.any()
+        return
+    outside = whole.copy()
+    outside[part] = 0
+    assert outside.max() == 0
+    got = over_frame(cells, width, height, shift, part=part)
+    assert got.shape == whole[part].shape and np.abs(got.astype(int) - whole[part]).max() <= 1

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from cmac_hub import drawing
 from cmac_hub.geometry import over_frame, peak
 from cmac_hub.media import probe
+from cmac_hub.media.yuv import ToYUV
 from cmac_hub.model import CMAC
 from cmac_hub.moments import observe
 from cmac_hub.train.evaluate.boxed_clips import evaluate_boxes
@@ -48,13 +48,12 @@ def test_the_overlay(shifted, clip, first_map):
 
     info = probe(clip)
     moment = next(observe(shifted, info, "guidance", hop=1.0))
-    image = np.zeros((info.height, info.width, 3), np.uint8)
-    drawn = Canvas(shifted.config, "guidance", "overlay", info, 1.0, "relative").draw(
-        image, moment.time, moment, moment
-    )
+    black = ToYUV()(np.zeros((info.height, info.width, 3), np.uint8))
+    canvas = Canvas(shifted.config, "guidance", "overlay", info, 1.0, "relative")
+    drawn = canvas.draw(black, moment.time, moment, moment)
     strength = drawing.strength(first_map, drawing.NO_LIMITS, 1.0)
-    np.testing.assert_array_equal(drawn, np.asarray(drawing.overlay(Image.fromarray(image), strength, SHIFT)))
-    assert not np.array_equal(drawn, np.asarray(drawing.overlay(Image.fromarray(image), strength)))
+    np.testing.assert_array_equal(drawn.y, drawing.light(black, strength, SHIFT).y)
+    assert not np.array_equal(drawn.y, drawing.light(black, strength).y)
 
 
 def test_the_figure(tiny, shifted, clip):

@@ -14,7 +14,7 @@ from making import tone, write_media
 from cmac_hub.config import HEARING, Map
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.geometry import over_frame
-from cmac_hub.media import probe, read_frames, windows
+from cmac_hub.media import probe, read_frames, read_yuv_frames, windows
 from cmac_hub.model import CMAC
 from cmac_hub.visualizer import Visualizer
 
@@ -161,12 +161,12 @@ def test_a_file_that_breaks_midway_leaves_nothing(visualizer, clip, tmp_path, mo
     from cmac_hub import visualizer as module
 
     def breaking(path):
-        for index, frame in enumerate(read_frames(path)):
+        for index, frame in enumerate(read_yuv_frames(path)):
             if index == 20:
                 raise MediaError("the disk was pulled out")
             yield frame
 
-    monkeypatch.setattr(module, "read_frames", breaking)
+    monkeypatch.setattr(module, "read_yuv_frames", breaking)
     (tmp_path / "out.mp4").write_bytes(b"old")
     with pytest.raises(MediaError, match="pulled out"):
         visualizer.render(clip, tmp_path / "out.mp4", overwrite=True)

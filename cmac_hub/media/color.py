@@ -81,7 +81,7 @@ class RGBConverter:
                 width=width,
                 height=height,
                 format=pixels,
-                src_colorspace=_matrix(frame),
+                src_colorspace=matrix_of(frame),
                 src_color_range=frame.color_range,
                 threads=1,
             )
@@ -89,12 +89,18 @@ class RGBConverter:
             raise MediaError(_refusal(frame)) from error
 
 
+def is_standard(frame: av.VideoFrame) -> bool:
+    """Whether a frame is YUV of BT.709's gamut and standard range, so that FFmpeg alone converts it rightly."""
+    narrow = frame.color_trc not in HDR and _primaries(frame) == ColorPrimaries.BT709
+    return narrow and not frame.format.is_rgb and frame.format.name.startswith("yuv")
+
+
 def _refusal(frame: av.VideoFrame) -> str:
     shape = f"{frame.width}x{frame.height}, {frame.format.name}"
     return f"a frame ({shape}) cannot be converted to RGB; convert the video first: ffmpeg -i IN -pix_fmt yuv420p OUT"
 
 
-def _matrix(frame: av.VideoFrame) -> int | None:
+def matrix_of(frame: av.VideoFrame) -> int | None:
     """What the numbers are to be read with; None: as they are tagged."""
     if frame.colorspace in MATRICES or frame.format.is_rgb:
         return None

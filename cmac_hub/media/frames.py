@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ from cmac_hub.media.color import RGBConverter
 from cmac_hub.media.decode import decode_stream
 from cmac_hub.media.info import MediaInfo, as_info
 from cmac_hub.media.orientation import frame_orientation
+from cmac_hub.media.yuv import YUV, YUVScaler
 from cmac_hub.windows import INSTANT
 
 
@@ -117,21 +119,44 @@ def read_frames(
     Raises:
         MediaError: the file cannot be read, has no video stream, or no frame that can be decoded.
     """
+    info = _seen(media)
+    scaler = Scaler(info.width, info.height, highlights=True)
+    return (Frame(time, scaler(frame), lasting(info, time, frame)) for time, frame in _decoded(info, start, stop))
+
+
+class YUVFrame(NamedTuple):
+    """One frame at full size, as H.264 stores it."""
+
+    time: float
+    """Seconds on the container's clock."""
+    picture: YUV
+    """As displayed."""
+    duration: float | None
+    """Seconds that it is to be shown, as the file says; None where it does not."""
+
+
+def read_yuv_frames(media: str | Path | MediaInfo) -> Iterator[YUVFrame]:
+    """As `read_frames`, all frames, without the way through RGB where there need be none."""
+    info = _seen(media)
+    scaler = YUVScaler(info.width, info.height)
+    return (YUVFrame(time, scaler(frame), lasting(info, time, frame)) for time, frame in _decoded(info, None, None))
+
+
+def _seen(media: str | Path | MediaInfo) -> MediaInfo:
     info = as_info(media)
     if not info.has_video:
         what = "has a picture of an unknown codec alone" if "picture" in info.undecodable else "has no video stream"
         raise MediaError(f"{info.path} {what}; give a file that shows something")
-    return _read_frames(info, start, stop)
+    return info
 
 
-def _read_frames(info: MediaInfo, start: float | None, stop: float | None) -> Iterator[Frame]:
-    scaler = Scaler(info.width, info.height, highlights=True)
+def _decoded(info: MediaInfo, start: float | None, stop: float | None) -> Iterator[tuple[float, av.VideoFrame]]:
     empty = True
     for time, frame in decode_frames(info, start):
         empty = False
         if stop is not None and time >= stop:
             return
-        yield Frame(time, scaler(frame), lasting(info, time, frame))
+        yield time, frame
     if empty:
         raise MediaError(f"no frame of {info.path} can be decoded; the video stream is broken")
 

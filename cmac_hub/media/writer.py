@@ -23,6 +23,7 @@ from cmac_hub.media.info import MediaInfo, as_info
 from cmac_hub.media.opening import open_media
 from cmac_hub.media.remux import Timed, remux_audio
 from cmac_hub.media.tracks import audio_stream
+from cmac_hub.media.yuv import YUV, ToYUV, format_of, tagged
 
 TICK = Fraction(1, 90000)
 """Seconds; divides the frame times of all usual rates, the 1001-based ones too."""
@@ -92,7 +93,7 @@ class VideoWriter:
         """What is moved to its name, or removed, at the very end."""
         self._stack = ExitStack()
         """What is open while frames are written."""
-        self._reformatter = VideoReformatter()
+        self._to_yuv, self._reformatter = ToYUV(), VideoReformatter()
         self._start: float | None = None
         """Seconds on the source's clock: the output's zero."""
         self._held: tuple[int, av.VideoFrame] | None = None
@@ -121,7 +122,7 @@ class VideoWriter:
         self._container: OutputContainer = self._stack.enter_context(opened)
         stream = self._container.add_stream("libx264", rate=self._rate, options={"preset": "superfast", "crf": "20"})
         stream.width, stream.height = self._size
-        stream.pix_fmt = "yuv444p" if any(side % 2 for side in self._size) else "yuv420p"
+        stream.pix_fmt = format_of(*self._size)
         context = stream.codec_context
         context.time_base = stream.time_base = TICK
         # Said in the file, so that every player shows the same colors.
@@ -154,6 +155,18 @@ class VideoWriter:
         shape = self._size[1], self._size[0], 3
         if image.shape != shape or image.dtype != np.uint8:
             raise ArgumentError(f"the image is {image.dtype} of shape {image.shape}; expected uint8 of shape {shape}")
+        self._write(self._to_yuv.convert(image, self._format), time, duration)
+
+    def write_yuv(self, picture: YUV, time: float, duration: float | None = None) -> None:
+        """One frame as it is stored; see `write`."""
+        if picture.y.shape != self._size[::-1]:
+            raise ArgumentError(f"the picture has shape {picture.y.shape}; expected {self._size[::-1]}")
+        frame = picture.to_frame()
+        if picture.pixels != self._format:
+            frame = tagged(self._reformatter.reformat(frame, format=self._format, threads=1))
+        self._write(frame, time, duration)
+
+    def _write(self, frame: av.VideoFrame, time: float, duration: float | None) -> None:
         if self._start is None:
             self._start = time
         stamp = round(Fraction(time - self._start) / TICK)
@@ -161,15 +174,6 @@ class VideoWriter:
             if stamp < self._held[0] - 1:
                 raise ArgumentError(f"the frame at {time} s comes after a later one; write frames in order of time")
             stamp = self._held[0] + 1
-        frame = self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
-            format=self._format,
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            threads=1,
-        )
-        frame.color_primaries, frame.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         frame.pts, frame.time_base = stamp, TICK
         if self._held is not None:
             self._lasting = stamp - self._held[0]
