@@ -232,3 +232,22 @@ def test_tables_and_lists_of_windows(tmp_path, encoding):
     assert found.path == tmp_path / "café.mp4"
     manifest = Manifest.load(write("m.csv", "path,start,end,label,group\ncafé.mp4,0,2,gähn,é\n"))
     assert manifest[0][:5] == (str(tmp_path / "café.mp4"), 0.0, 2.0, "gähn", "é")
+
+
+def test_a_recording_of_a_browser_is_read_to_its_end(tmp_path):
+    """WebM as it is sent, without a duration and an index."""
+    how = {"times": np.arange(75) / 25, "sound": tone(3.0, 48000), "sample_rate": 48000}
+    whole = write_media(tmp_path / "a.webm", video_codec="libvpx", audio_codec="libopus", **how)
+    with (
+        av.open(str(whole)) as given,
+        av.open(str(tmp_path / "b.webm"), "w", format="webm", options={"live": "1"}) as made,
+    ):
+        streams = {stream.index: made.add_stream_from_template(stream) for stream in given.streams}
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                made.mux(packet)
+    with av.open(str(tmp_path / "b.webm")) as container:
+        assert container.duration is None
+    reason, start, end = module.inspect(Candidate(tmp_path / "b.webm", "b"))
+    assert reason == "" and end - start == pytest.approx(3.0, abs=0.1)
