@@ -23,6 +23,9 @@ from cmac_hub.network import Network, evaluating
 from cmac_hub.preprocessing import cut_windows
 from cmac_hub.windows import Window
 
+UNREADABLE = (OSError, SafetensorError, RuntimeError)
+"""What reading a safetensors file raises; PyTorch, which opens it once more, has errors of its own."""
+
 
 @dataclass(frozen=True)
 class Features:
@@ -62,7 +65,7 @@ class Features:
         try:
             with safe_open(path, "pt") as file:
                 found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
+        except UNREADABLE as error:
             reason = str(error).splitlines()[0]
             raise MediaError(f"{path} is no features file of cmac features ({reason})") from error
         known = [f.name for f in fields(cls)]

@@ -9,14 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from tqdm import tqdm
 
 from cmac_hub.cli.batch import run_all
 from cmac_hub.cli.tracks import other_tracks
 from cmac_hub.errors import OutputError
-from cmac_hub.features import features_of_file
+from cmac_hub.features import UNREADABLE, features_of_file
 from cmac_hub.files import is_hidden, make_folder, remove_left_over, replacing
 from cmac_hub.hub import checkpoint_hash, config_hash, load
 from cmac_hub.media import probe
@@ -81,8 +81,7 @@ def features(options: argparse.Namespace) -> int:
 
     code = run_all(inputs, work, options.debug)
     bar.close()
-    _write_index(folder)
-    return code
+    return max(code, 0 if _write_index(folder) else 1)
 
 
 def _as_text(path: Path) -> str:
@@ -96,7 +95,7 @@ def _settings_of(path: Path) -> dict[str, str] | None:
         with safe_open(path, "pt") as file:
             # Before 0.2.0 all was computed in fp32.
             return {"dtype": "float32", **(file.metadata() or {})}
-    except (SafetensorError, OSError):
+    except UNREADABLE:
         return None
 
 
@@ -116,8 +115,13 @@ def _stored(folder: Path) -> Iterator[Path]:
                 yield Path(where, name)
 
 
-def _write_index(folder: Path) -> None:
-    """One line for each features file that lies in the folder, whoever wrote it; it is made anew by each call."""
+def _write_index(folder: Path) -> bool:
+    """One line for each features file that lies in the folder, whoever wrote it; it is made anew by each call.
+
+    Returns:
+        whether all of them could be read; those that could not are named on stderr.
+    """
+    whole = True
     remove_left_over(folder)
     with (
         replacing(folder / "index.csv", True, synced=False) as temporary,
@@ -130,7 +134,8 @@ def _write_index(folder: Path) -> None:
                 with safe_open(path, "pt") as stored:
                     keys, made = set(stored.keys()), stored.metadata() or {}
                     times = stored.get_tensor("times")
-            except (SafetensorError, OSError) as error:
+            except UNREADABLE as error:
+                whole = False
                 reason = str(error).splitlines()[0]
                 print(f"cmac: {path} cannot be read and does not stand in index.csv ({reason})", file=sys.stderr)
                 continue
@@ -145,3 +150,4 @@ def _write_index(folder: Path) -> None:
                     "audio": "audio" in keys,
                 }
             )
+    return whole

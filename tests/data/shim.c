@@ -25,6 +25,9 @@ void fault_at(int number, int error) {
 
 int fault_count(void) { return counted; }
 
+/* Reading needs no room. */
+static int reads(int flags) { return failing == ENOSPC && !(flags & (O_CREAT | O_WRONLY | O_RDWR)); }
+
 static int below(const char *path) {
     const char *root = getenv("FAULT_ROOT");
     char whole[PATH_MAX + 2];
@@ -65,7 +68,7 @@ static int fails(int inside, int grows) {
     int name(const char *path, int flags, ...) {                                   \
         va_list rest; va_start(rest, flags); mode_t mode = va_arg(rest, mode_t); va_end(rest); \
         REAL(name);                                                                \
-        return fails(below(path), flags & O_CREAT) ? -1 : real(path, flags, mode); \
+        return fails(!reads(flags) && below(path), flags & O_CREAT) ? -1 : real(path, flags, mode); \
     }
 OPEN(open)
 OPEN(open64)
@@ -74,7 +77,7 @@ OPEN(open64)
     int name(int folder, const char *path, int flags, ...) {                                      \
         va_list rest; va_start(rest, flags); mode_t mode = va_arg(rest, mode_t); va_end(rest);    \
         REAL(name);                                                                               \
-        return fails(below(path), flags & O_CREAT) ? -1 : real(folder, path, flags, mode);        \
+        return fails(!reads(flags) && below(path), flags & O_CREAT) ? -1 : real(folder, path, flags, mode);        \
     }
 OPENAT(openat)
 OPENAT(openat64)
