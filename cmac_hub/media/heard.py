@@ -21,6 +21,10 @@ FLOATS = {"flt": np.float32, "fltp": np.float32, "dbl": np.float64, "dblp": np.f
 STANDARD = 8
 """Channels up to which files say what they are, and FFmpeg how they are mixed."""
 
+PLANES = 7
+"""Channels that may be read each in a plane of its own: PyAV looks for the end of a list of eight, and of longer ones,
+in the memory behind it, and takes what is there for planes."""
+
 
 def mono(sides: np.ndarray) -> tuple[np.ndarray, bool]:
     """What is heard of a left and a right side (2, n): (n,), their mean, or the louder one where they cancel each
@@ -57,9 +61,9 @@ class Mixer:
         self._resampler = av.AudioResampler(
             "fltp", "mono" if is_one(layout) else "stereo", sample_rate, options={"rematrix_maxval": "1.0"}
         )
-        # Many channels can be read only where they share one plane.
-        packed = is_one(layout) and self._channels > 1
-        self._packer = av.AudioResampler("flt", layout.name, like.sample_rate) if packed else None
+        self._one = is_one(layout) and self._channels > 1
+        apart = like.format.name in FLOATS and like.format.is_planar and self._channels > PLANES
+        self._packer = av.AudioResampler("flt", layout.name, like.sample_rate) if self._one or apart else None
 
     def __call__(self, frame: av.AudioFrame | None) -> list[np.ndarray]:
         """The pieces that a frame gives; None gives what is left.
@@ -70,13 +74,12 @@ class Mixer:
         if frame is not None:
             frame.pts = None
         try:
-            if self._packer is None:
-                mixed = self._resampler.resample(None if frame is None else self._finite(frame))
-            else:
-                single = [self._one(packed) for packed in self._packer.resample(frame)]
-                mixed = [out for one in single for out in self._resampler.resample(one)]
-                if frame is None:
-                    mixed += self._resampler.resample(None)
+            given = [] if frame is None else [frame]
+            frames = given if self._packer is None else self._packer.resample(frame)
+            ready = (self._single(one) if self._one else self._finite(one) for one in frames)
+            mixed = [out for one in ready for out in self._resampler.resample(one)]
+            if frame is None:
+                mixed += self._resampler.resample(None)
         except (av.FFmpegError, ValueError) as error:
             raise UndecodableError(
                 f"the sound of {self._path} of {self._channels} channels cannot be mixed down "
@@ -95,7 +98,7 @@ class Mixer:
         samples = frame.to_ndarray()
         return self._frame(samples, frame, frame.format.name, frame.layout.name)
 
-    def _one(self, frame: av.AudioFrame) -> av.AudioFrame:
+    def _single(self, frame: av.AudioFrame) -> av.AudioFrame:
         samples = frame.to_ndarray().reshape(-1, self._channels).T
         kept = samples[:1] if self._ambisonic else self._only_finite(samples).mean(0, keepdims=True)
         return self._frame(kept, frame, "fltp", "mono")

@@ -87,6 +87,44 @@ def opus_of_family(path, family, layout):
     return path
 
 
+def coded(path, codec, layout, kind, sound):
+    """Sound (channels, n) at 48 kHz in a codec that takes a kind of samples. PyAV would not make planes of eight."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        track = container.add_stream(codec, rate=48000, layout=layout)
+        track.codec_context.format = kind
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound.T.reshape(1, -1)), "flt", layout)
+        frame.sample_rate = 48000
+        size = track.codec_context.frame_size or 1024
+        for part in av.AudioResampler(kind, layout, 48000, frame_size=size).resample(frame):
+            container.mux(track.encode(part))
+        container.mux(track.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "layout", "kind"),
+    [
+        ("aac", "m4a", "7.1", "fltp"),
+        ("aac", "m4a", "octagonal", "fltp"),
+        ("aac", "m4a", "hexadecagonal", "fltp"),
+        ("libopus", "mka", "7.1", "flt"),
+        ("flac", "flac", "7.1", "s16"),
+        ("wavpack", "wv", "7.1", "fltp"),
+        ("wavpack", "wv", "hexadecagonal", "fltp"),
+        ("wavpack", "wv", "7.1", "s16p"),
+    ],
+)
+def test_eight_and_more_channels_in_planes_of_their_own(tmp_path, codec, suffix, layout, kind):
+    """PyAV reads beyond the list of such planes, and may end the process; the same packed in a WAV is right."""
+    count = 16 if layout == "hexadecagonal" else 8
+    sound = np.stack([tone(1.0, 48000, level=0.05 * (i + 1)) for i in range(count)])
+    heard = read_audio(coded(tmp_path / f"planes.{suffix}", codec, layout, kind, sound), RATE)
+    packed = read_audio(coded(tmp_path / "packed.wav", "pcm_f32le", layout, "flt", sound), RATE)
+    assert level(heard[1600:14400]) == pytest.approx(level(packed[1600:14400]), rel=0.02)
+
+
 @pytest.mark.parametrize("name", ["ambisonic 1", "ambisonic 2", "ambisonic 2+stereo"])
 def test_ambisonic_sound_is_heard_by_its_omnidirectional_channel(tmp_path, name):
     import av
@@ -109,7 +147,7 @@ def test_many_channels_beside_a_picture_are_carried_into_a_video(tmp_path):
     assert level(read_audio(tmp_path / "out.mp4", RATE)) == pytest.approx(0.283, abs=0.01)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 11])
+@pytest.mark.parametrize("channels", [1, 2, 8, 11])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_samples_that_are_no_numbers_are_silence(tmp_path, channels, bad):
     sound = np.repeat(tone(2.0)[:, None], channels, 1)
