@@ -15,6 +15,7 @@ from cmac_hub.media.color import RGBConverter
 from cmac_hub.media.decode import decode_stream
 from cmac_hub.media.info import MediaInfo, as_info
 from cmac_hub.media.orientation import frame_orientation
+from cmac_hub.media.stamps import LONGEST_GAP
 from cmac_hub.media.yuv import YUV, YUVScaler
 from cmac_hub.windows import INSTANT
 
@@ -80,9 +81,9 @@ def lasting(info: MediaInfo, time: float, frame: av.VideoFrame) -> float | None:
 
     What a broken file says may be absurd: no frame outlasts its file.
     """
-    told = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else None
-    left = None if info.duration is None else info.start + info.duration - time
-    return min(told, left) if told and left and left > 0 else told
+    told = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+    left = LONGEST_GAP if info.duration is None else info.start + info.duration - time
+    return min(told, left) if told > 0 and left > 0 else None
 
 
 class Scaler:

@@ -41,6 +41,10 @@ def is_one(layout: av.AudioLayout) -> bool:
     return layout.nb_channels == 1 or layout.nb_channels > STANDARD or layout.name.startswith("ambisonic")
 
 
+SLOWEST, FASTEST = 1000, 10_000_000
+"""Hertz between which sample rates lie; others are errors of a header, and would cost hours."""
+
+
 class Mixer:
     """Frames of one kind -> pieces of sound (2, n) float32 at another rate.
 
@@ -52,9 +56,17 @@ class Mixer:
         path: the file, for messages.
         like: a frame of the kind.
         sample_rate: hertz of the pieces.
+
+    Raises:
+        UndecodableError: the rate of the frames is beyond `SLOWEST` and `FASTEST`.
     """
 
     def __init__(self, path: Path, like: av.AudioFrame, sample_rate: int) -> None:
+        if not SLOWEST <= like.sample_rate <= FASTEST:
+            raise UndecodableError(
+                f"the sound of {path} has {like.sample_rate} samples a second by its header; {SLOWEST} to {FASTEST} "
+                "can be heard: convert it, or mend the header"
+            )
         layout = like.layout
         self._path, self._channels = path, layout.nb_channels
         self._ambisonic = layout.name.startswith("ambisonic")

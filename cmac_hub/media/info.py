@@ -11,9 +11,9 @@ import av
 from av.container import InputContainer
 
 from cmac_hub.errors import MediaError
-from cmac_hub.media.mending import LONGEST_GAP
 from cmac_hub.media.opening import MOST_PIXELS, codec_name, open_media, video_stream
 from cmac_hub.media.orientation import UPRIGHT, Orientation, frame_orientation
+from cmac_hub.media.stamps import LONGEST_GAP
 from cmac_hub.media.survey import find_timeline
 from cmac_hub.media.timeline import Timeline
 from cmac_hub.media.tracks import AudioTrack, audio_stream, audio_tracks, choose_track
@@ -25,7 +25,7 @@ MOST_TRIED = 500
 """Packets in which the first frame is looked for."""
 
 FASTEST = 960.0
-"""Hertz: above it a frame rate is the clock's."""
+"""Hertz: above it a frame rate is the clock's; of one below 1 / `LONGEST_GAP` nothing can be told."""
 
 LEAD = 0.5
 """Seconds that a coder may take to begin."""
@@ -168,7 +168,7 @@ def _duration(container: InputContainer, start: float) -> float | None:
 def _frame_rate(stream: av.VideoStream) -> float | None:
     """The average; a stream that tells no frame's length claims the rate of its clock instead, 1000 hertz or more."""
     rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
-    return next((rate for rate in rates if rate <= FASTEST), None)
+    return next((rate for rate in rates if 1 / LONGEST_GAP <= rate <= FASTEST), None)
 
 
 def _shape(container: InputContainer, stream: av.VideoStream) -> tuple[Orientation, int, int]:

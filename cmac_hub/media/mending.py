@@ -7,12 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-LONGEST_GAP = 120.0
-"""Seconds that a gap may last in which there is nothing: twice as long as slides usually stay. A picture that stays
-longer has sound beside it, or there is nothing to localize."""
-
-FALL = 0.1
-"""Seconds by which stamps may fall, or lead: coarse clocks, and segments of a stream that overlap, stay below it."""
+from cmac_hub.media.stamps import FALL, LONGEST_GAP, fill, strays, usual_lengths
 
 OVERLAP = 1.0
 """Seconds that one stream alone may fall back by and only repeat itself; what is said twice is cut, as of old."""
@@ -30,16 +25,6 @@ NEAR = 2.0
 """Seconds of packets by which picture and sound of one moment may lie apart in a file."""
 
 
-def usual_lengths(decoded: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """(N,) seconds that each packet lasts: those that are not told, or longer than any gap, last as long as most do."""
-    sane = length[(length > 0) & (length <= LONGEST_GAP)]
-    if not len(sane):
-        steps = np.diff(decoded[np.isfinite(decoded)])
-        sane = steps[(steps > 0) & (steps <= LONGEST_GAP)]
-    usual = float(np.median(sane)) if len(sane) else 0.04
-    return np.where((length > 0) & (length <= LONGEST_GAP), length, usual)
-
-
 @dataclass
 class Track:
     """One stream while it is mended, or a part of one, whose arrays are views of the whole's."""
@@ -48,24 +33,24 @@ class Track:
     times: np.ndarray
     """Decoding times as they are to be."""
     ahead: np.ndarray
-    """By how much each packet's presentation comes after it; made from presentation stamps by `fill`."""
+    """By how much each packet's presentation comes after it; made from presentation stamps by `complete`."""
     lengths: np.ndarray
     tolerance: float
 
-    def fill(self, repeats: bool) -> int:
-        """Makes copies without missing stamps, and with `repeats` without equal ones; gives how many were equal."""
+    def complete(self, repeats: bool) -> tuple[int, int]:
+        """Makes copies without missing stamps, and with `repeats` without equal ones; gives how many were equal, and
+        how many were `strays`."""
         raw, shown = self.times, self.ahead
         self.lengths = usual_lengths(raw, self.lengths)
-        self.ahead = np.nan_to_num(shown - raw)
-        self.times = raw.copy()
-        known = np.flatnonzero(np.isfinite(raw))
-        self.times[: known[0]] = raw[known[0]] - np.cumsum(self.lengths[: known[0]][::-1])[::-1]
         equal = np.zeros(len(raw), bool)
         equal[1:] = repeats & (raw[1:] == raw[:-1])
-        for i in np.flatnonzero(~np.isfinite(raw) | equal):
-            if i > known[0]:
-                self.times[i] = self.times[i - 1] + self.lengths[i - 1]
-        return int(equal.sum())
+        self.times = fill(np.where(equal, np.nan, raw), self.lengths)
+        wild = strays(raw, shown, self.lengths)
+        ahead = shown - raw
+        usual = float(np.nanmedian(ahead)) if np.isfinite(ahead).any() else 0.0
+        ahead = np.where(np.isnan(raw), shown - self.times, ahead)
+        self.ahead = np.nan_to_num(np.where(wild, usual, ahead))
+        return int(equal.sum()), int(wild.sum())
 
     def shown(self) -> np.ndarray:
         """(N,) presentation times."""

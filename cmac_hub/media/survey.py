@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,15 +13,26 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Stream
 
-from cmac_hub.media.mending import FALL
 from cmac_hub.media.opening import demux_packets, isolate, open_media
-from cmac_hub.media.timeline import Stamps, Timeline, timeline
+from cmac_hub.media.stamps import APART, FALL, Stamps
+from cmac_hub.media.timeline import Timeline, timeline
 
 NONE = -(2**63)
 """Ticks of a stamp that is missing, as FFmpeg has it."""
 
-APART = 10.0
-"""Seconds between a packet's stamps of decoding and of presentation, from which on the latter is broken."""
+MOST = 2**62
+"""Ticks that a stamp may have at most."""
+
+COARSE = Fraction(1, 10)
+"""Seconds of a tick from which on a clock is too coarse for what is to be on it."""
+
+FINE = Fraction(1, av.time_base)
+"""Seconds of a tick of the clock that is taken in its place."""
+
+SPARSE, THIN, PACKET = 10.0, 400.0, 0.04
+"""Seconds from packet to packet of sound, and bits in a second of them, beyond and below which it is thin: MP3 makes
+8000 bits of a second, and silence as long in one packet is unusual. Seconds that a packet lasts of which nothing is
+known."""
 
 REORDERED = 0.5
 """Seconds by which stamps of a picture may fall: frames are stored in another order than they are shown, and some files
@@ -70,16 +82,17 @@ def _surveyed(path: Path, size: int, changed: int, video: int | None, audio: int
         streams = [None if index is None else container.streams[index] for index in (video, audio)]
         there = [stream for stream in streams if stream is not None]
         isolate(container, *there)
-        rows = {stream.index: (array("q"), array("q"), array("q"), array("q")) for stream in there}
+        rows = {stream.index: tuple(array("q") for _ in range(5)) for stream in there}
         place = 0
         for packet in demux_packets(container, *there):
             if not _counts(packet):
                 continue
-            places, decoded, shown, lengths = rows[packet.stream_index]
+            places, decoded, shown, lengths, sizes = rows[packet.stream_index]
             places.append(place)
             decoded.append(NONE if packet.dts is None else packet.dts)
             shown.append(NONE if packet.pts is None else packet.pts)
             lengths.append(packet.duration or 0)
+            sizes.append(packet.size)
             place += 1
         return timeline(*(None if one is None else _as_stamps(one, *rows[one.index]) for one in streams))
 
@@ -89,10 +102,11 @@ def _counts(packet: av.Packet) -> bool:
     return packet.size > 0 or packet.dts is not None or packet.pts is not None
 
 
-def _as_stamps(stream: Stream, places: array[int], *ticks: array[int]) -> Stamps | None:
-    if not places or not stream.time_base:
+def _as_stamps(stream: Stream, *columns: array[int]) -> Stamps | None:
+    if not columns[0] or not stream.time_base:
         return None
-    decoded, shown, length = (np.array(one, np.float64) for one in ticks)
+    places = np.array(columns[0])
+    decoded, shown, length, size = (np.array(one, np.float64) for one in columns[1:])
     base = float(stream.time_base)
     for one in (decoded, shown):
         one[one == NONE] = np.nan
@@ -100,9 +114,16 @@ def _as_stamps(stream: Stream, places: array[int], *ticks: array[int]) -> Stamps
     if np.isnan(decoded).all():
         decoded = shown.copy()
     shown = np.where(np.abs(shown - decoded) > APART, decoded, shown)
-    return Stamps(
-        np.array(places), decoded, shown, np.maximum(length * base, 0), REORDERED if stream.type == "video" else FALL
-    )
+    length = np.maximum(length * base, 0)
+    if stream.type == "video":
+        return Stamps(places, decoded, shown, length, REORDERED)
+    known = decoded[np.isfinite(decoded)]
+    step = float(np.median(np.diff(known))) if len(known) > 1 else 0.0
+    thin = step > SPARSE and bool(8 * np.median(size) < THIN * step)
+    if thin:
+        rate = stream.codec_context.bit_rate
+        length = np.clip(8 * size / rate, 0, 1) if rate else np.full(len(size), PACKET)
+    return Stamps(places, decoded, shown, length, FALL, thin)
 
 
 def move_packets(packets: Iterable[av.Packet], shifts: np.ndarray | None) -> Iterator[av.Packet]:
@@ -113,16 +134,27 @@ def move_packets(packets: Iterable[av.Packet], shifts: np.ndarray | None) -> Ite
         shifts: (N,) seconds of each; None moves none, but a presentation stamp that is far from that of decoding gives
             way to it in any case.
     """
-    number, most, base = 0, 0, 0.0
+    number = 0
     for packet in packets:
-        if not base and packet.time_base:
-            base, most = float(packet.time_base), round(APART / packet.time_base)
-        if base and _counts(packet):
-            if shifts is not None and number < len(shifts):
-                ticks = round(shifts[number] / base)
-                packet.dts = None if packet.dts is None else packet.dts + ticks
-                packet.pts = None if packet.pts is None else packet.pts + ticks
+        if packet.time_base and shifts is not None:
+            # Those that flush, too, as frames take the clock of the packet at which they come out.
+            _move(packet, float(shifts[number]) if _counts(packet) and number < len(shifts) else 0.0)
+        if packet.time_base and _counts(packet):
             number += 1
-            if packet.pts is not None and packet.dts is not None and abs(packet.pts - packet.dts) > most:
+            far = packet.pts is not None and packet.dts is not None and abs(packet.pts - packet.dts)
+            if far and far * packet.time_base > APART:
                 packet.pts = packet.dts
         yield packet
+
+
+def _move(packet: av.Packet, shift: float) -> None:
+    base, scale = packet.time_base, 1.0
+    if base > COARSE:
+        packet.time_base, scale = FINE, float(base / FINE)
+        packet.duration = min(round((packet.duration or 0) * scale), MOST)
+    ticks = shift / float(packet.time_base)
+    for name in ("dts", "pts"):
+        stamp = getattr(packet, name)
+        if stamp is not None:
+            moved = round(stamp * scale + ticks) if scale != 1 else stamp + round(ticks)
+            setattr(packet, name, moved if abs(moved) <= MOST else None)

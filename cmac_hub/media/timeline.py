@@ -10,6 +10,7 @@ Numbers only; `survey.py` reads them from a file and moves its packets, `mending
    stream never comes near the time to which one jumps, that one alone is moved back. Where the other goes on meanwhile,
    a gap is honest however long it is: it is paid for in packets.
 4. **Repeats.** A packet of sound with the stamp of the one before it follows that one by its length.
+5. **Thin sound.** Where packets of sound hold far less than the time between their stamps, all follow by their lengths.
 
 Everything else stays as it is: sound that starts late, holes in it, pictures that stay on screen.
 """
@@ -17,11 +18,11 @@ Everything else stays as it is: sound that starts late, holes in it, pictures th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from cmac_hub.media.mending import FALL, LONGEST_GAP, Track, close_gaps, find_parts, tame, usual_lengths
+from cmac_hub.media.mending import Track, close_gaps, find_parts, tame
+from cmac_hub.media.stamps import LONGEST_GAP, Stamps, strays, usual_lengths
 
 REPEATS = 3
 """Equal stamps of sound in a row of packets, from which on they are no rounding."""
@@ -34,21 +35,6 @@ BEGIN = 9
 
 AGREED = 1.0
 """Seconds by which a header's end may differ from that of the packets: it tells of cut edges that they do not."""
-
-
-class Stamps(NamedTuple):
-    """The packets of one stream in the order of the file; seconds, NaN where the file has none."""
-
-    place: np.ndarray
-    """(N,) int64: the packet's number among those of both streams."""
-    decoded: np.ndarray
-    """(N,) float64: decoding stamps, or presentation stamps where those are missing."""
-    shown: np.ndarray
-    """(N,) float64: presentation stamps."""
-    length: np.ndarray
-    """(N,) float64: how long the packet lasts; 0 where the file does not say."""
-    tolerance: float = FALL
-    """Seconds by which stamps may fall and mean nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +85,9 @@ def are_sound(streams: dict[str, Stamps]) -> bool:
     for name, one in streams.items():
         times = one.decoded[np.isfinite(one.decoded)]
         steps = np.diff(times)
-        if (steps < -one.tolerance).any() or (steps > LONGEST_GAP).any():
+        if one.thin or (steps < -one.tolerance).any() or (steps > LONGEST_GAP).any():
+            return False
+        if strays(one.decoded, one.shown, usual_lengths(one.decoded, one.length)).any():
             return False
         if name == "sound" and np.count_nonzero(steps == 0) >= REPEATS:
             return False
@@ -112,13 +100,18 @@ def _mend(streams: dict[str, Stamps]) -> Timeline:
     tracks = {
         name: Track(one.place, one.decoded, one.shown, one.length, one.tolerance) for name, one in streams.items()
     }
+    stray = {}
     for name, track in tracks.items():
-        repeated = track.fill(repeats=name == "sound")
-        if repeated >= REPEATS:
+        repeated, stray[name] = track.complete(repeats=name == "sound")
+        if streams[name].thin:
+            track.times = track.times[0] + np.cumsum(track.lengths) - track.lengths[0]
+            said.append(f"time stamps of the {name} that lie further apart than its packets last")
+        elif repeated >= REPEATS:
             said.append(f"{repeated} time stamps of the {name} that repeat")
     begins = {name: float(np.median(track.times[:BEGIN])) for name, track in tracks.items()}
     for name, track in tracks.items():
-        if wild := tame(track, next((begins[other] for other in tracks if other != name), None)):
+        wild = tame(track, next((begins[other] for other in tracks if other != name), None)) + stray[name]
+        if wild:
             said.append(f"{wild} wild time stamp{'s' * (wild > 1)} of the {name}")
     parts, alone = find_parts(list(tracks.values()))
     if alone:
@@ -136,11 +129,19 @@ def _mend(streams: dict[str, Stamps]) -> Timeline:
         end = max(end, *((track.shown() + track.lengths).max() for track in part))
     if closed:
         said.append(f"{_human(closed)} in which there is nothing")
-    moved = {name: np.nan_to_num(track.times - streams[name].decoded) for name, track in tracks.items()}
+    moved = {name: _moved(streams[name], track) for name, track in tracks.items()}
     shifts = {name: shift for name, shift in moved.items() if np.abs(shift).max() > UNMOVED}
     said = said or ["picture and sound that lie apart"] * bool(shifts)
     last = max(float(track.shown().max()) for track in tracks.values())
     return Timeline(float(low), float(end), last, True, shifts.get("picture"), shifts.get("sound"), ", ".join(said))
+
+
+def _moved(one: Stamps, track: Track) -> np.ndarray:
+    """(N,) seconds by which each packet comes later than its stamps say; 0 where it has none."""
+    by_decoding = np.isfinite(one.decoded)
+    return np.nan_to_num(
+        np.where(by_decoding, track.times, track.shown()) - np.where(by_decoding, one.decoded, one.shown)
+    )
 
 
 def _human(seconds: float) -> str:

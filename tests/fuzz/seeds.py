@@ -40,13 +40,14 @@ SOUNDS = [
 
 def write_seeds(folder: Path) -> list[Path]:
     """Two seconds of each kind, the picture at 25 frames a second."""
-    return [_write(folder / clip[0], *clip[1:]) for clip in CLIPS] + [
+    return [write_clip(folder / clip[0], *clip[1:]) for clip in CLIPS] + [
         write_media(folder / name, sound=tone(2.0, rate), sample_rate=rate, audio_codec=codec)
         for name, codec, rate in SOUNDS
     ]
 
 
-def _write(path: Path, codec: str, pixels: str, audio: str, rate: int) -> Path:
+def write_clip(path: Path, codec: str, pixels: str, audio: str, rate: int) -> Path:
+    """Two seconds of noise beside gray; frames are stored in another order than shown, where codecs do that."""
     options = {"movflags": "frag_keyframe+empty_moov"} if "fragmented" in path.name else {}
     tags = "log-level=none:pools=1:frame-threads=1:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"
     coding = {"libx265": {"x265-params": f"{tags}:hdr10=1:max-cll=2000,400"}, "libsvtav1": {"preset": "12"}}

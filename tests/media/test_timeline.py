@@ -198,3 +198,30 @@ def test_garbage_ends_soon_in_a_clock_that_rises(seed):
     assert np.isfinite(times).all() and np.diff(times).max() <= 121
     assert all(np.diff(one).min() > -120 for one in found.values())
     assert clock.end >= times[-1]
+
+
+def without_decoding(count, shift):
+    """Breaks the first packets of the picture: stamps of presentation alone, that many seconds later."""
+
+    def breaking(stamps):
+        stamps["v"].decoded[:count] = np.nan
+        stamps["v"].shown[:count] += shift
+
+    return breaking
+
+
+@given(st.integers(1, 5), st.sampled_from([9000.0, -9000.0, 30.0]))
+def test_packets_with_a_wild_stamp_of_presentation_alone_follow_the_others(count, shift):
+    rows = part(4)
+    clock, _, numbers = mend(rows, without_decoding(count, shift))
+    wanted = np.array([rows[i][2] for i in numbers["v"]])
+    shown = wanted + np.where(np.arange(len(wanted)) < count, shift, 0) + clock.video
+    assert clock.said == f"{count} wild time stamp{'s' * (count > 1)} of the picture"
+    np.testing.assert_allclose(shown, wanted, atol=0.05)
+    assert clock.start == pytest.approx(0.0, abs=0.05) and clock.end == pytest.approx(4.04, abs=0.1)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_honest_stamps_of_presentation_alone_stay(shift):
+    clock, _, _ = mend(part(4), without_decoding(3, shift))
+    assert clock.said == "" and clock.video is None
