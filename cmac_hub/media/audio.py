@@ -93,16 +93,17 @@ def _runs(info: MediaInfo, sample_rate: int, origin: float) -> Iterator[tuple[in
     time = None
     while frame is not None:
         assert isinstance(frame, av.AudioFrame)
-        stamp = _time(frame)
+        stamp = _time(frame, info)
         time = stamp if stamp is not None else info.start if time is None else time
-        run = _Run(frame, time)
-        yield round((time - origin) * sample_rate), run.mixed(frames, sample_rate, info.path)
+        run = _Run(frame, time, info)
+        yield round((time - origin) * sample_rate), run.mixed(frames, sample_rate)
         time, frame = run.end, run.next
 
 
-def _time(frame: av.AudioFrame) -> float | None:
+def _time(frame: av.AudioFrame, info: MediaInfo) -> float | None:
     stamp = frame.pts if frame.pts is not None else frame.dts
-    return None if stamp is None or not frame.time_base else float(stamp * frame.time_base)
+    time = None if stamp is None or not frame.time_base else float(stamp * frame.time_base)
+    return time if time is None or info.timeline is None or info.timeline.may_hold(time) else None
 
 
 def _kind(frame: av.AudioFrame) -> tuple[str, str, int]:
@@ -112,20 +113,20 @@ def _kind(frame: av.AudioFrame) -> tuple[str, str, int]:
 class _Run:
     """Frames of one kind whose time stamps follow each other, mixed by one mixer."""
 
-    def __init__(self, first: av.AudioFrame, time: float) -> None:
-        self._first = first
+    def __init__(self, first: av.AudioFrame, time: float, info: MediaInfo) -> None:
+        self._first, self._info = first, info
         self.end = time
         """Seconds: where the next frame is due."""
         self.next: Decoded | None = None
         """The frame that broke the run."""
 
-    def mixed(self, frames: Iterator[Decoded], sample_rate: int, path: Path) -> Iterator[np.ndarray]:
-        mixer = Mixer(path, self._first, sample_rate)
+    def mixed(self, frames: Iterator[Decoded], sample_rate: int) -> Iterator[np.ndarray]:
+        mixer = Mixer(self._info.path, self._first, sample_rate)
         kind, start, count = _kind(self._first), self.end, 0
         frame: Decoded | None = self._first
         while frame is not None:
             assert isinstance(frame, av.AudioFrame)
-            stamp = _time(frame)
+            stamp = _time(frame, self._info)
             if _kind(frame) != kind or (stamp is not None and abs(stamp - self.end) > JITTER):
                 self.next = frame
                 break

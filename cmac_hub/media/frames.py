@@ -35,14 +35,14 @@ class Frame:
 class Clock:
     """Presentation times of decoded frames, which come in the order of display and therefore always rise.
 
-    A frame's own stamp counts as long as stamps rise. AVI stores only the order of decoding, and FFmpeg's guess at the
+    A frame's own stamp counts as long as stamps rise, and lie where packets do. AVI stores only the order of decoding, and FFmpeg's guess at the
     rest goes back and forth: there, and wherever stamps have fallen, decoding stamps are right. A frame without any
     follows the one before at the stream's rate.
     """
 
     def __init__(self, info: MediaInfo) -> None:
         self._step = 1 / (info.frame_rate or 25.0)
-        self._first = info.start
+        self._first, self._timeline = info.start, info.timeline
         self._by_decoding = info.path.suffix.lower() == ".avi"
         self._previous: float | None = None
 
@@ -50,6 +50,8 @@ class Clock:
         base = float(frame.time_base or 0)
         stamps = (frame.dts, frame.pts) if self._by_decoding else (frame.pts, frame.dts)
         times = [stamp * base for stamp in stamps if stamp is not None and base]
+        if self._timeline is not None:
+            times = [time for time in times if self._timeline.may_hold(time)]
         if self._previous is not None:
             if times and times[0] <= self._previous:
                 self._by_decoding = True

@@ -81,20 +81,36 @@ def _surveyed(path: Path, size: int, changed: int, video: int | None, audio: int
     with open_media(path) as container:
         streams = [None if index is None else container.streams[index] for index in (video, audio)]
         there = [stream for stream in streams if stream is not None]
-        isolate(container, *there)
-        rows = {stream.index: tuple(array("q") for _ in range(5)) for stream in there}
-        place = 0
-        for packet in demux_packets(container, *there):
-            if not _counts(packet):
-                continue
-            places, decoded, shown, lengths, sizes = rows[packet.stream_index]
-            places.append(place)
-            decoded.append(NONE if packet.dts is None else packet.dts)
-            shown.append(NONE if packet.pts is None else packet.pts)
-            lengths.append(packet.duration or 0)
-            sizes.append(packet.size)
-            place += 1
+        rows = _columns(container, *there)
+        for one in there if len(there) > 1 else ():
+            # MP4 is read in the order of stamps, and a broken one may end before one of its streams begins.
+            expected = one.frames if "mov" in container.format.name else 0
+            if len(rows[one.index][0]) < max(1, expected):
+                _add_alone(path, one.index, rows)
         return timeline(*(None if one is None else _as_stamps(one, *rows[one.index]) for one in streams))
+
+
+def _columns(container: InputContainer, *streams: Stream) -> dict[int, list[array[int]]]:
+    """By the stream's index: its packets' place, stamps of decoding and of presentation, lengths, and bytes."""
+    isolate(container, *streams)
+    rows = {stream.index: [array("q") for _ in range(5)] for stream in streams}
+    for place, packet in enumerate(filter(_counts, demux_packets(container, *streams))):
+        decoded = NONE if packet.dts is None else packet.dts
+        shown = NONE if packet.pts is None else packet.pts
+        values = (place, decoded, shown, packet.duration or 0, packet.size)
+        for column, value in zip(rows[packet.stream_index], values, strict=True):
+            column.append(value)
+    return rows
+
+
+def _add_alone(path: Path, index: int, rows: dict[int, list[array[int]]]) -> None:
+    """Adds those packets of a stream that are reached when no other is read, behind all others."""
+    with open_media(path) as container:
+        alone = _columns(container, container.streams[index])[index]
+    read, behind = len(rows[index][0]), sum(len(columns[0]) for columns in rows.values())
+    alone[0] = array("q", (behind + place for place in alone[0]))
+    for column, more in zip(rows[index], alone, strict=True):
+        column.extend(more[read:])
 
 
 def _counts(packet: av.Packet) -> bool:
@@ -138,7 +154,7 @@ def move_packets(packets: Iterable[av.Packet], shifts: np.ndarray | None) -> Ite
     for packet in packets:
         if packet.time_base and shifts is not None:
             # Those that flush, too, as frames take the clock of the packet at which they come out.
-            _move(packet, float(shifts[number]) if _counts(packet) and number < len(shifts) else 0.0)
+            _move(packet, float(shifts[min(number, len(shifts) - 1)]) if _counts(packet) else 0.0)
         if packet.time_base and _counts(packet):
             number += 1
             far = packet.pts is not None and packet.dts is not None and abs(packet.pts - packet.dts)

@@ -55,6 +55,10 @@ class Timeline:
     said: str = ""
     """What was mended, for one line; empty where nothing was."""
 
+    def may_hold(self, time: float) -> bool:
+        """Whether a frame may come at that time; further away is no packet whose stamp was read."""
+        return self.start - LONGEST_GAP <= time <= self.end + LONGEST_GAP
+
     def agrees(self, end: float) -> bool:
         """Whether a file with these packets may end there, as its header says."""
         latest = self.end if self.told else self.last + LONGEST_GAP

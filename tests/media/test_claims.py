@@ -43,9 +43,9 @@ def assert_two_seconds(path, within=0.3):
     return found
 
 
-def moved(source, target, kind, seconds):
+def moved(source, target, kind, seconds, **options):
     """Written again with one stream later."""
-    with av.open(str(source)) as container, av.open(str(target), "w") as output:
+    with av.open(str(source)) as container, av.open(str(target), "w", options=options) as output:
         streams = {stream.index: output.add_stream_from_template(stream) for stream in container.streams}
         for packet in container.demux():
             if packet.dts is None:
@@ -67,6 +67,17 @@ def test_picture_and_sound_hours_apart(made, tmp_path, suffix, kind):
         probe(path)
     found = assert_two_seconds(path)
     assert all(one.frames is not None and np.abs(one.waveform).max() > 0.1 for one in found)
+
+
+def test_a_picture_hours_later_in_a_file_that_breaks_off(made, tmp_path):
+    """MP4 is read in the order of stamps: the missing end of the sound ends the reading before the picture begins."""
+    path = moved(made["h264.mp4"], tmp_path / "later.mp4", "video", 9000.0, movflags="faststart")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 95 // 100])
+    with pytest.warns(UserWarning, match=r"2\.5 h in which there is nothing"):
+        info = probe(path)
+    assert 1 < info.duration < 2.2 and len(list(islice(windows(info, **HOW), 5))) == 2
+    assert 25 < len(list(read_frames(info))) < 50
 
 
 def edited(source, target, change):
