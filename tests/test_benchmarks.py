@@ -23,3 +23,12 @@ def test_localize(clip):
     assert done.stdout.splitlines()[-1].startswith("| cmac-nano | ")
     done = subprocess.run([*command, "missing.mp4", *how], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and "missing.mp4" in done.stdout
+
+
+def test_encoders():
+    how = ["--turns", "1", "--shapes", "2x32", "--batches", "1", "--models", "cmac-nano", "--threads", "1"]
+    command = [sys.executable, "benchmarks/encoders.py", *how]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert rows[2].startswith("| 1x2x32 | ") and rows[-1].startswith("| cmac-nano, audio, 16x1x64x100 | ")
