@@ -76,7 +76,7 @@ def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             check_keys(shapes_of(expected), found, f"{path} does not fit its config")
             state = {name: file.get_tensor(name) for name in expected}
-    except (SafetensorError, OSError, ValueError, OverflowError, KeyError) as error:
+    except (SafetensorError, OSError, RuntimeError, ValueError, OverflowError, KeyError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(

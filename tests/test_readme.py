@@ -15,10 +15,11 @@ from cmac_hub.train.evaluate.sets import as_table
 from cmac_hub.train.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-README, TRAINING_PAGE, EXTENDING_PAGE = (
-    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/training.md", "docs/extending.md")
+README, TRAINING_PAGE, EXTENDING_PAGE, INFERENCE_PAGE = (
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "docs/training.md", "docs/extending.md", "docs/inference.md")
 )
-SNIPPETS = re.findall(r"```python\n(.*?)```", README + EXTENDING_PAGE, re.DOTALL)
+SNIPPETS = re.findall(r"```python\n(.*?)```", README + EXTENDING_PAGE + INFERENCE_PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^\$ (cmac .*?)(?:\s+#.*)?$", README, re.MULTILINE)
 TRAINING = re.findall(r"^\$ .*?-m cmac_hub\.train (.*?)(?:\s+#.*)?$", TRAINING_PAGE, re.MULTILINE)
 
@@ -35,7 +36,7 @@ def videos(tmp_path_factory) -> Path:
 
 
 def test_readme_has_what_this_file_runs():
-    assert len(SNIPPETS) == 5 and len(COMMANDS) == 7 and len(TRAINING) == 26
+    assert len(SNIPPETS) == 7 and len(COMMANDS) == 7 and len(TRAINING) == 26
 
 
 def test_readme_is_read_in_three_minutes():
