@@ -35,7 +35,7 @@ class Frame:
 class Clock:
     """Presentation times of decoded frames, which come in the order of display and therefore always rise.
 
-    A frame's own stamp counts as long as stamps rise, and lie where packets do. AVI stores only the order of decoding,
+    A frame's own stamp counts as long as stamps rise and lie where packets do. AVI stores only the order of decoding,
     and FFmpeg's guess at the rest goes back and forth: there, and wherever stamps have fallen, decoding stamps are
     right. A frame without any follows the one before at the stream's rate.
     """

@@ -56,6 +56,14 @@ class Track:
         """(N,) presentation times."""
         return self.times + self.ahead
 
+    def content(self) -> np.ndarray:
+        """(N,) seconds of packets before each."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def string(self, begin: float) -> None:
+        """Forgets the stamps: packets follow each other by their lengths, from a time on."""
+        self.times = begin + self.content()
+
     def due(self, i: int) -> float:
         """When packet i is due after the one before it."""
         return float(self.times[i - 1] + self.lengths[i - 1])
@@ -124,11 +132,14 @@ def find_parts(tracks: list[Track]) -> tuple[list[list[Track]], int]:
     done: set[tuple[int, int]] = set()
     carried = [0.0] * len(tracks)
     alone = 0
+    orders = [_Order(tracks[which], tracks[1 - which]) for which in range(2)] if len(tracks) == 2 else []
     for _, which, i in events:
         if (which, i) in done or i < begins[-1][which]:
             continue
-        partner = _partner(tracks, which, i, begins[-1]) if len(tracks) == 2 else None
-        if len(tracks) == 2 and partner is None:
+        partner = None
+        if orders:
+            partner = _partner(tracks[which], tracks[1 - which], orders[which], i, begins[-1][1 - which])
+        if orders and partner is None:
             fall = tracks[which].due(i) - float(tracks[which].times[i])
             if fall > OVERLAP:
                 tracks[which].times[i:] += fall
@@ -153,34 +164,47 @@ def find_parts(tracks: list[Track]) -> tuple[list[list[Track]], int]:
     return [part for part in cut if part], alone
 
 
-def _partner(tracks: list[Track], which: int, i: int, begun: list[int]) -> int | None:
-    """The packet with which the other stream enters the part that stream `which` enters with packet i; None if it goes
-    on as it was."""
-    one, other = tracks[which], tracks[1 - which]
-    begin, end = begun[1 - which], len(other.times)
-    here = int(np.searchsorted(other.place, one.place[i]))
-    if here in (begin, end):
+class _Order:
+    """How the packets of one stream lie among those of another in the file; found once, as no mending changes it."""
+
+    def __init__(self, one: Track, other: Track) -> None:
+        self.following = np.searchsorted(other.place, one.place)
+        """Which packet of the other one comes after each."""
+        self.before = np.searchsorted(one.place, other.place)
+        """How many packets come before each of the other one."""
+        self.content = other.content()
+        """Seconds of the other stream before each of its packets."""
+        self.own = np.concatenate([[0.0], np.cumsum(one.lengths)])[self.before]
+        """Seconds of this stream before each packet of the other one."""
+
+
+def _partner(one: Track, other: Track, order: _Order, i: int, begin: int) -> int | None:
+    """The packet with which the other stream enters the part that one stream enters with packet i; None if it goes on
+    as it was. Its last part began with packet `begin`."""
+    here = max(int(order.following[i]), begin)
+    if here in (begin, len(other.times)):
         return here
-    # How much there is of each stream between the packet and each packet of the other one, in the order of the file.
-    content = np.concatenate([[0.0], np.cumsum(other.lengths)])[:-1]
-    beside = np.searchsorted(one.place, other.place)
-    own = np.concatenate([[0.0], np.cumsum(one.lengths)])[beside]
-    apart = np.maximum(np.abs(content - content[here]), np.abs(own - own[here]))
-    near = [int(j) for j in other.falls() if j > begin and apart[j] <= NEAR]
-    if near:
-        return min(near, key=lambda j: abs(j - here))
-    following = [int(j) for j in one.falls() if j > i]
-    if following and other.place[here] > one.place[following[0]]:
+    low, near, far = np.searchsorted(order.content, order.content[here] + np.array([-NEAR, NEAR, LOST])).tolist()
+    low = max(low, begin)
+    close = np.abs(order.own[low:near] - order.own[here]) <= NEAR
+    after = max(low, begin + 1)
+    fallen = np.diff(other.times[after - 1 : near]) < -other.tolerance
+    falls = after + np.flatnonzero(fallen & close[after - low :])
+    if len(falls):
+        return int(falls[np.abs(falls - here).argmin()])
+    following = np.flatnonzero(np.diff(one.times[i:]) < -one.tolerance)
+    if len(following) and other.place[here] > one.place[i + 1 + following[0]]:
         return here
     fall = one.due(i) - float(one.times[i])
-    new = one.times[np.maximum(beside - 1, i)]
-    nearer = np.abs(other.times - new) < np.abs(other.times - new - fall)
-    if nearer[here : int(np.searchsorted(content, content[here] + LOST))].mean() <= 0.5:
+    new = one.times[np.maximum(order.before[low:far] - 1, i)]
+    nearer = np.abs(other.times[low:far] - new) < np.abs(other.times[low:far] - new - fall)
+    if nearer[here - low :].mean() <= 0.5:
         return None
-    first = here + int(nearer[here:].argmax())
-    while first == here > begin and nearer[here - 1] and apart[here - 1] <= NEAR:
-        first = here = here - 1
-    return first
+    if not nearer[here - low]:
+        return here + int(nearer[here - low :].argmax())
+    while here > low and nearer[here - 1 - low] and close[here - 1 - low]:
+        here -= 1
+    return here
 
 
 def close_gaps(part: list[Track]) -> float:

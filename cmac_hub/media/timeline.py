@@ -10,7 +10,8 @@ Numbers only; `survey.py` reads them from a file and moves its packets, `mending
    stream never comes near the time to which one jumps, that one alone is moved back. Where the other goes on meanwhile,
    a gap is honest however long it is: it is paid for in packets.
 4. **Repeats.** A packet of sound with the stamp of the one before it follows that one by its length.
-5. **Thin sound.** Where packets of sound hold far less than the time between their stamps, all follow by their lengths.
+5. **No clock at all.** Where packets of sound hold far less than the time between their stamps, or stamps fall twice a
+   second and more, all packets of the stream follow each other by their lengths.
 
 Everything else stays as it is: sound that starts late, holes in it, pictures that stay on screen.
 """
@@ -26,6 +27,9 @@ from cmac_hub.media.stamps import LONGEST_GAP, Stamps, strays, usual_lengths
 
 REPEATS = 3
 """Equal stamps of sound in a row of packets, from which on they are no rounding."""
+
+SHORTEST = 0.5
+"""Seconds that parts last at least on average, or they are none."""
 
 UNMOVED = 1e-5
 """Seconds: a tick of the finest clocks in use."""
@@ -108,14 +112,19 @@ def _mend(streams: dict[str, Stamps]) -> Timeline:
     for name, track in tracks.items():
         repeated, stray[name] = track.complete(repeats=name == "sound")
         if streams[name].thin:
-            track.times = track.times[0] + np.cumsum(track.lengths) - track.lengths[0]
+            track.string(float(track.times[0]))
             said.append(f"time stamps of the {name} that lie further apart than its packets last")
         elif repeated >= REPEATS:
             said.append(f"{repeated} time stamps of the {name} that repeat")
-    begins = {name: float(np.median(track.times[:BEGIN])) for name, track in tracks.items()}
+    begins = {name: float(np.median((track.times - track.content())[:BEGIN])) for name, track in tracks.items()}
     for name, track in tracks.items():
-        wild = tame(track, next((begins[other] for other in tracks if other != name), None)) + stray[name]
-        if wild:
+        beside = next((begins[other] for other in tracks if other != name), None)
+        wild = tame(track, beside) + stray[name]
+        if len(track.falls()) * SHORTEST > track.lengths.sum():
+            begins[name] = begins[name] if beside is None else beside
+            track.string(begins[name])
+            said.append(f"time stamps of the {name} that tell nothing")
+        elif wild:
             said.append(f"{wild} wild time stamp{'s' * (wild > 1)} of the {name}")
     parts, alone = find_parts(list(tracks.values()))
     if alone:

@@ -41,9 +41,6 @@ MEMORY = 2 << 30
 SECONDS = 10
 """Of the processor."""
 
-PATIENCE = 6
-"""Times as many of the clock: the machine may be busy with other things."""
-
 
 class Result(NamedTuple):
     kind: str
@@ -118,7 +115,7 @@ def run_apart(model: CMAC, path: Path, folder: Path, seconds: float = SECONDS) -
         done, status, usage = os.wait4(child, os.WNOHANG)
         if done:
             break
-        if time.monotonic() - begun > PATIENCE * seconds:
+        if time.monotonic() - begun > patience() * seconds:
             os.kill(child, signal.SIGKILL)
         time.sleep(0.005)
     with os.fdopen(reading, "rb") as pipe:
@@ -129,6 +126,11 @@ def run_apart(model: CMAC, path: Path, folder: Path, seconds: float = SECONDS) -
         return Result(kind, f"signal {signal.Signals(number).name} after {usage.ru_utime:.1f} s")
     kind, _, text = text.partition(" ")
     return Result(kind or "crash", text or f"exit {os.WEXITSTATUS(status)}")
+
+
+def patience() -> float:
+    """Times as many seconds by the clock as of the processor: 1 where the machine is quiet, more where it is busy."""
+    return max(1.0, 2 * os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _limit(seconds: float) -> None:

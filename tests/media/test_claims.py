@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import struct
 import warnings
+from dataclasses import replace
 from itertools import islice
 
 import av
@@ -43,7 +44,7 @@ def assert_two_seconds(path, within=0.3):
     return found
 
 
-def moved(source, target, kind, seconds, **options):
+def moved(source, target, kind, seconds=0.0, **options):
     """Written again with one stream later."""
     with av.open(str(source)) as container, av.open(str(target), "w", options=options) as output:
         streams = {stream.index: output.add_stream_from_template(stream) for stream in container.streams}
@@ -69,15 +70,15 @@ def test_picture_and_sound_hours_apart(made, tmp_path, suffix, kind):
     assert all(one.frames is not None and np.abs(one.waveform).max() > 0.1 for one in found)
 
 
-def test_a_picture_hours_later_in_a_file_that_breaks_off(made, tmp_path):
-    """MP4 is read in the order of stamps: the missing end of the sound ends the reading before the picture begins."""
-    path = moved(made["h264.mp4"], tmp_path / "later.mp4", "video", 9000.0, movflags="faststart")
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) * 95 // 100])
-    with pytest.warns(UserWarning, match=r"2\.5 h in which there is nothing"):
+@pytest.mark.parametrize("kind", ["video", "audio"])
+def test_no_frame_lies_where_no_packet_does(made, tmp_path, kind):
+    """Should decoders or demuxers come upon stamps that were not seen beforehand."""
+    path = moved(made["h264.mp4"], tmp_path / "apart.mkv", kind, 9000.0)
+    with pytest.warns(UserWarning, match="was mended"):
         info = probe(path)
-    assert 1 < info.duration < 2.2 and len(list(islice(windows(info, **HOW), 5))) == 2
-    assert 25 < len(list(read_frames(info))) < 50
+    unaware = replace(info, timeline=replace(info.timeline, video=None, audio=None))
+    assert [frame.time < 10 for frame in read_frames(unaware)] == [True] * 50
+    assert len(read_audio(unaware, 16000)) < 10 * 16000
 
 
 def edited(source, target, change):
@@ -88,6 +89,24 @@ def edited(source, target, change):
     assert data != source.read_bytes()
     target.write_bytes(data)
     return target
+
+
+def test_frames_hours_apart_in_a_file_that_breaks_off(made, tmp_path):
+    """MP4 is read in the order of stamps: where the end of the sound is missing, the second frame is not read after it
+    unless the picture is read alone."""
+    whole = moved(made["h264.mp4"], tmp_path / "whole.mp4", "video", movflags="faststart")
+
+    def change(data):
+        lengths = data.index(b"stts", data.index(b"vide")) + 8
+        assert struct.unpack_from(">III", data, lengths) == (1, 50, 512)
+        struct.pack_into(">I", data, lengths + 8, 3600 * 12800)
+        data[:] = data.replace(b"edts", b"free")[: len(data) * 95 // 100]
+
+    path = edited(whole, tmp_path / "broken.mp4", change)
+    with pytest.warns(UserWarning, match="h in which there is nothing"):
+        info = probe(path)
+    assert 1 < info.duration < 2.2 and len(list(islice(windows(info, **HOW), 5))) == 2
+    assert 25 < len(list(read_frames(info))) < 50
 
 
 def streams_of_avi(data):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -225,3 +227,39 @@ def test_packets_with_a_wild_stamp_of_presentation_alone_follow_the_others(count
 def test_honest_stamps_of_presentation_alone_stay(shift):
     clock, _, _ = mend(part(4), without_decoding(3, shift))
     assert clock.said == "" and clock.video is None
+
+
+@pytest.mark.parametrize("kinds", ["va", "v", "a"])
+def test_stamps_that_are_noise_tell_nothing(kinds):
+    """What comes of them is as long as its packets, not as its stamps."""
+    rows, rng = part(60, kinds=kinds), np.random.default_rng(0)
+
+    def breaking(stamps):
+        for one in stamps.values():
+            if one is not None:
+                noise = rng.normal(0, 30, len(one.decoded))
+                one.decoded[:] += noise
+                one.shown[:] += noise
+
+    clock, found, _ = mend(rows, breaking)
+    assert "that tell nothing" in clock.said and clock.end - clock.start == pytest.approx(60, abs=1)
+    assert all(np.diff(one).min() > 0 for one in found.values())
+
+
+def test_noise_of_one_stream_leaves_the_other_alone():
+    rows, rng = part(60), np.random.default_rng(0)
+
+    def breaking(stamps):
+        stamps["a"].decoded[:] += rng.normal(0, 300, len(stamps["a"].decoded))
+        stamps["a"].shown[:] = stamps["a"].decoded
+
+    clock, found, _ = mend(rows, breaking)
+    assert clock.said == "time stamps of the sound that tell nothing" and clock.video is None
+    np.testing.assert_allclose(found["a"], np.arange(len(found["a"])) * BLOCK, atol=0.05)
+
+
+def test_an_hour_of_short_parts_takes_seconds():
+    rows, whole = joined(*[part(2)] * 1800)
+    begun = time.process_time()
+    clock = assert_whole(rows, whole)
+    assert clock.said == "1800 parts of which each begins anew" and time.process_time() - begun < 10
