@@ -10,7 +10,8 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 from cmac_hub.allocator import keep_freed_memory
@@ -56,14 +57,22 @@ def run(program: str, work: Callable[[argparse.Namespace], int | None], options:
         return code or 1
 
 
-def _run(program: str, work: Callable[[argparse.Namespace], int | None], options: argparse.Namespace) -> int:
+@contextmanager
+def warnings_in_one_line(program: str) -> Iterator[None]:
+    """Warnings are lines on stderr that begin with the program's name."""
+
     def show(message: Warning | str, *_: object) -> None:
         print(f"{program}: {' '.join(str(message).split())}", file=sys.stderr)
 
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def _run(program: str, work: Callable[[argparse.Namespace], int | None], options: argparse.Namespace) -> int:
     keep_freed_memory()
     try:
-        with ending_by_signals(), warnings.catch_warnings():
-            warnings.showwarning = show  # type: ignore[assignment]
+        with ending_by_signals(), warnings_in_one_line(program):
             import_modules(getattr(options, "imports", []))
             return int(work(options) or 0)
     except Exception as error:

@@ -109,6 +109,19 @@ def remove_left_over(folder: Path) -> None:
                 path.unlink()
 
 
+@contextmanager
+def taking_turns(folder: Path) -> Iterator[None]:
+    """Processes that do this for one folder wait for each other, where its file system has such locks."""
+    with ExitStack() as lock:
+        with suppress(OSError, ImportError):
+            import fcntl
+
+            descriptor = os.open(folder, os.O_RDONLY)
+            lock.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
 def is_hidden(name: str) -> bool:
     """Whether a file of this name is one that grows, or that a killed process left."""
     return name.startswith(".cmac-") and ".part" in name

@@ -54,6 +54,18 @@ def build_parser() -> argparse.ArgumentParser:
     features = commands.add_parser("features", help="write the features of videos, one safetensors file each")
     features.add_argument("inputs", nargs="+", metavar="VIDEO", help="files, or folders that are searched")
     features.add_argument("-o", "--output", required=True, help="folder, made when missing")
+    features.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        help="processes that share the list, of one thread each (OMP_NUM_THREADS says otherwise); 0: one a core",
+    )
+    features.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="only this part of the list, from 1/N to N/N, of calls that may write one folder; default: torchrun's",
+    )
     features.set_defaults(run="cmac_hub.cli.features:features")
 
     figure = commands.add_parser("figure", help="draw frame and spectrogram with each of the maps")
@@ -103,6 +115,19 @@ def _track(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no number of a sound track; they are counted from 1")
     return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no number of processes; accepted are 0 (one a core), 1, 2, ...")
+    return int(text)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text} is no part of a list; of four they are 1/4, 2/4, 3/4 and 4/4")
+    return int(number), int(count)
 
 
 def _device(text: str) -> str:

@@ -1,153 +1,82 @@
-"""`cmac features`: one safetensors file a video and an index; a second run does only what is missing."""
+"""`cmac features`: one safetensors file a video and an index; a second run does only what is missing.
+
+The list may be shared by processes of one machine (`--workers`) and by calls on several (`--shard`, torchrun).
+"""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import sys
-from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
-from safetensors import safe_open
-from safetensors.torch import save
+import torch
 from tqdm import tqdm
 
 from cmac_hub.cli.batch import run_all
-from cmac_hub.cli.tracks import other_tracks
+from cmac_hub.cli.feature_files import FeatureWriter, target_of, write_index
+from cmac_hub.cli.workers import Crew, cores
+from cmac_hub.command_line import import_modules
 from cmac_hub.errors import OutputError
-from cmac_hub.features import UNREADABLE, features_of_file
-from cmac_hub.files import is_hidden, make_folder, remove_left_over, replacing
-from cmac_hub.hub import checkpoint_hash, config_hash, load
-from cmac_hub.media import probe
+from cmac_hub.files import make_folder
 from cmac_hub.media.find import Input, find_inputs
-from cmac_hub.network import Network
-from cmac_hub.optimize import choose_dtype, optimize_for_inference
-
-COLUMNS = ["path", "features", "windows", "first", "last", "video", "audio"]
 
 
 def features(options: argparse.Namespace) -> int:
     """Writes NAME.EXT.safetensors for every input and index.csv beside them."""
     inputs = find_inputs(options.inputs)
     folder = make_folder(Path(options.output))
-    network = load(options.model, Network, device=options.device)
-    window = options.window or network.config.window
-    dtype = choose_dtype(options.dtype, network.device)
-    how = {
-        "weights": checkpoint_hash(network),
-        "config": config_hash(network.config),
-        "window": f"{window:g}",
-        "hop": f"{options.hop or window:g}",
-        "dtype": str(dtype).removeprefix("torch."),
-        "audio_track": str(options.audio_track or ""),
-    }
-    network = optimize_for_inference(network, dtype)
+    # Of the whole list, so that no two shards write one file.
+    owners: dict[Path, Path] = {}
+    for one in inputs:
+        owners.setdefault(target_of(folder, one), one.path)
+    inputs = _shard(inputs, options.shard)
+
+    def owned(one: Input) -> bool:
+        return owners[target_of(folder, one)] == one.path
+
+    given = [one for one in inputs if owned(one)]
+    count = min(options.workers or cores(), len(given))
     bar = tqdm(total=len(inputs), unit="file", disable=not sys.stderr.isatty())
-    written: set[Path] = set()
+    with ExitStack() as stack:
+        if count > 1:
+            outcomes = stack.enter_context(Crew(partial(_writer, options), given, count)).outcomes()
+        else:
+            write = FeatureWriter(options)
 
-    def work(one: Input) -> None:
-        bar.update()
-        target = folder / (_as_text(one.relative) + ".safetensors")
-        if target in written:
-            raise OutputError(f"{target} was written for another input of this call already; rename one of them")
-        written.add(target)
-        settings = {**how, "bytes": str(one.path.stat().st_size) if one.path.is_file() else ""}
-        if target.exists() and not options.overwrite:
-            made = _settings_of(target)
-            if made is not None and {k: made.get(k, "") for k in settings} != settings:
-                raise OutputError(
-                    f"{target} was made with other weights or settings, by an older version, or of another file; "
-                    "choose another output or pass --overwrite"
-                )
-            if made is not None:
-                print(target)
-                return
-        make_folder(target.parent)
-        info = probe(one.path, options.audio_track)
-        result = features_of_file(network, info, window=options.window, hop=options.hop)
-        if network.config.audio is not None:
-            if not info.has_audio and "sound" not in info.undecodable:
-                print(f"cmac: {one.path} has no audio stream", file=sys.stderr)
-            if result.silent:
-                print(f"cmac: {one.path} has nothing to hear{other_tracks(info, None)}", file=sys.stderr)
-        if bool(result.padded[0]):
-            print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
-        about = {"source": _as_text(one.relative), "model": str(options.model), **settings}
-        # A file that a power cut broke is made again, so thousands of small ones need not wait for the disk.
-        with replacing(target, True, synced=False) as temporary:
-            temporary.write_bytes(save(result.to_dict(), metadata=about))
-        print(target)
+        def work(one: Input) -> None:
+            bar.update()
+            if not owned(one):
+                target = target_of(folder, one)
+                raise OutputError(f"{target} was written for another input of this call already; rename one of them")
+            if count > 1:
+                next(outcomes).tell()
+            else:
+                write(one)
 
-    code = run_all(inputs, work, options.debug)
+        code = run_all(inputs, work, options.debug)
     bar.close()
-    return max(code, 0 if _write_index(folder) else 1)
+    return max(code, 0 if write_index(folder) else 1)
 
 
-def _as_text(path: Path) -> str:
-    """A path as text, a mark in the place of bytes that are none: safetensors takes no others."""
-    return os.fsencode(path).decode("utf-8", "replace")
+def _writer(options: argparse.Namespace) -> FeatureWriter:
+    """The work of one process of several, which share the cores."""
+    import_modules(options.imports)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    return FeatureWriter(options)
 
 
-def _settings_of(path: Path) -> dict[str, str] | None:
-    """The metadata of a features file; None for one that is broken and must be made again."""
-    try:
-        with safe_open(path, "pt") as file:
-            # Before 0.2.0 all was computed in fp32.
-            return {"dtype": "float32", **(file.metadata() or {})}
-    except UNREADABLE:
-        return None
-
-
-def _stored(folder: Path) -> Iterator[Path]:
-    """The features files below a folder, without those that another process just writes.
-
-    Raises:
-        OSError: a folder cannot be listed: the index would lack its files.
-    """
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    for where, _, names in os.walk(folder, onerror=fail):
-        for name in names:
-            if name.endswith(".safetensors") and not is_hidden(name):
-                yield Path(where, name)
-
-
-def _write_index(folder: Path) -> bool:
-    """One line for each features file that lies in the folder, whoever wrote it; it is made anew by each call.
-
-    Returns:
-        whether all of them could be read; those that could not are named on stderr.
-    """
-    whole = True
-    remove_left_over(folder)
-    with (
-        replacing(folder / "index.csv", True, synced=False) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        table = csv.DictWriter(file, COLUMNS)
-        table.writeheader()
-        for path in sorted(_stored(folder)):
-            try:
-                with safe_open(path, "pt") as stored:
-                    keys, made = set(stored.keys()), stored.metadata() or {}
-                    times = stored.get_tensor("times")
-            except UNREADABLE as error:
-                whole = False
-                reason = str(error).splitlines()[0]
-                print(f"cmac: {path} cannot be read and does not stand in index.csv ({reason})", file=sys.stderr)
-                continue
-            table.writerow(
-                {
-                    "path": made.get("source", ""),
-                    "features": path.relative_to(folder),
-                    "windows": len(times),
-                    "first": f"{times[0].item():.3f}",
-                    "last": f"{times[-1].item():.3f}",
-                    "video": "visual" in keys,
-                    "audio": "audio" in keys,
-                }
-            )
-    return whole
+def _shard(inputs: list[Input], shard: tuple[int, int] | None) -> list[Input]:
+    """This call's part of the list: every n-th file from the i-th on; torchrun says i and n as RANK and WORLD_SIZE."""
+    if shard is None:
+        rank, size = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+        if not (rank.isdecimal() and size.isdecimal() and int(rank) < int(size) and int(size) > 1):
+            return inputs
+        shard = int(rank) + 1, int(size)
+    number, count = shard
+    part = inputs[number - 1 :: count]
+    print(f"cmac: shard {number}/{count}: {len(part)} of {len(inputs)} files", file=sys.stderr)
+    return part

@@ -125,3 +125,53 @@ def test_an_output_that_is_a_file(cmac, clip, tmp_path):
     code, _, err = cmac("features", clip, "-o", tmp_path / "file")
     assert code == 1
     assert len(err.splitlines()) == 1
+
+
+def test_workers_say_and_write_what_one_process_does(cmac, folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(folder / "a.mp4", other / "a.mp4")
+    call = ("features", folder, other, folder / "missing.mp4", "-o")
+    said, made = {}, {}
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        code, *streams = cmac(*call, out, "--workers", workers)
+        assert code == 1 and "3 of 6 files failed" in streams[1]
+        assert f"{out}/a.mp4.safetensors was written for another input" in streams[1]
+        said[workers] = [text.replace(str(out), "") for text in streams]
+        made[workers] = out
+    assert said[1] == said[2]
+    assert (made[1] / "index.csv").read_text() == (made[2] / "index.csv").read_text()
+    for name in ("a.mp4", "c.m4a", "sub/b.mp4"):
+        one, two = (load_file(out / f"{name}.safetensors") for out in made.values())
+        torch.testing.assert_close(one, two)
+    assert len(list(made[2].rglob("*"))) == len(list(made[1].rglob("*"))) == 5
+
+
+@pytest.mark.parametrize("torchrun", [False, True])
+def test_shards_share_the_list_and_go_on(cmac, clip, tmp_path, monkeypatch, torchrun):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for number in range(5):
+        shutil.copy(clip, folder / f"{number}.mp4")
+    printed = []
+    for number in (1, 2, 3, 1):
+        if torchrun:
+            monkeypatch.setenv("RANK", str(number - 1))
+            monkeypatch.setenv("WORLD_SIZE", "3")
+        shard = () if torchrun else ("--shard", f"{number}/3")
+        code, stdout, err = cmac("features", folder, "-o", out, *shard)
+        assert code == 0 and err == f"cmac: shard {number}/3: {1 if number == 3 else 2} of 5 files\n"
+        printed.append(stdout.splitlines())
+    assert sorted(printed[0] + printed[1] + printed[2]) == sorted(str(out / f"{n}.mp4.safetensors") for n in range(5))
+    assert printed[3] == printed[0]
+    assert len(list(csv.DictReader((out / "index.csv").open(newline="")))) == 5
+    code, stdout, _ = cmac("features", folder, "-o", out, "--shard", "9/9")
+    assert code == 0 and stdout == ""
+
+
+@pytest.mark.parametrize("wrong", [["--shard", "0/2"], ["--shard", "3/2"], ["--shard", "2"], ["--workers", "-1"]])
+def test_shards_and_workers_that_are_none(wrong, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["features", "x.mp4", "-o", "out", *wrong])
+    assert caught.value.code == 2 and wrong[1] in capsys.readouterr().err
