@@ -12,6 +12,7 @@ test: $(VENV)/installed-test  ## all tests; none needs the network
 
 test-extras: $(VENV)/installed-extras  ## what needs more than that
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m extras
+	tests/hub_clients.sh $(abspath $(VENV)/bin/python) $(abspath $(VENV)/hub-clients)
 
 faults: $(VENV)/installed-test  ## every file operation of five commands fails in every way; half an hour, cc, unshare
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m extras tests/test_faults.py tests/test_faults_outside.py

@@ -32,7 +32,7 @@ def main() -> int:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("video", type=Path)
-    parser.add_argument("--models", nargs="+", default=REGISTERED)
+    parser.add_argument("--models", nargs="+", default=[*REGISTERED])
     parser.add_argument("--turns", type=int, default=4, help="beside a first one that is not counted")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=get_args(DType), default="auto")

@@ -228,7 +228,10 @@ class CMACConfig:
             raise CheckpointError(f"the config cannot be read: {error}") from error
         version = values.get("format_version")
         if type(version) is not int:
-            raise CheckpointError("the config has no integer 'format_version': it is no CMAC config")
+            raise CheckpointError(
+                "the config has no integer 'format_version': it is no CMAC config, but of another library or "
+                "architecture; models for this package say library_name: cmac_hub on the Hub"
+            )
         if version > FORMAT_VERSION:
             raise CheckpointError(
                 f"the config has format version {min(version, LARGEST)}, this package reads up to {FORMAT_VERSION}; "

@@ -14,35 +14,21 @@ import warnings
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
-from urllib.request import getproxies
 
 import torch
 from safetensors.torch import save
 from torch import nn
 
-from cmac_hub.config import DEFAULT_NETWORK, CMACConfig, architectures
+from cmac_hub.config import CMACConfig, architectures
+from cmac_hub.download import CONFIG, WEIGHTS, download
 from cmac_hub.encoders.packed import PackedConv
-from cmac_hub.errors import CheckpointError, one_line
+from cmac_hub.errors import CheckpointError
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.network import Network
-from cmac_hub.version import __version__
 from cmac_hub.weights_file import read_weights, without_numbers
-
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-
-REGISTERED = ("cmac-nano", "cmac-lite")
-"""Checkpoints inside the package: they need no network."""
-
-ACCEPTED = (
-    f"a registered name ({', '.join(REGISTERED)}), 'owner/repo' or 'hf-hub:owner/repo[@revision]' on the Hub, "
-    "'local-dir:path', or a path"
-)
 
 REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)(?:@(.+))?")
 """'owner/repo' or 'owner/repo@revision'."""
-
-COMMIT = re.compile("[0-9a-f]{40}")
-"""A full commit: it never changes."""
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
@@ -55,6 +41,22 @@ class Source(NamedTuple):
     revision: str | None = None
 
 
+REGISTERED: dict[str, Source] = {
+    "cmac-nano": Source("package", "cmac-nano"),
+    "cmac-lite": Source("package", "cmac-lite"),
+}
+"""Name -> what it stands for: weights in the package, which need no network; or `Source("hub", "owner/repo", COMMIT)`,
+a repository at the commit that a version of the package was tested with. The one place that names them."""
+
+
+def accepted() -> str:
+    """What a name can be, for messages."""
+    return (
+        f"a registered name ({', '.join(REGISTERED)}), 'owner/repo' or 'hf-hub:owner/repo[@revision]' on the Hub, "
+        "'local-dir:path', or a path"
+    )
+
+
 def parse_source(name: str | os.PathLike[str]) -> Source:
     """What a name means. A registered name wins, then an existing folder; "./x" is always a path.
 
@@ -65,7 +67,7 @@ def parse_source(name: str | os.PathLike[str]) -> Source:
     """
     text = os.fspath(name)
     if text in REGISTERED:
-        return Source("package", text)
+        return REGISTERED[text]
     if text.startswith("hf-hub:"):
         found = REPOSITORY.fullmatch(text.removeprefix("hf-hub:"))
         if found is None:
@@ -85,8 +87,8 @@ def parse_source(name: str | os.PathLike[str]) -> Source:
     if repository is not None:
         return Source("hub", repository[1], repository[2])
     if text in architectures():
-        raise CheckpointError(f"no weights of {text!r} are published yet; accepted is {ACCEPTED}")
-    raise CheckpointError(f"unknown model {text!r}; accepted is {ACCEPTED}")
+        raise CheckpointError(f"no weights of {text!r} are published yet; accepted is {accepted()}")
+    raise CheckpointError(f"unknown model {text!r}; accepted is {accepted()}")
 
 
 def fetch(
@@ -99,98 +101,26 @@ def fetch(
 ) -> Path:
     """The folder of a checkpoint on this machine; downloads it from the Hub when needed.
 
+    A revision that is given wins over the one that the name has.
+
     Raises:
-        CheckpointError: there is no such folder, repository, revision or file, or the Hub cannot be reached; or a
-            revision of something that is not on the Hub.
+        CheckpointError: there is no such folder, or `download` fails; or a revision of something that is not on the
+            Hub.
     """
     if source.kind == "hub":
-        return _download(source.location, revision or source.revision, cache_dir, token, local_files_only)
+        return download(source.location, revision or source.revision, cache_dir, token, local_files_only)
     if revision is not None:
         raise CheckpointError(f"{source.location} is not on the Hub, so it has no revision {revision!r}; leave it out")
     if source.kind == "package":
         return Path(str(resources.files("cmac_hub") / "weights" / source.location))
     folder = Path(source.location).expanduser()
     if not folder.exists():
-        raise CheckpointError(f"there is no folder {folder}; accepted is {ACCEPTED}")
+        raise CheckpointError(f"there is no folder {folder}; accepted is {accepted()}")
     if not folder.is_dir():
         raise CheckpointError(
             f"{folder} is a file; give the folder that holds {CONFIG} and {WEIGHTS} (pickles are never loaded)"
         )
     return folder
-
-
-def _download(
-    repository: str,
-    revision: str | None,
-    cache_dir: str | Path | None,
-    token: str | bool | None,
-    local_files_only: bool,
-) -> Path:
-    """Both files at one commit, even of a branch that moves meanwhile."""
-    # Here, because its client takes longer to load than a network that lies in the package.
-    from huggingface_hub import HfApi, errors, snapshot_download
-
-    how: dict[str, Any] = {
-        "revision": revision,
-        "cache_dir": cache_dir,
-        "token": token,
-        "allow_patterns": [CONFIG, WEIGHTS],
-        "library_name": "cmac_hub",
-        "library_version": __version__,
-    }
-    try:
-        if not local_files_only and COMMIT.fullmatch(revision or ""):
-            # The client asks for a commit's files six times, for half a minute; whether there is a Hub is asked once.
-            if _is_cached(repository, how):
-                local_files_only = True
-            else:
-                HfApi(token=token).repo_info(repository, revision=revision)
-        folder = Path(snapshot_download(repository, local_files_only=local_files_only, **how))
-    except errors.GatedRepoError as error:
-        raise CheckpointError(f"{repository} is gated; ask for access on its page and log in: hf auth login") from error
-    except errors.RepositoryNotFoundError as error:
-        raise CheckpointError(
-            f"the Hub has no repository {repository}, or it is private; check it or pass a token "
-            f"(nor is there a folder {repository} here)"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise CheckpointError(f"{repository} has no revision {revision!r}; check its branches and tags") from error
-    except errors.LocalEntryNotFoundError as error:
-        reached = f"the Hub was not reached{_why(error)}"
-        raise CheckpointError(
-            f"{'no network was to be used' if local_files_only else reached}, and {repository} is not in the cache; "
-            f"connect once, or use {DEFAULT_NETWORK} (nor is there a folder {repository} here)"
-        ) from error
-    except Exception as error:
-        # Of the transport below the Hub's client too: proxies, connections that break off.
-        raise CheckpointError(f"{repository} could not be fetched: {one_line(error)}{_proxy()}") from error
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise CheckpointError(f"{repository} has no {name}; only safetensors are loaded, never pickles")
-    return folder
-
-
-def _is_cached(repository: str, how: dict[str, Any]) -> bool:
-    from huggingface_hub import errors, snapshot_download
-
-    try:
-        folder = Path(snapshot_download(repository, local_files_only=True, **how))
-    except errors.LocalEntryNotFoundError:
-        return False
-    return all((folder / name).is_file() for name in (CONFIG, WEIGHTS))
-
-
-def _why(error: BaseException) -> str:
-    """The first cause of an error of the Hub's client, in brackets; empty where it names none."""
-    first = error
-    while first.__cause__ is not None:
-        first = first.__cause__
-    return "" if first is error else f" ({one_line(first)}{_proxy()})"
-
-
-def _proxy() -> str:
-    # Its address may hold a password.
-    return ", through the proxy that HTTPS_PROXY names" if "https" in getproxies() else ""
 
 
 def build(

@@ -277,3 +277,31 @@ def test_push_to_hub_uploads_safetensors_and_config_and_keeps_a_card(tiny, monke
     assert ignored == (["*.tmp", "README.md"] if has_card else ["*.tmp"])
     assert {"config.json", "model.safetensors"} <= set(uploaded)
     assert not [name for name in uploaded if name.endswith((".bin", ".pt"))]
+
+
+def test_a_full_disk_is_told_with_its_remedy(monkeypatch):
+    """However deep the client's error lies."""
+
+    def fail(*_, **__):
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("download failed") from error
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(CheckpointError, match="the disk is full; make room, or choose another cache"):
+        hub.fetch(hub.parse_source("hf-hub:owner/repo"))
+
+
+def test_a_registered_name_may_lie_on_the_hub(folder, monkeypatch):
+    """None does yet; its revision is the one of the table, unless another is asked for."""
+    asked = []
+    monkeypatch.setitem(hub.REGISTERED, "cmac-later", Source("hub", "owner/later", "v3"))
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download",
+        lambda repository, revision, **_: asked.append((repository, revision)) or str(folder),
+    )
+    CMAC.from_pretrained("cmac-later")
+    CMAC.from_pretrained("cmac-later", revision="main")
+    assert asked == [("owner/later", "v3"), ("owner/later", "main")]
+    assert "cmac-later" in hub.accepted()

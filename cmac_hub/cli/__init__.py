@@ -82,6 +82,11 @@ def build_parser() -> argparse.ArgumentParser:
     download.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     download.set_defaults(run="cmac_hub.cli.models:download")
 
+    for command in (info, download):
+        command.add_argument("--revision", help="of a model on the Hub: branch, tag or commit")
+        command.add_argument("--cache-dir", metavar="FOLDER", help="of downloads; default: the Hub's (HF_HOME)")
+        command.add_argument("--local-files-only", action="store_true", help="use no network, as HF_HUB_OFFLINE=1")
+
     demo = commands.add_parser("demo", help="draw a sounding scene and find its source")
     demo.add_argument("-o", "--output", default="cmac-demo", help="folder, made when missing")
     demo.add_argument("--seed", type=int, default=4, help="which scene, 0 to 999")

@@ -6,6 +6,7 @@ import argparse
 import shutil
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from cmac_hub.hub import build, fetch, parse_source
@@ -17,7 +18,7 @@ SHORTEST = 40
 
 def info(options: argparse.Namespace) -> int:
     """Prints every setting of a model, one a line."""
-    folder = fetch(parse_source(options.model))
+    folder = _fetch(options)
     network = build(folder, Network)
     millions = sum(p.numel() for p in network.parameters()) / 1e6
     print(f"{network.config.name}: {millions:.2f} M parameters")
@@ -48,5 +49,14 @@ def _settings(values: dict[str, Any], where: str = "") -> Iterator[tuple[str, st
 
 def download(options: argparse.Namespace) -> int:
     """Fetches a model and prints where it lies."""
-    print(fetch(parse_source(options.model)))
+    print(_fetch(options))
     return 0
+
+
+def _fetch(options: argparse.Namespace) -> Path:
+    return fetch(
+        parse_source(options.model),
+        revision=options.revision,
+        cache_dir=options.cache_dir,
+        local_files_only=options.local_files_only,
+    )

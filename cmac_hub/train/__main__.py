@@ -119,6 +119,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--license", default="", help="of the weights, as strict as that of the strictest data, e.g. cc-by-nc-4.0"
     )
     release.add_argument("--half", action="store_true", help="store weights in half precision, loaded as fp32")
+    release.add_argument("--license-file", type=Path, help="its text, where it is no common one")
+    release.add_argument(
+        "--report", type=Path, nargs="+", action="extend", default=[], help=".json of evaluations, the card's figures"
+    )
+    release.add_argument("--push", metavar="OWNER/REPO", help="upload it to the Hub; log in first: hf auth login")
+    release.add_argument("--dry-run", action="store_true", help="with --push: list files and sizes, upload nothing")
+    release.add_argument("--public", action="store_true", help="with --push: a new repository is not private")
+    release.add_argument("--revision", help="with --push: branch, made when missing; default: main")
+    release.add_argument("--create-pr", action="store_true", help="with --push: open a pull request")
     add_device(release)
     add_imports(release)
     release.set_defaults(run=commands.release)

@@ -191,11 +191,15 @@ def scenes(options: argparse.Namespace) -> int:
 
 
 def release(options: argparse.Namespace) -> int:
-    """Writes a folder that users load."""
+    """Writes a folder that users load, and uploads it where that was asked."""
     from cmac_hub.train.distributed import pick_device
+    from cmac_hub.train.publish.push import as_list, check_repository, files_of, push
     from cmac_hub.train.release import release as write_release
 
-    device = pick_device(options.device)
+    if options.push is None and (options.dry_run or options.create_pr or options.public or options.revision):
+        raise CMACError("--dry-run, --public, --revision and --create-pr are of an upload; give --push owner/repo")
+    if options.push is not None:
+        check_repository(options.push)
     write_release(
         options.checkpoint,
         options.output,
@@ -203,7 +207,18 @@ def release(options: argparse.Namespace) -> int:
         options.note,
         license=options.license,
         half=options.half,
-        device=device,
+        device=pick_device(options.device),
+        reports=options.report,
+        license_file=options.license_file,
+        repository=options.push,
     )
     print(options.output)
+    if options.push is not None:
+        listed = as_list(files_of(options.output), options.push)
+        if options.dry_run:
+            print(listed)
+            return 0
+        print(listed, file=sys.stderr)
+        how = {"private": not options.public, "revision": options.revision, "create_pr": options.create_pr}
+        print(push(options.output, options.push, **how))
     return 0

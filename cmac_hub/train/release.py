@@ -2,13 +2,15 @@
 
     python -m cmac_hub.train release runs/nano -o FOLDER --data DATA
 
-The folder holds the inference weights, and a config that says how maps are drawn and how the weights were made.
+The folder holds the inference weights, a config that says how maps are drawn and how the weights were made, and what
+`cmac_hub.train.publish` lays beside them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.choosing import choose_map, choose_weight, grade_maps, measure_strength, predict_shots
 from cmac_hub.train.evaluate.toolbox.calibration import calibrate, measure_map_shift
 from cmac_hub.train.networks import load_checkpoint
+from cmac_hub.train.publish.folder import write_folder
 from cmac_hub.train.scenes.readers import load_library
 
 
@@ -32,8 +35,11 @@ def release(
     license: str = "",
     half: bool = False,
     device: torch.device | str = "cpu",
+    reports: Sequence[Path] = (),
+    license_file: Path | None = None,
+    repository: str | None = None,
 ) -> CMAC:
-    """Writes `config.json`, `model.safetensors`, and a README.md where there is none.
+    """Writes config, weights, card, licenses, an example and checksums, see `publish.folder.write_folder`.
 
     Args:
         checkpoint: of `pretrain` or `distill`.
@@ -46,9 +52,13 @@ def release(
             keeps its own.
         half: store the weights in half precision.
         device: where to measure.
+        reports: of evaluations of these weights, for the card.
+        license_file: the text of the weights' license, where it is no common one.
+        repository: "owner/repo" where it will lie, for the card.
 
     Raises:
         CheckpointError: there is no such checkpoint, see `load_checkpoint`.
+        CMACError: see `write_folder`.
         MissingPartError: `data` was given for a network without maps.
     """
     model = load_checkpoint(checkpoint)[0].to(device)
@@ -74,7 +84,7 @@ def release(
     model.config = dataclasses.replace(
         model.config, display=display, license=license or model.config.license, training=training
     )
-    write(model, folder, half=half)
+    write_folder(model.cpu(), folder, half=half, reports=reports, license_file=license_file, repository=repository)
     return model
 
 

@@ -11,6 +11,7 @@ from cmac_hub.train import release as module
 from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.evaluate.toolbox.scene_maps import MAPS
 from cmac_hub.train.networks import load_checkpoint, training_summary
+from cmac_hub.train.publish.folder import FILES, SUMS
 from cmac_hub.train.recipe import Recipe, load_recipe
 from cmac_hub.train.release import release
 
@@ -34,7 +35,8 @@ def test_a_release_is_the_network_and_says_how_it_was_made(checkpoint, tiny, tmp
         assert torch.equal(one, two), name
     training = model.config.training
     assert training["note"] == "a test" and training["steps"] == 7 and training["clips"] == 7 * Recipe().batch
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    files = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file())
+    assert files == sorted([*FILES, SUMS])
 
 
 def test_a_card_lies_beside_the_weights_and_names_their_license(checkpoint, tmp_path):

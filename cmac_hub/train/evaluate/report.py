@@ -26,20 +26,35 @@ def about(measure: str, on: str, name: str, model: CMAC) -> dict[str, Any]:
     }
 
 
-def join(results: Sequence[Path]) -> str:
-    """Markdown of several results, in the order given.
+def read_result(path: Path) -> dict[str, Any]:
+    """What an evaluation wrote.
 
     Raises:
         CMACError: a file that is missing or was not written by an evaluation.
     """
+    try:
+        one = read_json(path)
+        if not all(isinstance(one[name], str) for name in ("model", "checkpoint", "table")):
+            raise ValueError("its model, checkpoint and table are no texts")
+        titled(one)
+        one["training"].get("clips")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CMACError(f"{path} is no result of localize, probe, retrieve or finetune ({error})") from error
+    return one
+
+
+def titled(result: dict[str, Any]) -> str:
+    """The heading of a result: what was measured, and on which split."""
+    title = SETS[result["measure"]][result["on"]].title
+    return f"{title}, split {result['split']}" if "split" in result else title
+
+
+def join(results: Sequence[Path]) -> str:
+    """Markdown of several results, in the order given. Raises CMACError as `read_result` does."""
     parts = ["# Results", ""]
     for path in results:
-        try:
-            one = read_json(path)
-            title = SETS[one["measure"]][one["on"]].title
-            weights = f"`{one['model']}`, checkpoint {one['checkpoint']}, {one['training'].get('clips', 'no')} clips"
-            split = f", split {one['split']}" if "split" in one else ""
-            parts += [f"## {title}", "", f"{weights}{split}.", "", one["table"], ""]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CMACError(f"{path} is no result of localize, probe, retrieve or finetune ({error})") from error
+        one = read_result(path)
+        weights = f"`{one['model']}`, checkpoint {one['checkpoint']}, {one['training'].get('clips', 'no')} clips"
+        split = f", split {one['split']}" if "split" in one else ""
+        parts += [f"## {SETS[one['measure']][one['on']].title}", "", f"{weights}{split}.", "", one["table"], ""]
     return "\n".join(parts)

@@ -1,0 +1,1 @@
+"""What lies beside released weights, for those who get them from others; and their way to the Hub."""
