@@ -132,6 +132,12 @@ def build_parser() -> argparse.ArgumentParser:
     add_imports(release)
     release.set_defaults(run=commands.release)
 
+    convert = found.add_parser("convert", help="turn a checkpoint that others published into such a folder")
+    convert.add_argument("origin", choices=["torchvision", "gdt", "avid", "xdc"], help="whose it is")
+    convert.add_argument("file", type=Path, help="the published .pth")
+    convert.add_argument("-o", "--output", type=Path, required=True, help="folder")
+    convert.set_defaults(run=commands.convert)
+
     for command in (pack, pretrain, distill, ablate, scenes, release):
         command.formatter_class, command.epilog = argparse.RawDescriptionHelpFormatter, LAYOUT
     for command in found.choices.values():

@@ -190,6 +190,19 @@ def scenes(options: argparse.Namespace) -> int:
     return 0
 
 
+def convert(options: argparse.Namespace) -> int:
+    """Writes the folder of a published checkpoint."""
+    from cmac_hub.train.publish.folder import write_folder
+    from cmac_hub.train.published.convert import convert as read
+    from cmac_hub.train.published.convert import tell_differences
+
+    model = read(options.origin, options.file)
+    write_folder(model, options.output)
+    tell_differences(model)
+    print(options.output)
+    return 0
+
+
 def release(options: argparse.Namespace) -> int:
     """Writes a folder that users load, and uploads it where that was asked."""
     from cmac_hub.train.distributed import pick_device

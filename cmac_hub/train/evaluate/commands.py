@@ -25,6 +25,7 @@ def localize(options: argparse.Namespace) -> int:
     chosen, path = find_set(options.evaluation, options.on), _needed_path(options)
     options.split = _chosen_split(options)
     model = load_network(options.model, options.device)
+    model.require_attention("localize")
     if chosen.measure:
         count = (options.scenes,) if chosen.composed else ()
         report, table = chosen.function()(model, options.data, options.split, *count)

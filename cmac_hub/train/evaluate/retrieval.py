@@ -115,6 +115,7 @@ def evaluate_scenes(
     model: CMAC, data: Path, split: Split = "test", count: int = 500, seed: int = 999
 ) -> dict[str, Any]:
     """Audio to visual and back among `count` composed scenes of a split, known things and things never seen."""
+    model.require_attention("retrieve of sound and picture")
     report: dict[str, Any] = {}
     for which, library in libraries(data, split, model.config.require_visual().size):
         scenes = make_scenes(library, model.config, count, seed)
@@ -135,6 +136,7 @@ def evaluate_shots(model: CMAC, data: Path, split: Split = "test") -> dict[str, 
     Raises:
         CMACError: there are no real shots, or none of them could be read.
     """
+    model.require_attention("retrieve of sound and picture")
     held = [shot.path for shot in held_out_shots(data, split)]
     rows, missing = {}, []
     for name, network in _networks(model).items():
