@@ -18,7 +18,7 @@ def cmac(name="cmac-nano", **arguments):
     """The CMAC network with trained weights, in eval mode: features, attention maps, similarity.
 
     Args:
-        name: "cmac-nano" (inside the repository, no download), "owner/repo" on the Hub, or a folder.
+        name: "cmac-nano" or "cmac-lite" (inside the repository, no download), "owner/repo" on the Hub, or a folder.
         arguments: revision, device, dtype, cache_dir, token, local_files_only; see `cmac_hub.hub.load`.
 
     Returns:
@@ -31,6 +31,42 @@ def cmac(name="cmac-nano", **arguments):
     from cmac_hub.model import CMAC
 
     return CMAC.from_pretrained(name, **arguments)
+
+
+def cmac_nano(**arguments):
+    """The paper's network in small (1.3 M parameters), which taught itself from composed scenes; see `cmac`."""
+    return cmac("cmac-nano", **arguments)
+
+
+def cmac_lite(**arguments):
+    """The network for real videos (6.7 M parameters), begun with ImageNet and taught by YAMNet; see `cmac`."""
+    return cmac("cmac-lite", **arguments)
+
+
+def cmac_visual_encoder(name="cmac-nano", **arguments):
+    """The visual half alone, in eval mode: clips (B, 3, T, H, W), normalized -> unpooled maps (B, C, T', H', W').
+
+    Args:
+        name: as for `cmac`.
+        arguments: as for `cmac`.
+
+    Returns:
+        an `nn.Module`; its `channels` is C.
+    """
+    return cmac(name, **arguments).encoder("visual")
+
+
+def cmac_audio_encoder(name="cmac-nano", **arguments):
+    """The audio half alone, in eval mode: spectrograms (B, 1, F, S), normalized -> unpooled maps (B, C, F', S').
+
+    Args:
+        name: as for `cmac`.
+        arguments: as for `cmac`.
+
+    Returns:
+        an `nn.Module`; its `channels` is C.
+    """
+    return cmac(name, **arguments).encoder("audio")
 
 
 def cmac_parts(name="cmac-nano", **arguments):
