@@ -26,11 +26,13 @@ def overrides(texts: list[str]) -> dict[str, Any]:
 
 def index(options: argparse.Namespace) -> int:
     """Writes a manifest, and says what was left out and why."""
+    from cmac_hub.train.videos.cut import Cut
     from cmac_hub.train.videos.dataset_layouts import find_candidates
     from cmac_hub.train.videos.index import index as write_manifest
 
     candidates = find_candidates(options.source, options.videos, options.split)
-    counts = write_manifest(candidates, options.output, workers=options.workers)
+    cut = None if options.cut is None else Cut(options.cut, options.size)
+    counts = write_manifest(candidates, options.output, cut=cut, workers=options.workers)
     print(f"{options.output}: {counts['']} of {counts.total()} videos")
     for reason, count in counts.most_common():
         if reason:

@@ -1,6 +1,7 @@
 """`train index`: looks into every video of a collection once, and writes the manifest of those that can be trained on.
 
     python -m cmac_hub.train index videos/ -o manifest.csv
+    python -m cmac_hub.train index videos/ -o small.csv --cut small/    # the same of copies that are quick to read
 
 What is left out stands in `manifest.skipped.csv` with the reason. A second call goes on where the first was broken off.
 """
@@ -24,6 +25,7 @@ from cmac_hub.errors import MediaError, UndecodableError
 from cmac_hub.files import naming
 from cmac_hub.media import MediaInfo, probe, read_frame, windows
 from cmac_hub.media.find import is_drawn
+from cmac_hub.train.videos.cut import Cut
 from cmac_hub.train.videos.dataset_layouts import Candidate
 from cmac_hub.train.videos.manifest import AS_BYTES, COLUMNS
 from cmac_hub.train.videos.pairs import AUDIBLE
@@ -78,12 +80,15 @@ def _loudest(info: MediaInfo, moment: float) -> float:
     return 0.0 if waveform is None else float(np.abs(waveform).max(initial=0))
 
 
-def index(candidates: list[Candidate], manifest: Path, *, workers: int = 0, progress: bool = True) -> Counter[str]:
+def index(
+    candidates: list[Candidate], manifest: Path, *, cut: Cut | None = None, workers: int = 0, progress: bool = True
+) -> Counter[str]:
     """Writes `manifest` and, beside it, `STEM.skipped.csv` (name, reason).
 
     Args:
         candidates: see `cmac_hub.train.videos.dataset_layouts.find_candidates`.
         manifest: where to write; its paths are relative to its folder.
+        cut: make a small copy of each good one, and name it instead.
         workers: processes; 0: one a core.
         progress: show a progress bar on stderr.
 
@@ -91,13 +96,15 @@ def index(candidates: list[Candidate], manifest: Path, *, workers: int = 0, prog
         how many there are of each reason; "" counts the good ones.
     """
     part = manifest.with_suffix(".partial.csv")
-    done = _read_partial(part)
-    waiting = [one for one in candidates if one.key not in done]
+    targets = {} if cut is None else cut.targets(candidates)
+    where = {one.key: _relative(targets.get(one.key, one.path), manifest) for one in candidates}
+    # What a call with other copies noted is looked at again.
+    done = {key: row for key, row in _read_partial(part).items() if row[6] or row[0] == where.get(key)}
+    waiting = [(one, targets.get(one.key)) for one in candidates if one.key not in done]
     with naming(part), part.open("a", newline="", encoding="utf-8", errors=AS_BYTES) as file:
         writer = csv.writer(file)
-        for one, (reason, start, end) in _inspect_all(waiting, workers, progress):
-            where = "" if one.path is None else os.path.relpath(one.path, manifest.parent)
-            row = [where, f"{start:.3f}", f"{end:.3f}", one.label, "", one.key, reason]
+        for one, (reason, start, end) in _look_at_all(cut, waiting, workers, progress):
+            row = [where[one.key], f"{start:.3f}", f"{end:.3f}", one.label, "", one.key, reason]
             writer.writerow(row)
             file.flush()
             done[one.key] = row
@@ -108,16 +115,35 @@ def index(candidates: list[Candidate], manifest: Path, *, workers: int = 0, prog
     return Counter(row[6] for row in rows)
 
 
-def _inspect_all(
-    candidates: list[Candidate], workers: int, progress: bool
+def _relative(path: Path | None, manifest: Path) -> str:
+    return "" if path is None else os.path.relpath(path, manifest.parent)
+
+
+def _look(cut: Cut | None, job: tuple[Candidate, Path | None]) -> tuple[str, float, float]:
+    """As `inspect`, of the copy that is made of a good one."""
+    candidate, target = job
+    reason, start, end = inspect(candidate)
+    if reason or cut is None or candidate.path is None or target is None:
+        return reason, start, end
+    try:
+        return "", *cut.make(candidate.path, target, start, end)
+    except UndecodableError:
+        return LOST["picture"], start, end
+    except MediaError:
+        return "broken", start, end
+
+
+def _look_at_all(
+    cut: Cut | None, jobs: list[tuple[Candidate, Path | None]], workers: int, progress: bool
 ) -> Iterable[tuple[Candidate, tuple[str, float, float]]]:
-    bar = partial(tqdm, total=len(candidates), disable=not progress, unit="video", desc="index")
-    if workers == 1 or len(candidates) < 2:
-        yield from bar((one, inspect(one)) for one in candidates)
+    bar = partial(tqdm, total=len(jobs), disable=not progress, unit="video", desc="index")
+    look = partial(_look, cut)
+    if workers == 1 or len(jobs) < 2:
+        yield from bar((job[0], look(job)) for job in jobs)
         return
     # A forked FFmpeg or torch thread pool may hang; a spawned process has none of either.
     with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        yield from bar(zip(candidates, pool.map(inspect, candidates, chunksize=4), strict=True))
+        yield from bar(zip((job[0] for job in jobs), pool.map(look, jobs, chunksize=4), strict=True))
 
 
 def _read_partial(part: Path) -> dict[str, list[str]]:

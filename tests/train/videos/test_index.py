@@ -9,10 +9,13 @@ import pytest
 from making import tone, write_media
 
 from cmac_hub.train.__main__ import main
+from cmac_hub.train.recipe import load_recipe
 from cmac_hub.train.videos import index as module
+from cmac_hub.train.videos.cut import Cut
 from cmac_hub.train.videos.dataset_layouts import Candidate, find_candidates
 from cmac_hub.train.videos.index import index
 from cmac_hub.train.videos.manifest import Manifest, ManifestError
+from cmac_hub.train.videos.pairs import VideoPairs
 
 
 @pytest.fixture(scope="module")
@@ -251,3 +254,32 @@ def test_a_recording_of_a_browser_is_read_to_its_end(tmp_path):
         assert container.duration is None
     reason, start, end = module.inspect(Candidate(tmp_path / "b.webm", "b"))
     assert reason == "" and end - start == pytest.approx(3.0, abs=0.1)
+
+
+def test_copies_are_cut_once_and_listed(videos, tmp_path):
+    write_media(tmp_path / "aaa.mkv", times=np.arange(150) / 25, size=(96, 64), sound=tone(6.0))
+    (tmp_path / "k.csv").write_text("label,youtube_id,time_start,time_end\nx,aaa,0,2\ny,aaa,3,5\nz,bbb,0,1\n")
+    command = ["index", str(tmp_path / "k.csv"), "--videos", str(tmp_path), "-o", str(tmp_path / "m.csv")]
+    command += ["--cut", str(tmp_path / "small"), "--size", "32", "--workers", "1"]
+    assert main(command) == 0
+    manifest = Manifest.load(tmp_path / "m.csv")
+    made = sorted((tmp_path / "small").iterdir())
+    assert [Path(manifest[i].path).resolve() for i in range(2)] == made and len(manifest) == 2
+    found = [(manifest[i].label, round(manifest[i].end - manifest[i].start, 1)) for i in range(2)]
+    assert found == [("x", 2), ("y", 2)]
+    pair = VideoPairs(load_recipe("nano"), manifest).pair(0)
+    assert pair.frames.shape[1:3] == (64, 64) and pair.waveform.abs().max() > 0.1
+    stamps = [path.stat().st_mtime_ns for path in made]
+    made[1].write_bytes(made[1].read_bytes()[:2000])
+    assert main(command) == 0
+    assert made[0].stat().st_mtime_ns == stamps[0] and made[1].stat().st_size > 2000
+    assert main([*command[:-3], "16", *command[-2:]]) == 0
+    assert made[0].stat().st_mtime_ns != stamps[0], "copies of another size are made anew"
+
+
+def test_names_of_copies_stay_below_their_folder():
+    names = ["/a/b.mp4", "../b.MP4", "a/b.avi", "a/b.mp4", "..", "c"]
+    targets = Cut(Path("small")).targets([Candidate(None, name) for name in names])
+    assert [str(targets[name]) for name in names] == [
+        "small/a/b.mp4", "small/b.mp4", "small/a/b.avi.mp4", "small/a/b_2.mp4", "small/video.mp4", "small/c.mp4",
+    ]  # fmt: skip
