@@ -87,7 +87,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
         if refused is None:
             raise CheckpointError(f"{path} holds no weights that can be read ({_first_line(error)})") from error
         raise CheckpointError(
-            f"{path} holds a {refused[1]} beside the weights, and what may run code is not read; if you trust it, save "
+            f"{path} holds {refused[1]} beside the weights, and what may run code is not read; if you trust it, save "
             f"the weights alone: torch.save(torch.load({path.name!r}, weights_only=False)['model'], 'weights.pth')"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError, zipfile.BadZipFile) as error:
