@@ -32,3 +32,18 @@ def test_encoders():
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     assert rows[2].startswith("| 1x2x32 | ") and rows[-1].startswith("| cmac-nano, audio, 16x1x64x100 | ")
+
+
+def test_reading(clip):
+    how = ["--files", "1", "--turns", "1", "--sizes", "48", "--network", "cmac-nano"]
+    command = [sys.executable, "benchmarks/reading.py", str(clip.parent), *how]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" | ")[0] for line in done.stdout.splitlines()[-2:]] == ["| 340x256", "| cut 48"]
+
+
+def test_beside_leaves_out_what_is_not_installed(clip):
+    command = [sys.executable, "benchmarks/beside.py", str(clip.parent), "--seconds", "1", "--yamnet", "missing.tflite"]
+    for name, code in (("cmac-nano, float32, sounds", 0), ("YAMNet", 1)):
+        done = subprocess.run([*command, "--child", name], cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == code and ("MEASURED" in done.stdout) == (code == 0), done.stderr
