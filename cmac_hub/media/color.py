@@ -63,30 +63,39 @@ class RGBConverter:
         primaries = _primaries(frame)
         hdr = frame.color_trc in HDR
         if not hdr and primaries == ColorPrimaries.BT709:
-            image: np.ndarray = self._reformat(frame, width, height, "rgb24").to_ndarray()
+            image: np.ndarray = reformat(self._reformatter, frame, width, height, "rgb24").to_ndarray()
             return image
         if hdr and self._peak is not None:
             self._peak = _told_peak(frame) or self._peak
         key = frame.color_trc if hdr else None, primaries, self._peak
         if self._table is None or self._table[0] != key:
             self._table = key, Table(*key)
-        return self._table[1](self._reformat(frame, width, height, "gbrp10le"))
+        return self._table[1](reformat(self._reformatter, frame, width, height, "gbrp10le"))
 
-    def _reformat(self, frame: av.VideoFrame, width: int, height: int, pixels: str) -> av.VideoFrame:
-        if frame.format.name in UNREADABLE:
-            raise MediaError(_refusal(frame))
-        try:
-            return self._reformatter.reformat(
-                frame,
-                width=width,
-                height=height,
-                format=pixels,
-                src_colorspace=matrix_of(frame),
-                src_color_range=frame.color_range,
-                threads=1,
-            )
-        except (av.FFmpegError, ValueError) as error:
-            raise MediaError(_refusal(frame)) from error
+
+def reformat(
+    reformatter: VideoReformatter, frame: av.VideoFrame, width: int, height: int, pixels: str, **to: int
+) -> av.VideoFrame:
+    """A frame in another size and pixel format by FFmpeg, its numbers read as the rules above say.
+
+    Args:
+        reformatter: of one thread, reused for a stream.
+        frame: as decoded.
+        width: pixels.
+        height: pixels.
+        pixels: FFmpeg's name of the format.
+        to: `dst_colorspace` and `dst_color_range`, of YUV.
+
+    Raises:
+        MediaError: a pixel format that FFmpeg cannot convert.
+    """
+    if frame.format.name in UNREADABLE:
+        raise MediaError(_refusal(frame))
+    how = {"src_colorspace": matrix_of(frame), "src_color_range": frame.color_range, "threads": 1, **to}
+    try:
+        return reformatter.reformat(frame, width=width, height=height, format=pixels, **how)
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(_refusal(frame)) from error
 
 
 def is_standard(frame: av.VideoFrame) -> bool:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
-from cmac_hub.media.color import RGBConverter, is_standard, matrix_of
+from cmac_hub.media.color import RGBConverter, is_standard, reformat
 from cmac_hub.media.orientation import frame_orientation
 
 FORMATS = {True: "yuv420p", False: "yuv444p"}
@@ -107,17 +107,8 @@ class YUVScaler:
             return self._to_yuv(orientation.apply(self._to_rgb(frame, width, height)))
         if (frame.width, frame.height, frame.format.name) == (width, height, self._format) and _is_bt709(frame):
             return YUV(*(orientation.apply(plane) for plane in YUV.of(frame)))
-        converted = self._reformatter.reformat(
-            frame,
-            width=width,
-            height=height,
-            format=self._format,
-            src_colorspace=matrix_of(frame),
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=frame.color_range,
-            dst_color_range=ColorRange.MPEG,
-            threads=1,
-        )
+        to = {"dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG}
+        converted = reformat(self._reformatter, frame, width, height, self._format, **to)
         return YUV(*(orientation.apply(plane) for plane in YUV.of(converted)))
 
 
