@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import count
@@ -17,6 +18,7 @@ from cmac_hub.config import CMACConfig
 from cmac_hub.errors import ArgumentError
 from cmac_hub.mel import mel_filters
 from cmac_hub.registry import AudioConfig, VisualConfig
+from cmac_hub.sides import mono
 from cmac_hub.windows import Window, WindowGrid, fit_size, on_screen
 
 MOST_SECONDS = 600.0
@@ -71,7 +73,8 @@ def log_mel(waveforms_BN: Tensor, config: AudioConfig) -> Tensor:
 def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Tensor:
     """(channels, n) or (n,) float in [-1, 1] at `sample_rate` hertz -> (n',) mono fp32 at the config's rate.
 
-    What is louder than full scale is clipped, as in a file.
+    What is louder than full scale is clipped, as in a file. Channels become their mean; of two that cancel each other
+    the louder one is heard, and a warning says so.
 
     Raises:
         ValueError: integers, a shape that is neither, a value that is not finite, or a rate below 1.
@@ -90,12 +93,21 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
     if not 1 <= sample_rate < float("inf"):
         raise ArgumentError(f"the sample rate is {sample_rate}; it must be at least 1 hertz")
     if samples.ndim == 2:
-        samples = samples.mean(0)
+        samples = _mixed_down(samples)
     if round(sample_rate) == config.sample_rate:
         return samples
     from torchaudio.functional import resample as resample_by_sinc
 
     return resample_by_sinc(samples, round(sample_rate), config.sample_rate)
+
+
+def _mixed_down(samples_CN: Tensor) -> Tensor:
+    if len(samples_CN) != 2:
+        return samples_CN.mean(0)
+    heard, cancel = mono(samples_CN.numpy())
+    if cancel:
+        warnings.warn("both sides of the waveform cancel, one is inverted: the louder is heard", stacklevel=3)
+    return torch.from_numpy(heard)
 
 
 def _on_cpu(values: ArrayLike | Tensor) -> Tensor:

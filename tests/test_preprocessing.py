@@ -94,6 +94,15 @@ def test_resampling_keeps_a_tone_and_the_mean_level_of_both_sides(rate, left, ri
     assert got[1000:-1000] == pytest.approx(tone(1.0, level=(left + right) / 2)[1000:-1000], abs=0.01)
 
 
+@pytest.mark.parametrize("inverted", [-0.8, -1.0])
+def test_of_two_channels_that_cancel_the_louder_is_heard(inverted):
+    """As in files: their mean would be silence."""
+    side = tone(1.0, 16000, level=0.5)
+    with pytest.warns(UserWarning, match="both sides of the waveform cancel"):
+        got = resample(np.stack([inverted * side, side]), 16000, AUDIO).numpy()
+    np.testing.assert_allclose(got, side if inverted > -1 else -side, atol=1e-6)
+
+
 def test_frames_are_resized_to_the_short_side():
     frames = np.zeros((2, 90, 160, 3), np.uint8)
     assert resize_frames(frames, VISUAL).shape == (2, 64, 112, 3)

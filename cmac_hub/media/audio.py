@@ -11,8 +11,9 @@ import numpy as np
 
 from cmac_hub.errors import MediaError
 from cmac_hub.media.decode import Decoded, decode_stream
-from cmac_hub.media.heard import Mixer, mono
+from cmac_hub.media.heard import Mixer
 from cmac_hub.media.info import MediaInfo, as_info
+from cmac_hub.sides import mono
 
 JITTER = 0.02
 """Seconds by which time stamps of sound may stray before a hole is filled or an overlap is cut."""
@@ -49,7 +50,7 @@ def read_audio(media: str | Path | MediaInfo, sample_rate: int, audio_track: int
 
 
 def say_canceled(info: MediaInfo) -> None:
-    """Warns that `heard.mono` took one side alone."""
+    """Warns that `mono` took one side alone."""
     warnings.warn(f"both sides of the sound of {info.path} cancel, one is inverted: the louder is heard", stacklevel=2)
 
 

@@ -36,6 +36,9 @@ MATRICES = {1, 4, 5, 6, 7, 9}
 CONSTANT_LUMINANCE = 10
 """The number of BT.2020's rarer matrix, which is taken for the usual one, 9."""
 
+UNREAD_MATRICES = {8: "YCgCo", 11: "SMPTE ST 2085", 12: "a derived matrix", 13: "a derived matrix", 14: "ICtCp"}
+"""Further numbers, which videos really have."""
+
 UNREADABLE = {"yaf32le", "yaf32be"}
 """Pixel formats at which FFmpeg's scaler ends the process."""
 
@@ -116,6 +119,15 @@ def matrix_of(frame: av.VideoFrame) -> int | None:
     if frame.colorspace == CONSTANT_LUMINANCE or frame.color_trc in HDR:
         return Colorspace.BT2020
     return Colorspace.ITU709 if frame.height >= 720 or frame.width >= 1280 else Colorspace.ITU601
+
+
+def unread_colors(frame: av.VideoFrame) -> str | None:
+    """What is said of colors that cannot be read as they are meant; None for all others."""
+    if frame.color_trc not in HDR and side_data(frame, "DOVI_METADATA") is not None:
+        return "are those of Dolby Vision alone"
+    if frame.colorspace in UNREAD_MATRICES and not frame.format.is_rgb:
+        return f"are those of {UNREAD_MATRICES[frame.colorspace]}"
+    return None
 
 
 def _primaries(frame: av.VideoFrame) -> int:

@@ -16,10 +16,10 @@ import numpy as np
 
 from cmac_hub.media.audio import decode_audio
 from cmac_hub.media.frames import Scaler, decode_frames, lasting
-from cmac_hub.media.heard import mono
 from cmac_hub.media.info import MediaInfo
 from cmac_hub.media.remux import AAC_RATES, Timed
 from cmac_hub.media.writer import VideoWriter
+from cmac_hub.sides import mono
 from cmac_hub.windows import fit_size
 
 KEY_EVERY = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import av
 import numpy as np
 
 from cmac_hub.errors import MediaError
-from cmac_hub.media.color import RGBConverter
+from cmac_hub.media.color import RGBConverter, unread_colors
 from cmac_hub.media.decode import decode_stream
 from cmac_hub.media.info import MediaInfo, as_info
 from cmac_hub.media.orientation import frame_orientation
@@ -64,8 +65,10 @@ def decode_frames(info: MediaInfo, start: float | None = None) -> Iterator[tuple
     """(time in seconds, frame as decoded) in order, from the frame on screen at `start` on (default: the first)."""
     clock = Clock(info)
     held: tuple[float, av.VideoFrame] | None = None
-    for frame in decode_stream(info, "video", start):
+    for number, frame in enumerate(decode_stream(info, "video", start)):
         assert isinstance(frame, av.VideoFrame)
+        if number == 0 and (colors := unread_colors(frame)) is not None:
+            warnings.warn(f"the colors of {info.path} {colors}, which is not read: they may be wrong", stacklevel=2)
         timed = clock.time_of(frame), frame
         if start is not None and timed[0] <= start + INSTANT:
             held = timed

@@ -1,4 +1,4 @@
-"""Sound as it is heard: frames of any channels as a left and a right side, both sides as one."""
+"""Sound as it is heard: frames of any channels as a left and a right side."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ import numpy as np
 
 from cmac_hub.errors import UndecodableError
 
-CANCELED = 0.1
-"""Share of the louder side's level below which the mean of both sides says that one is inverted: sides that have
-nothing in common give 0.7, a silent one 0.5; 0.1 (-20 dB) takes a correlation below -0.98."""
-
 FLOATS = {"flt": np.float32, "fltp": np.float32, "dbl": np.float64, "dblp": np.float64}
 """Kinds of samples, as FFmpeg names them, that may be no numbers."""
 
@@ -24,16 +20,6 @@ STANDARD = 8
 PLANES = 7
 """Channels that may be read each in a plane of its own: PyAV looks for the end of a list of eight, and of longer ones,
 in the memory behind it, and takes what is there for planes."""
-
-
-def mono(sides: np.ndarray) -> tuple[np.ndarray, bool]:
-    """What is heard of a left and a right side (2, n): (n,), their mean, or the louder one where they cancel each
-    other; and whether they do, the mean having less than `CANCELED` of the louder side's level."""
-    mean = sides.mean(0)
-    levels = np.sqrt(np.square(sides).mean(1)) if sides.shape[1] else np.zeros(2)
-    if np.sqrt(np.square(mean).mean() if len(mean) else 0.0) < CANCELED * levels.max():
-        return sides[int(levels.argmax())], True
-    return mean, False
 
 
 def is_one(layout: av.AudioLayout) -> bool:

@@ -19,8 +19,8 @@ from cmac_hub.checks import check_positive, check_whole
 from cmac_hub.errors import ArgumentError, MediaError, UndecodableError
 from cmac_hub.media.audio import decode_audio, say_canceled
 from cmac_hub.media.frames import Scaler, decode_frames, lasting
-from cmac_hub.media.heard import mono
 from cmac_hub.media.info import MediaInfo, as_info
+from cmac_hub.sides import mono
 from cmac_hub.windows import INSTANT, Window, WindowGrid, fit_size, on_screen
 
 

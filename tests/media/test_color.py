@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -11,6 +12,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from cmac_hub.errors import MediaError
 from cmac_hub.media import VideoWriter, read_frame, windows
+from cmac_hub.media.color import unread_colors
 from cmac_hub.media.frames import Scaler
 
 PATCHES = np.array(
@@ -196,3 +198,41 @@ def test_the_range_is_the_tagged_one_else_goes_by_format(pixels, tag, full):
 def test_pixels_that_ffmpeg_cannot_convert_are_one_line(pixels):
     with pytest.raises(MediaError, match=rf"\(32x16, {pixels}\) cannot be converted to RGB; convert the video first"):
         Scaler(32, 16)(av.VideoFrame(32, 16, pixels))
+
+
+class Told(NamedTuple):
+    """What a decoder says of a frame's colors."""
+
+    colorspace: int = 2
+    color_trc: int = 2
+    side_data: dict = {}  # noqa: RUF012
+    format: av.VideoFormat = av.VideoFormat("yuv420p10le")
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (Told(), None),
+        (Told(1), None),
+        (Told(10, ColorTrc.SMPTE2084), None),
+        (Told(14, ColorTrc.SMPTE2084), "are those of ICtCp"),
+        (Told(8), "are those of YCgCo"),
+        (Told(8, format=av.VideoFormat("gbrp")), None),
+        (Told(side_data={"DOVI_METADATA": b""}), "are those of Dolby Vision alone"),
+        # Profile 8 is HLG or PQ as well, which is read.
+        (Told(9, ColorTrc.SMPTE2084, {"DOVI_METADATA": b""}), None),
+    ],
+)
+def test_colors_that_cannot_be_read_are_said(told, said):
+    assert unread_colors(told) == said
+
+
+def test_a_video_with_such_colors_is_named(tmp_path):
+    path = tmp_path / "ictcp.mp4"
+    with av.open(str(path), "w") as file:
+        options = {"x265-params": "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=ictcp"}
+        stream = file.add_stream("libx265", 5, width=64, height=64, pix_fmt="yuv420p10le", options=options)
+        file.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p10le")))
+        file.mux(stream.encode())
+    with pytest.warns(UserWarning, match=r"colors of .*ictcp\.mp4 are those of ICtCp, which is not read"):
+        assert read_frame(path, 0.0).image.shape == (64, 64, 3)

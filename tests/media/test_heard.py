@@ -7,13 +7,10 @@ import wave
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from making import tone, write_media
 from odd_media import float_wav
 
 from cmac_hub.media import VideoWriter, probe, read_audio, read_frames, windows
-from cmac_hub.media.heard import CANCELED, mono
 
 RATE = 16000
 
@@ -32,19 +29,6 @@ def many_wav(path, channels, loud=None):
 
 def level(waveform):
     return float(np.sqrt(np.mean(np.square(waveform))))
-
-
-@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
-def test_the_mean_unless_the_sides_cancel(alike, left, right):
-    """Sides of any levels and any correlation, against the law as it is written."""
-    rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((2, 4000)).astype(np.float32)
-    sides = np.stack([left * a, right * (alike * a + np.sqrt(1 - alike**2) * b)]).astype(np.float32)
-    heard, cancel = mono(sides)
-    mean = (sides[0] + sides[1]) / 2
-    louder = max(sides, key=level)
-    assert cancel == (level(mean) < CANCELED * level(louder))
-    np.testing.assert_allclose(heard, louder if cancel else mean, atol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".mkv"])
