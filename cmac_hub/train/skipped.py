@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cmac_hub.errors import CMACError
+from cmac_hub.files import taking_turns
 from cmac_hub.model import CMAC
 from cmac_hub.train.precision import autocast
 from cmac_hub.train.recipe import Recipe
@@ -103,14 +104,15 @@ def read_skipped(run: Path) -> list[Skipped]:
 
 
 def write_skipped(run: Path, found: Sequence[Skipped]) -> None:
-    """Adds lines to RUN/skipped.csv. Raises OutputError as `writing` does."""
+    """Adds lines to RUN/skipped.csv, after those of other processes. Raises OutputError as `writing` does."""
     path = run / "skipped.csv"
-    rows: Sequence[Sequence[object]] = []
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8", errors=AS_BYTES) as file:
-            rows = [*csv.reader(file)][1:]
-    with writing(path, errors=AS_BYTES) as file:
-        csv.writer(file).writerows([Skipped._fields, *rows, *found])
+    with taking_turns(run):
+        rows: Sequence[Sequence[object]] = []
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8", errors=AS_BYTES) as file:
+                rows = [*csv.reader(file)][1:]
+        with writing(path, errors=AS_BYTES) as file:
+            csv.writer(file).writerows([Skipped._fields, *rows, *found])
 
 
 class PassingOver:

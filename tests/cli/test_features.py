@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -146,6 +147,31 @@ def test_workers_say_and_write_what_one_process_does(cmac, folder, tmp_path):
         one, two = (load_file(out / f"{name}.safetensors") for out in made.values())
         torch.testing.assert_close(one, two)
     assert len(list(made[2].rglob("*"))) == len(list(made[1].rglob("*"))) == 5
+
+
+def test_two_runs_at_once_share_a_folder(clip, tmp_path, model_folder):
+    """Both go through the whole list in the same order, so that they meet at every file."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for number in range(8):
+        shutil.copy(clip, folder / f"{number}.mp4")
+    call = ["features", str(folder), "-o", str(out), "--model", str(model_folder)]
+
+    def run():
+        torch.set_num_threads(1)
+        os._exit(main(call))
+
+    processes = [get_context("fork").Process(target=run) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    rows = list(csv.DictReader((out / "index.csv").open(newline="")))
+    assert [row["path"] for row in rows] == [f"{number}.mp4" for number in range(8)]
+    contents = [load_file(out / row["features"]) for row in rows]
+    assert all(torch.equal(one["visual"], contents[0]["visual"]) for one in contents)
+    assert len(list(out.iterdir())) == 9, "nothing hidden stays"
 
 
 @pytest.mark.parametrize("torchrun", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -189,3 +190,11 @@ def test_on_the_command_line_it_is_one_line(tiny_file, tmp_path, monkeypatch, ca
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cmac_hub.train:")]
     assert len(lines) == 1 and "videos/3.mp4" in lines[0] and "the last good checkpoint is none" in lines[0]
     assert main([*command, "--resume"]) == 0
+
+
+def test_processes_that_note_at_once_lose_no_line(tmp_path):
+    """As ranks do whose losses are no numbers at the same step; threads have locks of their own, too."""
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write_skipped, tmp_path, [Skipped(n, str(n), 0, 0, "x")]) for n in range(40)]:
+            done.result()
+    assert sorted(one.video for one in read_skipped(tmp_path)) == list(range(40))
