@@ -40,3 +40,16 @@ def test_what_a_module_does_not_load(module, absent):
     code = f"import {module}, sys; print([n for n in {absent!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_drawing_a_video_does_not_load(clip, model_folder, tmp_path):
+    """PyTorch's compiler takes a second, the others half of one; features need none of them either."""
+    absent = ["torch._dynamo", "sympy", "torchaudio", "torchvision", "matplotlib", "huggingface_hub", "scipy"]
+    calls = [["localize", str(clip), "-o", str(tmp_path / "out.mp4")], ["features", str(clip), "-o", str(tmp_path)]]
+    code = (
+        f"import sys; from cmac_hub.cli import main; calls = {calls!r}; "
+        f"assert not any(main([*call, '--model', {str(model_folder)!r}]) for call in calls); "
+        f"print([n for n in {absent!r} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
