@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 
 from cmac_hub.config import CMACConfig
 from cmac_hub.demo import make_scene
 from cmac_hub.errors import CheckpointError
-from cmac_hub.features import Features
+from cmac_hub.features import UNREADABLE, Features
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.model import CMAC
 
@@ -46,7 +46,7 @@ def check_example(model: CMAC, folder: Path) -> float:
         with safe_open(folder / INPUT, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             rates = {name: float(rate) for name, rate in (file.metadata() or {}).items() if name != "format"}
-    except (OSError, SafetensorError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise CheckpointError(f"{folder / INPUT} cannot be read ({str(error).splitlines()[0]})") from error
     expected, found = Features.load(folder / EXPECTED).to_dict(), _features(model, tensors, rates).to_dict()
     if expected.keys() != found.keys():

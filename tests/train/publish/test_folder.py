@@ -10,7 +10,8 @@ import torch
 from cmac_hub.errors import CheckpointError, CMACError
 from cmac_hub.hub import build, checkpoint_hash
 from cmac_hub.model import CMAC
-from cmac_hub.train.publish.example import EXPECTED, check_example
+from cmac_hub.train.publish import example
+from cmac_hub.train.publish.example import EXPECTED, INPUT, check_example, write_example
 from cmac_hub.train.publish.folder import CARD, FILES, SUMS, check_folder, write_folder
 from cmac_hub.train.publish.licenses import code_license, weights_license
 
@@ -40,6 +41,22 @@ def test_a_release_is_whole_and_gives_what_its_example_expects(tiny_config, tmp_
     (tmp_path / EXPECTED).write_bytes(b"")
     with pytest.raises(CheckpointError, match="is not what SHA256SUMS says"):
         check_folder(tmp_path)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, None])
+def test_an_example_that_cannot_be_read_is_one_line(tiny, tmp_path, monkeypatch, error):
+    """PyTorch opens the file once more, and what fails there is a RuntimeError."""
+    write_example(tiny, tmp_path)
+    if error is None:
+        (tmp_path / INPUT).write_bytes((tmp_path / INPUT).read_bytes()[:50])
+    else:
+
+        def fail(*_):
+            raise error("unable to open file: Permission denied\nand a second line")
+
+        monkeypatch.setattr(example, "safe_open", fail)
+    with pytest.raises(CheckpointError, match=r"input\.safetensors cannot be read \(.*\)$"):
+        check_example(tiny, tmp_path)
 
 
 def test_the_figures_of_the_card_are_those_of_its_reports(tiny, tmp_path):
