@@ -16,18 +16,22 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from cmac_hub.ahead import ahead
+from cmac_hub.ahead import ahead, with_half_the_cores
 from cmac_hub.canvas import Bracket, Canvas
 from cmac_hub.checks import check_choice
 from cmac_hub.config import HEARING, Layout, Map, Scale
 from cmac_hub.errors import MediaError
 from cmac_hub.geometry import over_frame
+from cmac_hub.inference import BATCH
 from cmac_hub.media import MediaInfo, VideoWriter, probe, read_frame, read_yuv_frames
 from cmac_hub.moments import Moment, Peak, observe
 from cmac_hub.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+MOMENTS_AHEAD = BATCH
+"""Observed moments that wait for their frames."""
 
 FRAMES_AHEAD = 8
 """Decoded frames that wait to be drawn on."""
@@ -141,8 +145,8 @@ class Visualizer(nn.Module):
         canvas = Canvas(self.model.config, which, layout, info, hop, scale)
         peaks: list[Peak] = []
 
-        def moments() -> Iterator[Moment]:
-            for moment in self._observe(info, which, window, hop):
+        def moments(observed: Iterator[Moment]) -> Iterator[Moment]:
+            for moment in observed:
                 peaks.append(moment.peak(info))
                 canvas.add_sound(moment)
                 yield moment
@@ -155,11 +159,15 @@ class Visualizer(nn.Module):
             source=info,
             overwrite=overwrite,
         ) as writer:
-            observed = moments()
-            around = Bracket(observed)
             total = None if info.duration is None or not info.frame_rate else round(info.duration * info.frame_rate)
-            # Three threads: one decodes, a few frames ahead of drawing, and one encodes, a few frames behind it.
-            with closing(ahead(read_yuv_frames(info), FRAMES_AHEAD)) as frames, ThreadPoolExecutor(1) as encoder:
+            # Beside this thread, which draws: one observes and one decodes, ahead of it, and one encodes, behind it.
+            with (
+                closing(ahead(with_half_the_cores(self._observe(info, which, window, hop)), MOMENTS_AHEAD)) as ready,
+                closing(ahead(read_yuv_frames(info), FRAMES_AHEAD)) as frames,
+                ThreadPoolExecutor(1) as encoder,
+            ):
+                observed = moments(ready)
+                around = Bracket(observed)
                 behind: deque[Future[None]] = deque()
                 for frame in tqdm(frames, total=total, disable=not progress, unit="frame", desc=info.path.name):
                     drawn = canvas.draw(frame.picture, frame.time, *around(frame.time))
