@@ -8,7 +8,7 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
 
-import torch
+from cmac_hub.cores import SharedCores
 
 Item = TypeVar("Item")
 
@@ -16,7 +16,7 @@ PATIENCE = 0.1
 """Seconds after which a thread that waits for room looks whether it is still wanted."""
 
 
-def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
+def ahead(items: Iterator[Item], most: int, cores: SharedCores | None = None) -> Generator[Item, None, None]:
     """The same items in the same order, up to `most` of them made before they are asked for.
 
     An error comes where the item would have come. When the generator is closed, or not used to its end, the thread ends
@@ -25,7 +25,9 @@ def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
     Args:
         items: used by the thread alone.
         most: items that may wait; 1 or more.
+        cores: where PyTorch makes the items: between whose two threads the cores are shared.
     """
+    share = cores or SharedCores(1)
     waiting: Queue[tuple[bool, Item | BaseException | None]] = Queue(most)
     unwanted = Event()
 
@@ -39,9 +41,11 @@ def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
     def work() -> None:
         last: BaseException | None = None
         try:
+            share.take()
             for item in items:
                 if not give((True, item)):
                     break
+                share.take()
         except BaseException as error:
             last = error
         finally:
@@ -53,7 +57,8 @@ def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
     thread.start()
     try:
         while True:
-            is_item, found = waiting.get()
+            with share.waiting():
+                is_item, found = waiting.get()
             if not is_item:
                 if isinstance(found, BaseException):
                     raise found
@@ -65,17 +70,3 @@ def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
             while True:
                 waiting.get_nowait()
         thread.join()
-
-
-def with_half_the_cores(items: Iterator[Item]) -> Generator[Item, None, None]:
-    """The same items, for `ahead`: made with half of PyTorch's threads, as the thread that uses them needs cores, too.
-
-    PyTorch's number of threads is each thread's own, but the last one that is set is also that of threads which begin
-    later: one of those sets it back.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // 2))
-    later = Thread(target=torch.set_num_threads, args=(threads,))
-    later.start()
-    later.join()
-    yield from items

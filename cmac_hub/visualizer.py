@@ -16,10 +16,11 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from cmac_hub.ahead import ahead, with_half_the_cores
+from cmac_hub.ahead import ahead
 from cmac_hub.canvas import Bracket, Canvas
 from cmac_hub.checks import check_choice
 from cmac_hub.config import HEARING, Layout, Map, Scale
+from cmac_hub.cores import SharedCores
 from cmac_hub.errors import MediaError
 from cmac_hub.geometry import over_frame
 from cmac_hub.inference import BATCH
@@ -162,7 +163,7 @@ class Visualizer(nn.Module):
             total = None if info.duration is None or not info.frame_rate else round(info.duration * info.frame_rate)
             # Beside this thread, which draws: one observes and one decodes, ahead of it, and one encodes, behind it.
             with (
-                closing(ahead(with_half_the_cores(self._observe(info, which, window, hop)), MOMENTS_AHEAD)) as ready,
+                closing(ahead(self._observe(info, which, window, hop), MOMENTS_AHEAD, SharedCores())) as ready,
                 closing(ahead(read_yuv_frames(info), FRAMES_AHEAD)) as frames,
                 ThreadPoolExecutor(1) as encoder,
             ):

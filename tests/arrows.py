@@ -15,7 +15,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "cmac_hub"
 
 ORDER = (
-    "version allocator errors checks ahead text streams command_line files registry encoders config_file config "
+    "version allocator errors checks cores ahead text streams command_line files registry encoders config_file config "
     "weights_file windows sides outputs geometry mel attention preprocessing network optimize media inference features "
     "moments drawing canvas figure card download hub model visualizer pretrained demo train.scenes.layout "
     "train.arguments train.fields train.writing train.multiple_instance train.objective train.recipe "

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmac_hub.ahead import ahead, with_half_the_cores
+from cmac_hub.ahead import ahead
 
 
 class Numbers:
@@ -88,19 +86,3 @@ def test_an_interrupt_is_an_error_like_others():
     assert next(items) == 1
     with pytest.raises(KeyboardInterrupt):
         next(items)
-
-
-def test_half_of_the_cores_are_taken_in_that_thread_alone():
-    """Later threads, which begin with the number that was set last, have all again."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(6)
-    try:
-        items = with_half_the_cores(torch.get_num_threads() for _ in range(3))
-        assert list(ahead(items, 1)) == [3, 3, 3]
-        assert torch.get_num_threads() == 6
-        with ThreadPoolExecutor(1) as later:
-            assert later.submit(torch.get_num_threads).result() == 6
-        torch.set_num_threads(1)
-        assert list(ahead(with_half_the_cores(torch.get_num_threads() for _ in range(1)), 1)) == [1]
-    finally:
-        torch.set_num_threads(before)
