@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple, Self
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -34,7 +35,9 @@ _TO_YUV = np.array(
 )
 _HEAT_YUV = HEAT_COLORS / 255 @ _TO_YUV.T * (219, 224, 224) + (16, 128, 128)
 
-_YUV_LUT = [_HEAT_YUV[:, c].round().astype(int).tolist() for c in range(3)]
+_YUV_TABLES = [_HEAT_YUV[:, c].round().astype(np.uint8).tobytes() for c in range(3)]
+
+_OPACITY_TABLE = HEAT_OPACITY.tobytes()
 
 _BLACK, _WHITE, _GRAY = 16, 235, 128
 """Of limited range: the darkest and the brightest, and what has no color."""
@@ -68,19 +71,40 @@ def overlay(frame: Image.Image, strength_HW: np.ndarray, shift: Shift = CENTERED
 
 def light(picture: YUV, strength_HW: np.ndarray, shift: Shift = CENTERED) -> YUV:
     """`overlay` for a picture as H.264 stores it; only the part that the heat reaches is worked on."""
-    return YUV(*(_light(plane, strength_HW, shift, table) for plane, table in zip(picture, _YUV_LUT, strict=True)))
+    heats = {shape: _Heat.of(strength_HW, shape, shift) for shape in {plane.shape for plane in picture}}
+    planes = [
+        plane if (heat := heats[plane.shape]) is None else heat.over(plane, table)
+        for plane, table in zip(picture, _YUV_TABLES, strict=True)
+    ]
+    return YUV(*planes)
 
 
-def _light(plane: np.ndarray, strength_HW: np.ndarray, shift: Shift, table: list[int]) -> np.ndarray:
-    height, width = plane.shape
-    part = reach(strength_HW, width, height, shift)
-    if part is None:
-        return plane
-    level = Image.fromarray(over_frame(strength_HW, width, height, shift, part=part))
-    color, opacity = level.point(table), level.point(HEAT_OPACITY.tolist())
-    lit = plane.copy()
-    lit[part] = Image.composite(color, Image.fromarray(plane[part]), opacity)
-    return lit
+class _Heat(NamedTuple):
+    """Strengths of 0 to 255 for the part of a plane that they reach."""
+
+    part: tuple[slice, slice]
+    levels: bytes
+    size: tuple[int, int]
+    """Columns and rows of the part."""
+
+    @classmethod
+    def of(cls, strength_HW: np.ndarray, shape: tuple[int, ...], shift: Shift) -> Self | None:
+        """For planes of that shape; None if there is no heat."""
+        height, width = shape
+        part = reach(strength_HW, width, height, shift)
+        if part is None:
+            return None
+        levels = over_frame(strength_HW, width, height, shift, part=part)
+        return cls(part, levels.tobytes(), levels.shape[::-1])
+
+    def over(self, plane: np.ndarray, colors: bytes) -> np.ndarray:
+        """A copy of the plane with the colors of the strengths over it."""
+        color, opacity = (
+            Image.frombuffer("L", self.size, self.levels.translate(table)) for table in (colors, _OPACITY_TABLE)
+        )
+        lit = plane.copy()
+        lit[self.part] = Image.composite(color, Image.fromarray(plane[self.part]), opacity)
+        return lit
 
 
 def caption(picture: YUV, text: str) -> YUV:
