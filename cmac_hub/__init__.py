@@ -10,6 +10,7 @@ from cmac_hub.version import __version__ as __version__
 if TYPE_CHECKING:
     from cmac_hub.config import CMACConfig
     from cmac_hub.errors import CheckpointError, CMACError, MediaError, MissingPartError, OutputError
+    from cmac_hub.feature_folder import FeaturesDataset
     from cmac_hub.features import Features
     from cmac_hub.model import CMAC
     from cmac_hub.outputs import Attention
@@ -25,6 +26,7 @@ _HOMES = {
     "CMACError": "errors",
     "CheckpointError": "errors",
     "Features": "features",
+    "FeaturesDataset": "feature_folder",
     "MediaError": "errors",
     "MissingPartError": "errors",
     "OutputError": "errors",
@@ -43,6 +45,7 @@ __all__ = [
     "CMACError",
     "CheckpointError",
     "Features",
+    "FeaturesDataset",
     "MediaError",
     "MissingPartError",
     "OutputError",

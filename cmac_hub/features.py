@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -85,12 +85,13 @@ def features_of_file(
     window: float | None = None,
     hop: float | None = None,
     audio_track: int | None = None,
+    batch_size: int | None = None,
     progress: bool = False,
 ) -> Features:
     """Features of one file (or of what `probe` said of it); see `CMAC.extract_features` for arguments and errors."""
     source = path if isinstance(path, MediaInfo) else Path(path)
     cut = windows_for(network.config, source, window=window, hop=hop, audio_track=audio_track)
-    return _collect(network, tqdm(cut, disable=not progress, unit="window"))
+    return _collect(network, tqdm(cut, disable=not progress, unit="window"), batch_size)
 
 
 def features_of_files(
@@ -100,13 +101,15 @@ def features_of_files(
     window: float | None = None,
     hop: float | None = None,
     audio_track: int | None = None,
+    batch_size: int | None = None,
     progress: bool = False,
 ) -> list[Features | None]:
     """Features of each file, None (and a warning) for one that cannot be read; see `CMAC.extract_features`."""
+    how: dict[str, Any] = {"window": window, "hop": hop, "audio_track": audio_track, "batch_size": batch_size}
     results: list[Features | None] = []
     for path in tqdm(list(paths), disable=not progress, unit="file"):
         try:
-            results.append(features_of_file(network, path, window=window, hop=hop, audio_track=audio_track))
+            results.append(features_of_file(network, path, **how))
         except MediaError as error:
             warnings.warn(f"skipped: {error}", stacklevel=3)
             results.append(None)
@@ -122,19 +125,21 @@ def features_of_arrays(
     *,
     window: float | None = None,
     hop: float | None = None,
+    batch_size: int | None = None,
 ) -> Features:
     """Features of raw arrays; arguments and errors are those of `CMAC.extract_features`."""
     window = network.config.window if window is None else window
     hop = window if hop is None else hop
-    return _collect(network, cut_windows(frames, frame_rate, waveform, sample_rate, network.config, window, hop))
+    cut = cut_windows(frames, frame_rate, waveform, sample_rate, network.config, window, hop)
+    return _collect(network, cut, batch_size)
 
 
-def _collect(network: Network, windows: Iterable[Window]) -> Features:
+def _collect(network: Network, windows: Iterable[Window], batch_size: int | None) -> Features:
     times: list[float] = []
     padded: list[bool] = []
     visual, audio, visual_embedding, audio_embedding = (_Rows() for _ in range(4))
     levels: list[float] = []
-    for batch in batches(network, windows):
+    for batch in batches(network, windows, batch_size):
         with evaluating(network) as trained:
             if batch.visual_map is not None:
                 found = trained.embed("visual", batch.visual_map)

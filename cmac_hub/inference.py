@@ -16,14 +16,14 @@ from cmac_hub import media
 from cmac_hub.ahead import ahead
 from cmac_hub.config import CMACConfig
 from cmac_hub.encoders import FrameEncoder
-from cmac_hub.errors import MediaError
+from cmac_hub.errors import ArgumentError, MediaError
 from cmac_hub.media import MediaInfo
 from cmac_hub.network import Network, in_eval_mode
 from cmac_hub.preprocessing import check_window, stack
 from cmac_hub.windows import Window
 
 BATCH = 16
-"""Windows that pass through the network at once."""
+"""Windows that pass through the network at once, unless a caller says otherwise."""
 
 FRAMES_ON_CPU = 4
 """Frames that a `FrameEncoder` is given at once on a CPU: with 64, EfficientNet-Lite0 takes twice as long for each."""
@@ -147,12 +147,25 @@ def windows_for(
     )
 
 
-def batches(network: Network, windows: Iterable[Window], size: int = BATCH) -> Iterator[Batch]:
+def batches(network: Network, windows: Iterable[Window], size: int | None = None) -> Iterator[Batch]:
     """Windows of one recording in order, encoded `size` at once in eval mode; the last batch is smaller.
 
+    Args:
+        network: whatever parts it has.
+        windows: they are decoded one batch ahead, so as many again are in memory.
+        size: a whole number from 1 on; the default is `BATCH`. Results do not depend on it but for rounding.
+
     Raises:
+        ValueError: a size that is none; at once.
         MediaError: see `cmac_hub.media.windows`.
     """
+    size = BATCH if size is None else size
+    if not isinstance(size, int | np.integer) or size < 1:
+        raise ArgumentError(f"batch_size is {size!r}; it must be a whole number from 1 on")
+    return _batches(network, windows, int(size))
+
+
+def _batches(network: Network, windows: Iterable[Window], size: int) -> Iterator[Batch]:
     network = in_eval_mode(network)
     shared = SharedFrames(network) if isinstance(network.visual_encoder, FrameEncoder) else None
     # The next windows are decoded while these are encoded.

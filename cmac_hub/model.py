@@ -52,6 +52,7 @@ class CMAC(
         window: float | None = None,
         hop: float | None = None,
         audio_track: int | None = None,
+        batch_size: int | None = None,
         progress: bool | None = None,
     ) -> Features: ...
 
@@ -63,6 +64,7 @@ class CMAC(
         window: float | None = None,
         hop: float | None = None,
         audio_track: int | None = None,
+        batch_size: int | None = None,
         progress: bool | None = None,
     ) -> list[Features | None]: ...
 
@@ -77,6 +79,7 @@ class CMAC(
         window: float | None = None,
         hop: float | None = None,
         audio_track: int | None = None,
+        batch_size: int | None = None,
         progress: bool | None = None,
     ) -> Features | list[Features | None]:
         """Features of a file, of several files, or of arrays; in eval mode and without gradients.
@@ -91,6 +94,8 @@ class CMAC(
             hop: seconds between two rows; the default is the window.
             audio_track: of files, which sound track is heard, counted from 1; the default is the first that can be
                 decoded.
+            batch_size: windows that the network is shown at once, which costs memory and changes rounding alone; the
+                default is 16.
             progress: show a progress bar on stderr; the default shows one for more than one file, if there is a stderr.
 
         Returns:
@@ -99,11 +104,12 @@ class CMAC(
 
         Raises:
             MediaError: a single file that cannot be read.
-            ValueError: neither or both of paths and arrays, or arrays of a wrong shape, dtype or rate.
+            ValueError: neither or both of paths and arrays, arrays of a wrong shape, dtype or rate, or a batch_size
+                that is no whole number from 1 on.
         """
         from cmac_hub import features
 
-        how: dict[str, Any] = {"window": window, "hop": hop}
+        how: dict[str, Any] = {"window": window, "hop": hop, "batch_size": batch_size}
         heard = {"audio_track": audio_track}
         if (media is not None) == (frames is not None or waveform is not None):
             raise ArgumentError("give either a path (or some paths) or frames and/or a waveform by keyword")

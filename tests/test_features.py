@@ -29,11 +29,29 @@ def test_hop_and_window(tiny, clip):
 
 
 def test_batches_change_nothing(tiny, clip, monkeypatch):
+    shown, batches = [], inference.batches
+
+    def spy(network, windows, size):
+        for batch in batches(network, windows, size):
+            shown.append(len(batch.windows))
+            yield batch
+
+    monkeypatch.setattr("cmac_hub.features.batches", spy)
     together = tiny.extract_features(clip, hop=0.1)
-    monkeypatch.setattr(inference.batches, "__defaults__", (3,))
-    apart = tiny.extract_features(clip, hop=0.1)
-    torch.testing.assert_close(together.visual, apart.visual, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(together.audio, apart.audio, atol=1e-5, rtol=1e-4)
+    (apart,) = tiny.extract_features([clip], hop=0.1, batch_size=3)
+    assert shown == [16, 10, *[3] * 8, 2]
+    for name, value in together.to_dict().items():
+        torch.testing.assert_close(value, apart.to_dict()[name], atol=1e-5, rtol=1e-5)
+    arrays = {"waveform": np.random.default_rng(0).normal(size=80000) / 9, "sample_rate": 16000}
+    one, all_at_once = (tiny.extract_features(**arrays, batch_size=size).audio for size in (1, 99))
+    torch.testing.assert_close(one, all_at_once, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [0, -3, 1.5, "16"])
+def test_a_batch_size_that_is_none(tiny, clip, bad):
+    for media in ({"media": clip}, {"media": [clip]}, {"waveform": np.zeros(32000), "sample_rate": 16000}):
+        with pytest.raises(ValueError, match=r"batch_size is .*; it must be a whole number from 1 on"):
+            tiny.extract_features(**media, batch_size=bad)
 
 
 def test_missing_streams(tiny, video_only, audio_only):
