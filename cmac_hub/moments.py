@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmac_hub import geometry
-from cmac_hub.config import HEARING, Map
+from cmac_hub import drawing, geometry
+from cmac_hub.config import HEARING, Map, Scale
 from cmac_hub.errors import MediaError
 from cmac_hub.inference import SILENCE, Batch, batches, level, windows_for
+from cmac_hub.lit import Box, lit_box
 from cmac_hub.media import MediaInfo
 from cmac_hub.network import Network
 from cmac_hub.outputs import Attention
@@ -18,7 +19,7 @@ from cmac_hub.outputs import Attention
 
 @dataclass(frozen=True)
 class Peak:
-    """Where one window's map is highest, for `cmac localize --json`."""
+    """Where one window's map is highest, and how sure that is: what `cmac localize --json` and `--csv` tell."""
 
     time: float
     """Seconds on the container's clock: the window's center."""
@@ -31,6 +32,16 @@ class Peak:
     """Whether there is anything to hear in the window."""
     padded: bool
     """Whether part of the window lay outside of the file."""
+    lit: bool
+    """Whether the map stands out as known sources do: above the checkpoint's limits, on whatever scale it is drawn, and
+    for a map that hears only where there is anything to hear."""
+    box: Box | None
+    """Left, top, right, bottom in pixels of the displayed frame, right and bottom excluded: the region around the peak
+    that is seen to be lit (a quarter of full strength) on the scale that is drawn; None where nothing is."""
+    sound_level: float | None
+    """RMS of the window's sound in [0, 1]; None without an audio stream."""
+    agreement: float | None
+    """In [-1, 1]: the cosine of the embeddings of picture and sound, as wholes; None without an audio stream."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +64,28 @@ class Moment:
     """The maps of the window, without the batch dimension: all, or at least the one that was asked for."""
     shift: geometry.Shift = geometry.CENTERED
     """By how much the visual map lies off, see `cmac_hub.geometry`."""
+    which: Map = "joint"
+    """The map that `visual_map_HW` and `audio_map_FS` hold."""
+    limits: tuple[float, float] = drawing.NO_LIMITS
+    """The checkpoint's, of `visual_map_HW`: where it begins to be lit and where fully, see `DisplayConfig`."""
+    agreement: float | None = None
+    """In [-1, 1]: the cosine of the embeddings of picture and sound; None without an audio stream."""
 
     @property
     def audible(self) -> bool:
         """Whether there is anything to hear."""
         return self.level is not None and self.level >= SILENCE
 
-    def peak(self, info: MediaInfo) -> Peak:
-        """The highest place of the visual map, in pixels of the displayed frame."""
+    def strength(self, scale: Scale = "absolute") -> np.ndarray:
+        """(h, w) uint8 at map resolution: how brightly the moment is drawn, see `cmac_hub.drawing`."""
+        fade = float(self.audible or self.which not in HEARING)
+        return drawing.strength(self.visual_map_HW, drawing.NO_LIMITS if scale == "relative" else self.limits, fade)
+
+    def peak(self, info: MediaInfo, scale: Scale = "absolute") -> Peak:
+        """The highest place of the visual map, in pixels of the displayed frame; `scale` is that of the drawing."""
         x, y = geometry.peak(self.visual_map_HW, self.shift)
+        row, column = np.unravel_index(int(self.visual_map_HW.argmax()), self.visual_map_HW.shape)
+        drawn, highest = self.strength(scale), (int(row), int(column))
         return Peak(
             time=self.time,
             x=x * info.width,
@@ -69,6 +93,10 @@ class Moment:
             score=float(self.visual_map_HW.max()),
             audible=self.audible,
             padded=self.padded,
+            lit=bool(self.strength()[highest] >= drawing.VISIBLE),
+            box=lit_box(drawn, highest, info.width, info.height, self.shift),
+            sound_level=self.level,
+            agreement=self.agreement,
         )
 
 
@@ -82,6 +110,7 @@ def observe(
     start: float | None = None,
     stop: float | None = None,
     all_maps: bool = False,
+    batch_size: int | None = None,
 ) -> Iterator[Moment]:
     """The moments of a file that has a video stream, in order, with flat memory.
 
@@ -94,15 +123,17 @@ def observe(
         start: see `cmac_hub.media.windows`.
         stop: see `cmac_hub.media.windows`.
         all_maps: compute every map of `attention`.
+        batch_size: see `cmac_hub.inference.batches`.
 
     Raises:
         MediaError: the file cannot be read, or no frame of it can be decoded.
         MissingPartError: the network lacks an encoder or the attention.
-        ValueError: a window or hop that is not positive, or a window too short for a spectrogram.
+        ValueError: a window or hop that is not positive, a window too short for a spectrogram, or a bad batch size.
     """
     network.require_attention("localize")
     cut = windows_for(network.config, info, window=window, hop=hop, start=start, stop=stop)
-    return (moment for batch in batches(network, cut) for moment in _observe(network, info, batch, which, all_maps))
+    encoded = batches(network, cut, batch_size)
+    return (moment for batch in encoded for moment in _observe(network, info, batch, which, all_maps))
 
 
 def _observe(network: Network, info: MediaInfo, batch: Batch, which: Map, all_maps: bool) -> list[Moment]:
@@ -112,7 +143,8 @@ def _observe(network: Network, info: MediaInfo, batch: Batch, which: Map, all_ma
         raise MediaError(
             f'there is no sound of {info.path} to guide the attention; use map="prediction" (--map prediction)'
         )
-    raw = network.attend_maps(batch.visual_map, batch.audio_map, only=None if all_maps else which)
+    raw, agreement = network.compare_maps(batch.visual_map, batch.audio_map, only=None if all_maps else which)
+    agreements = None if agreement is None else agreement.tolist()
     maps = Attention(*(None if one is None else one.float().cpu() for one in raw))
     visual, audio = getattr(maps, f"visual_{which}"), getattr(maps, f"audio_{which}")
     mels = None if batch.spectrograms is None else batch.spectrograms.float().cpu()
@@ -126,6 +158,9 @@ def _observe(network: Network, info: MediaInfo, batch: Batch, which: Map, all_ma
             padded=one.padded,
             attention=Attention(*(None if m is None else m[i] for m in maps)),
             shift=network.config.require_visual().map_shift,
+            which=which,
+            limits=network.config.display.limits("visual", which),
+            agreement=None if agreements is None else agreements[i],
         )
         for i, one in enumerate(batch.windows)
     ]

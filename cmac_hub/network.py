@@ -18,7 +18,7 @@ from cmac_hub import attention, preprocessing
 from cmac_hub.config import CMACConfig, Map
 from cmac_hub.encoders.tiles import cut_tiles, lay_tiles
 from cmac_hub.errors import ArgumentError, MissingPartError
-from cmac_hub.outputs import Attention, Output, Stream
+from cmac_hub.outputs import Attention, Compared, Output, Stream
 from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind
 
 Part = TypeVar("Part")
@@ -249,14 +249,19 @@ class Network(nn.Module):
         Raises:
             MissingPartError: the network lacks an encoder or the attention.
         """
+        return self.compare_maps(visual_map, audio_map, only=only).attention
+
+    def compare_maps(self, visual_map: Tensor | None, audio_map: Tensor | None, *, only: Map | None = None) -> Compared:
+        """`attend_maps`, and the agreement of each clip with its sound, which costs nothing beside it."""
         self.require_attention("attend")
         with evaluating(self) as network:
-            maps = network._attention(
-                None if visual_map is None else network._stream("visual", visual_map),
-                None if audio_map is None else network._stream("audio", audio_map),
-                only,
-            )
-        return Attention(*(None if one is None else one.float() for one in maps))
+            visual = None if visual_map is None else network._stream("visual", visual_map)
+            audio = None if audio_map is None else network._stream("audio", audio_map)
+            maps = network._attention(visual, audio, only)
+            agreement = None
+            if visual is not None and audio is not None:
+                agreement = (visual.embedding * audio.embedding).sum(1)
+        return Compared(Attention(*(None if one is None else one.float() for one in maps)), agreement)
 
     def similarity(self, clips: Tensor, spectrograms: Tensor) -> Tensor:
         """Does this sound belong to this clip? (B, B') cosines of every clip with every spectrogram, fp32.

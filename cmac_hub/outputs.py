@@ -28,6 +28,14 @@ class Attention(NamedTuple):
     """(B, F', S'): guidance where the audio features are strong as well."""
 
 
+class Compared(NamedTuple):
+    """The maps of one batch, and how well sight and sound belong together as wholes."""
+
+    attention: Attention
+    agreement: Tensor | None
+    """(B,) fp32 in [-1, 1]: the cosine of each clip's embedding with that of its own sound; None with one stream."""
+
+
 class Stream(NamedTuple):
     """One modality of a batch on its way through the network."""
 

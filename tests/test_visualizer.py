@@ -11,7 +11,7 @@ import pytest
 import torch
 from making import tone, write_media
 
-from cmac_hub.config import HEARING, Map
+from cmac_hub.config import HEARING, Map, Scale
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.geometry import over_frame
 from cmac_hub.media import probe, read_frames, read_yuv_frames, windows
@@ -137,6 +137,60 @@ def test_heatmaps_are_the_map_of_the_model_that_was_asked_for_upright(tiny, tmp_
         assert np.abs(expected - expected[::-1]).max() > 1e-3, "upside down, it would be another"
 
 
+def test_peaks_tell_what_is_lit(visualizer, half_silent, monkeypatch):
+    """A box where something is lit on the scale that is drawn; `lit` is of the absolute one; silence has neither."""
+    maps = [heat for _, heat in visualizer.heatmaps(half_silent, map="guidance")]
+    for limits, bright in (((-1.0, 0.01), True), ((1.5, 2.0), False)):
+        display = replace(visualizer.model.config.display, visual_guidance=limits)
+        monkeypatch.setattr(visualizer.model, "config", replace(visualizer.model.config, display=display))
+        for scale in get_args(Scale):
+            peaks = list(visualizer.locate(half_silent, map="guidance", scale=scale))
+            assert len(peaks) == len(maps) and {p.audible for p in peaks} == {True, False}
+            assert [p.lit for p in peaks] == [p.audible and bright for p in peaks]
+            assert [p.box is not None for p in peaks] == [p.audible and (bright or scale == "relative") for p in peaks]
+            for peak in peaks:
+                if peak.box is not None:
+                    left, top, right, bottom = peak.box
+                    assert 0 <= left <= peak.x <= right <= 96 and 0 <= top <= peak.y <= bottom <= 64
+
+
+def test_level_and_agreement_of_a_peak_are_those_of_the_features(visualizer, tiny, clip, video_only):
+    features = tiny.extract_features(clip, hop=0.5)
+    peaks = list(visualizer.locate(clip, hop=0.5))
+    cosines = (features.visual_embedding * features.audio_embedding).sum(1)
+    assert [p.agreement for p in peaks] == pytest.approx(cosines.tolist(), abs=1e-5)
+    assert [p.sound_level for p in peaks] == pytest.approx(features.sound_level.tolist(), abs=1e-6)
+    mute = next(visualizer.locate(video_only, map="prediction"))
+    assert mute.agreement is None and mute.sound_level is None
+
+
+def test_batches_change_nothing(visualizer, clip, tmp_path):
+    for size in (1, 5, 1000):
+        for (_, one), (_, other) in zip(
+            visualizer.heatmaps(clip, batch_size=size), visualizer.heatmaps(clip), strict=True
+        ):
+            assert one == pytest.approx(other, abs=1e-5)
+    drawn = visualizer.render(clip, tmp_path / "out.mp4", batch_size=np.int64(3))
+    assert [p.score for p in drawn] == pytest.approx([p.score for p in visualizer.locate(clip)], abs=1e-5)
+    for bad in (0, -1, 2.5, "8"):
+        with pytest.raises(ValueError, match=r"batch_size is .*; it must be a whole number from 1 on"):
+            visualizer.heatmaps(clip, batch_size=bad)
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        visualizer.render(clip, tmp_path / "none.mp4", batch_size=0)
+    assert not (tmp_path / "none.mp4").exists()
+
+
+def test_each_is_given_every_moment_with_the_maps_that_are_asked_for(visualizer, clip, tmp_path):
+    for all_maps in (False, True):
+        drawn, located = [], []
+        out = tmp_path / f"{all_maps}.mp4"
+        peaks = visualizer.render(clip, out, map="guidance", each=drawn.append, all_maps=all_maps)
+        list(visualizer.locate(clip, map="guidance", each=located.append, all_maps=all_maps))
+        assert [m.time for m in drawn] == [m.time for m in located] == [p.time for p in peaks]
+        assert {m.attention.visual_joint is not None for m in drawn + located} == {True}
+        assert {m.attention.visual_prediction is not None for m in drawn + located} == {all_maps}
+
+
 def test_what_cannot_be_drawn(visualizer, clip, video_only, audio_only, tmp_path):
     out = tmp_path / "out.mp4"
     for which in HEARING:
@@ -158,7 +212,7 @@ def test_what_cannot_be_drawn(visualizer, clip, video_only, audio_only, tmp_path
 
 
 def test_a_file_that_breaks_midway_leaves_nothing(visualizer, clip, tmp_path, monkeypatch):
-    from cmac_hub import visualizer as module
+    from cmac_hub import rendering as module
 
     def breaking(path):
         for index, frame in enumerate(read_yuv_frames(path)):
