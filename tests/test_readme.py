@@ -15,11 +15,11 @@ from cmac_hub.train.evaluate.sets import as_table
 from cmac_hub.train.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-README, TRAINING_PAGE, EXTENDING_PAGE, INFERENCE_PAGE = (
+README, TRAINING_PAGE, EXTENDING_PAGE, INFERENCE_PAGE, LOCALIZE_PAGE = (
     (ROOT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "docs/training.md", "docs/extending.md", "docs/inference.md")
+    for name in ("README.md", "docs/training.md", "docs/extending.md", "docs/inference.md", "docs/localize.md")
 )
-SNIPPETS = re.findall(r"```python\n(.*?)```", README + EXTENDING_PAGE + INFERENCE_PAGE, re.DOTALL)
+SNIPPETS = re.findall(r"```python\n(.*?)```", README + EXTENDING_PAGE + INFERENCE_PAGE + LOCALIZE_PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^\$ (cmac .*?)(?:\s+#.*)?$", README, re.MULTILINE)
 TRAINING = re.findall(r"^\$ .*?-m cmac_hub\.train (.*?)(?:\s+#.*)?$", TRAINING_PAGE, re.MULTILINE)
 
@@ -36,7 +36,7 @@ def videos(tmp_path_factory) -> Path:
 
 
 def test_readme_has_what_this_file_runs():
-    assert len(SNIPPETS) == 7 and len(COMMANDS) == 7 and len(TRAINING) == 34
+    assert len(SNIPPETS) == 8 and len(COMMANDS) == 8 and len(TRAINING) == 34
 
 
 def test_readme_is_read_in_three_minutes():
@@ -56,6 +56,8 @@ def test_python(code, videos, monkeypatch, tmp_path):
     exec(code, namespace)
     if hub:
         assert type(namespace["model"]).__name__ == "CMAC"
+    elif "heat" in namespace:
+        assert namespace["heat"].shape == (96, 160) and namespace["joint"].ndim == 4
     elif "agreement" in namespace:
         assert namespace["agreement"].shape == (len(namespace["several"][0].times),)
     elif "features" in namespace:
@@ -82,7 +84,8 @@ def test_a_training_command_is_one(command):
 
 
 def test_links_lead_somewhere():
-    for page, folder in ((README, ROOT), (TRAINING_PAGE, ROOT / "docs"), (EXTENDING_PAGE, ROOT / "docs")):
+    docs = ROOT / "docs"
+    for page, folder in ((README, ROOT), (TRAINING_PAGE, docs), (EXTENDING_PAGE, docs), (LOCALIZE_PAGE, docs)):
         for target in re.findall(r"\]\((?!http)(.*?)\)", page):
             assert (folder / target).exists(), target
 

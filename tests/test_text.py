@@ -101,6 +101,7 @@ OWN = {
     "train/scenes/write.py": "settings.json of its own folder",
     "train/videos/index.py": "the .partial.csv of its own call",
     "train/evaluate/boxes.py": "tables of the package",
+    "report/page.py": "the style sheet of the package",
     "train/scenes/splits.py": "tables of the package",
 }
 """Modules that open text without `cmac_hub.text`, and what: files that the package itself wrote."""

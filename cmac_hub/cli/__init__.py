@@ -48,7 +48,12 @@ def build_parser() -> argparse.ArgumentParser:
         default="absolute",
         help="light only what stands out as known sources do, or the likeliest places of every moment, sure or not",
     )
-    localize.add_argument("--json", action="store_true", help="print time, peak, score and audible of each window")
+    localize.add_argument(
+        "--json", action="store_true", help="print a line of JSON a window: peak, lit box, sound, ..."
+    )
+    localize.add_argument("--csv", metavar="FILE", help="the same as one table, a line a window, of all videos")
+    localize.add_argument("--report", metavar="FILE", help="a page (.html) to read instead of watching the videos")
+    localize.add_argument("--maps", metavar="FILE", help="all maps as arrays: .npz for one video, else a folder")
     localize.set_defaults(run="cmac_hub.cli.localize:localize")
 
     features = commands.add_parser("features", help="write the features of videos, one safetensors file each")

@@ -10,13 +10,19 @@ from cmac_hub.errors import is_expected, one_line
 from cmac_hub.media.find import Input
 
 
-def run_all(inputs: list[Input], work: Callable[[Input], None], debug: bool = False) -> int:
+def run_all(
+    inputs: list[Input],
+    work: Callable[[Input], None],
+    debug: bool = False,
+    on_failure: Callable[[Input, str], None] | None = None,
+) -> int:
     """Works on every file; one that fails is reported at once and again at the end, and does not stop the others.
 
     Args:
         inputs: the files; the error of a single one is raised.
         work: what is done with each.
         debug: show the traceback of each error; that of an error which is none of ours is always shown.
+        on_failure: is told of each that fails, and why in one line.
 
     Returns:
         the exit code.
@@ -33,6 +39,8 @@ def run_all(inputs: list[Input], work: Callable[[Input], None], debug: bool = Fa
             line = one_line(error)
             failed.append(f"{one.path}: {line}" if str(one.path) not in line else line)
             print(f"cmac: {failed[-1]}", file=sys.stderr)
+            if on_failure is not None:
+                on_failure(one, line)
     if failed:
         print(f"cmac: {len(failed)} of {len(inputs)} files failed, the others are done:", file=sys.stderr)
         for line in failed:

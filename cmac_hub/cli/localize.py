@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from cmac_hub.cli.batch import run_all
+from cmac_hub.cli.told import Observed, check_told, telling
 from cmac_hub.cli.tracks import other_tracks
 from cmac_hub.config import HEARING
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.hub import load
+from cmac_hub.media import probe
 from cmac_hub.media.find import DRAWN, VIDEO_SUFFIXES, Input, find_inputs
 from cmac_hub.media.writer import check_video_output
-from cmac_hub.moments import Peak
 from cmac_hub.network import Network
 from cmac_hub.optimize import optimize_for_inference
 from cmac_hub.visualizer import HOP, Visualizer
@@ -30,6 +29,9 @@ def localize(options: argparse.Namespace) -> int:
     named = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
     if named and inputs[0].path.exists():
         check_video_output(targets[inputs[0].path], options.overwrite, inputs[0].path)
+    if options.output is not None and not named:
+        make_folder(Path(options.output))
+    check_told(options, named)
     visualizer = _visualizer(options)
     taken: set[Path] = set()
 
@@ -40,53 +42,47 @@ def localize(options: argparse.Namespace) -> int:
         if not named and target.exists() and not options.overwrite:
             taken.add(target)
             print(f"cmac: {target} exists already and is kept, however it was drawn", file=sys.stderr)
-            if options.json:
-                where = {"map": options.map, "window": options.window, "hop": options.hop or HOP}
-                where["audio_track"] = options.audio_track
-                _print_peaks(one.path, visualizer.locate(one.path, **where))
+            if told.wants(one):
+                info = probe(one.path, options.audio_track)
+                with told.video(one, info, target) as observed:
+                    observed.peaks = list(visualizer.locate(info, **_how(options, observed)))
             return
         if options.output is not None and not named:
             make_folder(target.parent)
-        peaks = _render(visualizer, one.path, target, options)
-        taken.add(target)
-        if options.json:
-            _print_peaks(one.path, peaks)
-        else:
+        info = probe(one.path, options.audio_track)
+        with told.video(one, info, target) as observed:
+            drawing = {"layout": options.layout, "overwrite": options.overwrite, "progress": sys.stderr.isatty()}
+            peaks = observed.peaks = visualizer.render(info, target, **_how(options, observed), **drawing)
+            taken.add(target)
+        if not options.json:
             print(target)
         if peaks and peaks[0].padded:
             print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
         drawn = options.map or visualizer.model.config.display.default_map
         if peaks and not any(peak.audible for peak in peaks) and drawn in HEARING:
-            others = other_tracks(one.path, options.audio_track)
+            others = other_tracks(info, None)
             print(f"cmac: {one.path} has no audible sound{others}: the frames say so, nothing is lit", file=sys.stderr)
 
-    return run_all(inputs, work, options.debug)
+    with telling(options, visualizer, named) as told:
+        return run_all(inputs, work, options.debug, told.fail)
+
+
+def _how(options: argparse.Namespace, observed: Observed) -> dict[str, Any]:
+    """How windows are observed, whether they are drawn or not."""
+    return {
+        "map": options.map,
+        "window": options.window,
+        "hop": options.hop or HOP,
+        "scale": options.scale,
+        "each": observed.each,
+        "all_maps": observed.all_maps,
+    }
 
 
 def _visualizer(options: argparse.Namespace) -> Visualizer:
     network = load(options.model, Network, device=options.device)
     network.require_attention(options.run.rpartition(":")[2])
     return Visualizer(optimize_for_inference(network, options.dtype))
-
-
-def _print_peaks(source: Path, peaks: Iterable[Peak]) -> None:
-    for peak in peaks:
-        print(json.dumps({"file": str(source), **dataclasses.asdict(peak)}, allow_nan=False))
-
-
-def _render(visualizer: Visualizer, source: Path, target: Path, options: argparse.Namespace) -> list[Peak]:
-    return visualizer.render(
-        source,
-        target,
-        layout=options.layout,
-        map=options.map,
-        window=options.window,
-        hop=options.hop or HOP,
-        scale=options.scale,
-        audio_track=options.audio_track,
-        overwrite=options.overwrite,
-        progress=sys.stderr.isatty(),
-    )
 
 
 def _targets(inputs: list[Input], options: argparse.Namespace) -> dict[Path, Path]:

@@ -54,7 +54,10 @@ def test_json_lines(cmac, clip, tmp_path):
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0
     assert len(rows) >= 3
-    assert set(rows[0]) == {"file", "time", "x", "y", "score", "audible", "padded"}
+    assert set(rows[0]) == {
+        "file", "time", "x", "y", "score", "audible", "padded", "lit", "box", "sound_level", "agreement",
+    }  # fmt: skip
+    assert all(row["box"] is None or len(row["box"]) == 4 for row in rows)
 
 
 def test_a_folder_with_a_broken_file(cmac, clip, video_only, tmp_path):
