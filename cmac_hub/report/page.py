@@ -142,8 +142,8 @@ named where it lasts for a window or longer</dd>
 
 CAUTION = (
     "A hint, no finding: the network may light something for a sound that comes from elsewhere, and often misses a "
-    "source that is in the picture. A low agreement there is a second "
-    "hint. How often each is right is in the model's card."
+    "source that is in the picture. A low agreement there is a second hint. How often each is right is in the model's "
+    "card."
 )
 
 
