@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from cmac_hub.drawing import VISIBLE
-from cmac_hub.geometry import CENTERED, Shift, over_frame
+from cmac_hub.geometry import CENTERED, Shift, over_frame, reach
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the displayed frame; pixels left and top are inside, right and bottom not."""
 
-FINEST = 512
+FINEST = 320
 """Pixels a side at which regions are looked at; boxes of larger frames are rounded outward to such steps."""
 
 COARSEST = 4
@@ -40,15 +40,16 @@ def lit_box(
     if not lit[seed]:
         return None
     region = _region(lit, seed)
-    # What is interpolated around the region depends on dark cells beside it, too.
-    near = _grown(_grown(region)) & ~lit
-    alone = np.where(region | near, strength_HW, 0).astype(np.uint8)
+    alone = np.where(lit & ~region, 0, strength_HW).astype(np.uint8)
     rows, columns = strength_HW.shape
     across = max(columns * COARSEST, min(width, FINEST))
     down = max(rows * COARSEST, min(height, FINEST))
-    drawn = over_frame(alone, across, down, shift)
+    # No further than the region reaches.
+    part = reach(region.astype(np.uint8), across, down, shift)
+    assert part is not None
+    drawn = over_frame(alone, across, down, shift, part=part)
     seen = drawn >= min(VISIBLE, int(drawn.max()))
-    y, x = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    y, x = part[0].start + np.flatnonzero(seen.any(1)), part[1].start + np.flatnonzero(seen.any(0))
     return (
         math.floor(x[0] * width / across),
         math.floor(y[0] * height / down),
@@ -59,19 +60,13 @@ def lit_box(
 
 def _region(lit: np.ndarray, seed: tuple[int, int]) -> np.ndarray:
     """The lit cells that are joined with one, side by side."""
+    rows, columns = lit.shape
     region = np.zeros_like(lit)
+    cells = lit.tolist()
     waiting = [seed]
     while waiting:
         row, column = waiting.pop()
-        if 0 <= row < lit.shape[0] and 0 <= column < lit.shape[1] and lit[row, column] and not region[row, column]:
-            region[row, column] = True
+        if 0 <= row < rows and 0 <= column < columns and cells[row][column]:
+            cells[row][column], region[row, column] = False, True
             waiting += [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
     return region
-
-
-def _grown(cells: np.ndarray) -> np.ndarray:
-    """The cells and those beside them, corners as well."""
-    rows, columns = cells.shape
-    padded = np.pad(cells, 1)
-    parts = [padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
-    return np.logical_or.reduce(parts)
