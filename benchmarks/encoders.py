@@ -9,7 +9,6 @@ All variants of a row take turns; the least of their times counts, which other p
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 
 import torch
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.video import r2plus1d_18
+from turns import in_turns
 
 from cmac_hub import CMAC
 from cmac_hub.allocator import keep_freed_memory
@@ -104,13 +104,7 @@ def own(name: str, turns: int) -> list[str]:
 
 def least(calls: dict[str, Callable[[], Tensor]], turns: int) -> dict[str, float]:
     """Seconds of each call, the least of some turns."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(turns + 1):
-        for name, call in calls.items():
-            since = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - since)
-    return {name: min(found[1:]) for name, found in times.items()}
+    return {name: min(found) for name, found in in_turns(calls, turns).items()}
 
 
 def product_speed(dtype: torch.dtype, size: int = 2048) -> float:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
+
+from turns import in_turns
 
 from cmac_hub import CMAC
 from cmac_hub.allocator import keep_freed_memory
@@ -51,7 +52,7 @@ def main() -> int:
             }
             for name, network in networks.items():
                 calls |= of_network(name, network, info, Path(folder) / "out.mp4")
-            seconds = median(calls, options.turns)
+            seconds = {name: statistics.median(found) for name, found in in_turns(calls, options.turns).items()}
     except CMACError as error:
         print(f"benchmarks/localize.py: {error}")
         return 1
@@ -92,17 +93,6 @@ def copy(info: MediaInfo, output: Path) -> None:
     with VideoWriter(output, **size, source=info, overwrite=True) as writer:
         for frame in read_yuv_frames(info):
             writer.write_yuv(frame.picture, frame.time, frame.duration)
-
-
-def median(calls: dict[str, Callable[[], Any]], turns: int) -> dict[str, float]:
-    """Seconds of each call; they take turns."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(turns + 1):
-        for name, call in calls.items():
-            since = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - since)
-    return {name: statistics.median(found[1:]) for name, found in times.items()}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import av
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 import torchaudio
 import torchvision
+from turns import in_turns
 
 from cmac_hub import CMAC
 from cmac_hub.allocator import keep_freed_memory
@@ -30,25 +30,22 @@ from cmac_hub.media import probe
 from cmac_hub.train.recipe import load_recipe
 from cmac_hub.visualizer import HOP, Visualizer
 
-RECIPE = "kinetics400"
-"""Whose network is drawn with: the paper's, R(2+1)D-18 and ResNet-9."""
-
 
 def main() -> int:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("video", type=Path)
-    parser.add_argument("--turns", type=int, default=3, help="of each, in turns")
+    parser.add_argument("--turns", type=int, default=3, help="beside a first one that is not counted")
+    parser.add_argument("--recipe", default="kinetics400", help="whose network is drawn with; the paper's by default")
     options = parser.parse_args()
     try:
         info = probe(options.video)
-        model = CMAC(load_recipe(RECIPE).config).eval()
+        model = CMAC(load_recipe(options.recipe).config).eval()
     except CMACError as error:
         print(f"benchmarks/plain.py: {error}")
         return 1
     plain = Plain(model)
     keep_freed_memory()
-    took: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         calls = {"the plain way": lambda: plain(options.video, Path(folder) / "plain.mp4")}
         for dtype in ("float32", "auto"):
@@ -56,15 +53,10 @@ def main() -> int:
             calls[f"localize, {dtype}"] = lambda network=network: Visualizer(network).render(
                 options.video, Path(folder) / "ours.mp4", scale="relative", overwrite=True
             )
-        for _ in range(options.turns):
-            for name, call in calls.items():
-                since = time.perf_counter()
-                call()
-                took.setdefault(name, []).append(time.perf_counter() - since)
+        seconds = {name: statistics.median(found) for name, found in in_turns(calls, options.turns).items()}
     length = info.duration or 0.0
-    print(f"{options.video.name}, {info.width}x{info.height}, {length:.1f} s, the paper's network")
+    print(f"{options.video.name}, {info.width}x{info.height}, {length:.1f} s, the network of {options.recipe}")
     print("| | seconds | times of playing speed | times as fast |\n| --- | --- | --- | --- |")
-    seconds = {name: statistics.median(found) for name, found in took.items()}
     for name, one in seconds.items():
         print(f"| {name} | {one:.1f} | {length / one:.2f} | {seconds['the plain way'] / one:.1f} |")
     return 0

@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+from making import tone, write_media
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -23,6 +26,22 @@ def test_localize(clip):
     assert done.stdout.splitlines()[-1].startswith("| cmac-nano | ")
     done = subprocess.run([*command, "missing.mp4", *how], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and "missing.mp4" in done.stdout
+
+
+def test_plain(tmp_path):
+    clip = write_media(tmp_path / "second.mp4", times=np.arange(25) / 25, sound=tone(1.0))
+    command = [sys.executable, "benchmarks/plain.py", str(clip), "--turns", "1", "--recipe", "nano"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    names = [line.split(" | ")[0] for line in done.stdout.splitlines()[3:]]
+    assert names == ["| the plain way", "| localize, float32", "| localize, auto"]
+
+
+def test_features():
+    command = [sys.executable, "benchmarks/features.py", "--files", "3", "--turns", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "times one process by processor time" in done.stdout
 
 
 def test_encoders():
