@@ -11,6 +11,7 @@ import argparse
 import os
 import posixpath
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -130,7 +131,7 @@ def line_number(text: str, function: str, line: str) -> int:
     return text.count("\n", 0, text.index(line, place)) + 1
 
 
-def outside_of_code(change, text: str) -> str:
+def outside_of_code(change: Callable[[str], str], text: str) -> str:
     """Changes a text, but for its fenced blocks."""
     parts = re.split(r"(^```.*?^```)", text, flags=re.MULTILINE | re.DOTALL)
     return "".join(part if number % 2 else change(part) for number, part in enumerate(parts))
@@ -159,17 +160,17 @@ def listing(path: str) -> str:
     parts = [f"# {path}"]
     for one in files:
         parts += [f"## {one.relative_to(ROOT).as_posix()}"] if place.is_dir() else []
-        kind = {".py": "py", ".cff": "yaml"}.get(one.suffix, "text")
+        kind = {".py": "py", ".cff": "yaml", ".yml": "yaml"}.get(one.suffix, "text")
         parts += [f'~~~~~~~~{kind} linenums="1"\n{one.read_text(encoding="utf-8").rstrip()}\n~~~~~~~~']
     return "\n\n".join(parts)
 
 
-def helps(title: str, build) -> str:
+def helps(title: str, build: Callable[[], argparse.ArgumentParser]) -> str:
     """A page with the help of a program and of each of its commands."""
     with mock.patch.dict(os.environ, COLUMNS):
         parser = build()
         (commands,) = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
-        parts = [f"# {title}", parser.description, block(parser.format_help())]
+        parts = [f"# {title}", parser.description or "", block(parser.format_help())]
         for name, command in commands.choices.items():
             parts += [f"## {parser.prog} {name}", block(command.format_help())]
     return "\n\n".join(parts)

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import html
+import inspect
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ import cmac_hub
 import cmac_hub.media
 from cmac_hub.cli import build_parser as cli_parser
 from cmac_hub.train.__main__ import build_parser as train_parser
+from cmac_hub.train.evaluate.sets import SETS
 from cmac_hub.train.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -79,6 +81,18 @@ def test_a_page_has_a_title_and_its_links_lead_somewhere(page):
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\((?!http|#)(.*?)(?:#.*?)?\)", prose):
         assert (DOCS / target).exists(), target
+
+
+def test_readers_of_sets_take_what_the_page_says():
+    page = (DOCS / "extending.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| (`.+?`) \|", page, re.MULTILINE))
+    assert told.keys() == SETS.keys()
+    for command, sets in SETS.items():
+        readers = [one.function() for one in sets.values() if one.reader]
+        assert readers
+        for reader in readers:
+            # `data` has another name in each reader: what it is.
+            assert len(inspect.signature(reader).parameters) == told[command].count("`, `") + 1
 
 
 @pytest.fixture(scope="module")
