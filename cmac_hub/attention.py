@@ -190,8 +190,9 @@ def interpolate(values: Tensor, axis: int, centers_M: Tensor, n: int) -> Tensor:
     """
     if len(centers_M) == 1:
         return values.expand(*values.shape[:axis], n, *values.shape[axis + 1 :])
-    asked_N = (torch.arange(n, dtype=torch.float32, device=values.device) + 0.5).clamp(centers_M[0], centers_M[-1])
-    upper_N = torch.searchsorted(centers_M, asked_N).clamp(1, len(centers_M) - 1)
+    asked_N = torch.arange(0.5, n, dtype=torch.float32, device=values.device).clamp(centers_M[0], centers_M[-1])
+    # As `torch.searchsorted`, which ONNX has not.
+    upper_N = (centers_M < asked_N[:, None]).sum(1).clamp(1, len(centers_M) - 1)
     low_N, high_N = centers_M[upper_N - 1], centers_M[upper_N]
     shape = [1] * values.ndim
     shape[axis] = n

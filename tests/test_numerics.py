@@ -101,21 +101,3 @@ def test_a_window_beyond_the_limit_is_refused_before_memory_is_taken(nano, clip,
         nano.extract_features(clip, window=window)
     with pytest.raises(ValueError, match="it must be at most"):
         nano.extract_features(waveform=np.zeros(160), sample_rate=16000, window=window)
-
-
-@pytest.mark.parametrize("batch", [1, 3, 7])
-def test_the_exported_network_takes_any_batch(exported, nano, batch):
-    torch.manual_seed(batch)
-    inputs = torch.randn(batch, 3, 8, 48, 64), torch.randn(batch, 1, 64, 100)
-    with torch.no_grad():
-        expected, got = nano(*inputs), exported(*inputs)
-    for ours, theirs in zip(got.attention, expected.attention, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def exported(nano):
-    any_number = torch.export.Dim("batch")
-    example = torch.randn(2, 3, 8, 48, 64), torch.randn(2, 1, 64, 100)
-    shapes = {"clips": {0: any_number}, "spectrograms": {0: any_number}}
-    return torch.export.export(nano, example, dynamic_shapes=shapes).module()

@@ -94,12 +94,13 @@ class PackedConv(nn.Module):
 
 
 def _fits_onednn(planes_NCHW: Tensor) -> bool:
+    # First whether a compiler looks on: it would cut its graph at the question for oneDNN.
     return (
-        planes_NCHW.device.type == "cpu"
+        not torch.compiler.is_compiling()
+        and planes_NCHW.device.type == "cpu"
         and planes_NCHW.numel() > 0
         and not (torch.is_grad_enabled() and planes_NCHW.requires_grad)
         and torch.backends.mkldnn.is_available()
-        and not torch.compiler.is_compiling()
     )
 
 
