@@ -1,4 +1,4 @@
-"""Moments of different videos that look alike, or sound alike, in a folder that `cmac features` wrote.
+"""Each video's moment that looks, or sounds, most like one of another, in a folder that `cmac features` wrote.
 
 cmac features videos/ -o features/
 python examples/nearest_neighbors.py features/ visual        # or: audio
@@ -38,12 +38,13 @@ if len(names) < 2:
 
 everything = torch.cat(vectors)
 starts = [0, *torch.tensor([len(one) for one in times]).cumsum(0).tolist()]
-nearest = []
+nearest = {}
 for i, mine in enumerate(vectors):
     cosine = mine @ everything.T
     cosine[:, starts[i] : starts[i + 1]] = -2  # Moments of the same video are alike anyway.
     row, column = divmod(int(cosine.argmax()), len(everything))
     j = next(j for j in range(len(names)) if column < starts[j + 1])
-    nearest.append((float(cosine.max()), i, float(times[i][row]), j, float(times[j][column - starts[j]])))
-for cosine, i, time, j, other in sorted(nearest, reverse=True):
+    pair = sorted([(i, float(times[i][row])), (j, float(times[j][column - starts[j]]))])
+    nearest[tuple(pair)] = float(cosine.max())
+for ((i, time), (j, other)), cosine in sorted(nearest.items(), key=lambda one: -one[1]):
     print(f"{cosine:.3f}  {names[i]} at {time:.1f} s and {names[j]} at {other:.1f} s")

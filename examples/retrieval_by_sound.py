@@ -7,11 +7,11 @@ python examples/retrieval_by_sound.py query moments.safetensors bark.wav       #
 import argparse
 import json
 import sys
+from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from cmac_hub import CMAC
 from cmac_hub.inference import SILENCE
@@ -21,12 +21,12 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 commands = parser.add_subparsers(dest="command", required=True)
 index = commands.add_parser("index")
 index.add_argument("videos", nargs="+", help="files and folders")
-index.add_argument("output")
+index.add_argument("output", type=Path)
 index.add_argument("--model", default="cmac-lite")
 index.add_argument("--hop", type=float, default=0.5, help="seconds between two moments")
 query = commands.add_parser("query")
 query.add_argument("index")
-query.add_argument("sound")
+query.add_argument("sound", help="a file with sound")
 options = parser.parse_args()
 
 if options.command == "index":
@@ -41,8 +41,8 @@ if options.command == "index":
         "time": torch.cat([one.times for _, one in kept]),
         "video": torch.cat([torch.full((len(one.times),), i) for i, (_, one) in enumerate(kept)]),
     }
-    about = {"model": options.model, "videos": json.dumps([path for path, _ in kept])}
-    save_file(tensors, options.output, about)
+    videos = json.dumps([path for path, _ in kept])
+    options.output.write_bytes(save(tensors, {"model": options.model, "videos": videos}))
     print(f"{options.output}: {len(tensors['time'])} moments of {len(kept)} videos")
 else:
     with safe_open(options.index, "pt") as file:
@@ -51,7 +51,7 @@ else:
     heard = CMAC.from_pretrained(model).extract_features(options.sound)
     if heard.audio_embedding is None or heard.silent:
         sys.exit(f"{options.sound} has nothing to hear")
-    wanted = F.normalize(heard.audio_embedding[heard.sound_level >= SILENCE].mean(0), dim=0)
+    wanted = torch.nn.functional.normalize(heard.audio_embedding[heard.sound_level >= SILENCE].mean(0), dim=0)
     best = []
     for i, path in enumerate(videos):
         score, place = (embedding[video == i] @ wanted).max(0)
