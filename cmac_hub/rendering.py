@@ -34,7 +34,7 @@ def draw_video(
     seen: Callable[[Moment], None],
     output: str | Path,
     overwrite: bool,
-    progress: bool,
+    progress: bool | Callable[[float, float | None], None],
 ) -> None:
     """Draws every frame of a video and writes it with the video's own sound.
 
@@ -45,7 +45,7 @@ def draw_video(
         seen: is called with each of them in order, in this thread, before a frame is drawn that needs it.
         output: see `cmac_hub.media.VideoWriter`, which also says what is raised.
         overwrite: replace an existing output.
-        progress: show a progress bar on stderr.
+        progress: show a progress bar on stderr; or a function, see `cmac_hub.visualizer.Visualizer.render`.
     """
 
     def moments(ready: Iterator[Moment]) -> Iterator[Moment]:
@@ -66,7 +66,9 @@ def draw_video(
             remaining = moments(ready)
             around = Bracket(remaining)
             behind: deque[Future[None]] = deque()
-            for frame in tqdm(frames, total=total, disable=not progress, unit="frame", desc=info.path.name):
+            for frame in tqdm(frames, total=total, disable=progress is not True, unit="frame", desc=info.path.name):
+                if callable(progress):
+                    progress(frame.time - info.start, info.duration)
                 drawn = canvas.draw(frame.picture, frame.time, *around(frame.time))
                 behind.append(encoder.submit(writer.write_yuv, drawn, frame.time, frame.duration))
                 if len(behind) > FRAMES_BEHIND:

@@ -150,7 +150,7 @@ class Visualizer(nn.Module):
         each: Callable[[Moment], None] | None = None,
         all_maps: bool = False,
         overwrite: bool = False,
-        progress: bool = False,
+        progress: bool | Callable[[float, float | None], None] = False,
     ) -> list[Peak]:
         """Draws the attention over a video: its displayed size, frame times and length stay, its sound is copied.
 
@@ -171,7 +171,8 @@ class Visualizer(nn.Module):
             each: is called with every window's `cmac_hub.moments.Moment`, in order, as it is observed.
             all_maps: let those moments have all maps instead of the one that is drawn; with cmac-lite a quarter slower.
             overwrite: replace an existing output. The input is never replaced.
-            progress: show a progress bar on stderr.
+            progress: show a progress bar on stderr; or a function that is told, before each frame, the seconds that are
+                drawn, and of how many (None: unknown). What it raises ends the work, and nothing stays.
 
         Returns:
             one `Peak` a window.

@@ -93,8 +93,10 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--local-files-only", action="store_true", help="use no network, as HF_HUB_OFFLINE=1")
 
     demo = commands.add_parser("demo", help="draw a sounding scene and find its source")
-    demo.add_argument("-o", "--output", default="cmac-demo", help="folder, made when missing")
-    demo.add_argument("--seed", type=int, default=4, help="which scene, 0 to 999")
+    demo.add_argument("-o", "--output", help="folder, made when missing; default: cmac-demo")
+    demo.add_argument("--seed", type=int, help="which scene, 0 to 999; default: 4")
+    demo.add_argument("--serve", action="store_true", help="open a page for clips of your own instead, on this machine")
+    demo.add_argument("--port", type=int, help="of that page, at 127.0.0.1; default: 7860")
     demo.set_defaults(run="cmac_hub.cli.demo:demo")
 
     for command in (localize, features, figure, demo):
@@ -102,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--model", default=DEFAULT_NETWORK, help=MODEL_HELP)
         command.add_argument("--device", type=_device, default="cpu", help="cpu, cuda, mps, ...")
         command.add_argument("--window", type=seconds, help="seconds that the network is shown at once")
+    demo.set_defaults(model=None)
     for command, default in ((localize, "auto"), (features, "float32"), (figure, "auto")):
         command.add_argument(
             "--dtype",

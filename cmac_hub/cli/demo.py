@@ -1,4 +1,7 @@
-"""`cmac demo`: draws a scene of two things, one of them the source, and shows what the network makes of it."""
+"""`cmac demo`: draws a scene of two things, one of them the source, and shows what the network makes of it.
+
+`cmac demo --serve` opens the page of `cmac_hub.page` instead.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,34 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save
 
+from cmac_hub.config import DEFAULT_NETWORK
 from cmac_hub.demo import DEMO_SEEDS, DemoScene, make_scene
-from cmac_hub.errors import CMACError
+from cmac_hub.errors import ArgumentError, CMACError
 from cmac_hub.features import features_of_file
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.media import write_video
 from cmac_hub.moments import Peak
+from cmac_hub.page import PORT, serve
 from cmac_hub.pretrained import load_cmac
+
+SEED = 4
+"""Of the scene that is drawn when none is asked for."""
 
 
 def demo(options: argparse.Namespace) -> int:
     """Writes demo.mp4, demo_attention.mp4, demo_figure.png and demo_features.safetensors, and prints what was found."""
-    if options.seed not in DEMO_SEEDS:
-        raise CMACError(f"the seed is {options.seed}; the demo has scenes 0 to {len(DEMO_SEEDS) - 1}")
-    folder = make_folder(Path(options.output))
-    scene = make_scene(options.seed)
+    if options.serve:
+        return _serve(options)
+    if options.port is not None:
+        raise ArgumentError("--port is of the page; give --serve as well")
+    seed = SEED if options.seed is None else options.seed
+    if seed not in DEMO_SEEDS:
+        raise CMACError(f"the seed is {seed}; the demo has scenes 0 to {len(DEMO_SEEDS) - 1}")
+    folder = make_folder(Path(options.output or "cmac-demo"))
+    scene = make_scene(seed)
     video = folder / "demo.mp4"
     write_drawn_scene(scene, video, options.overwrite)
-    visualizer = load_cmac(options.model, device=options.device).visualizer
+    visualizer = load_cmac(options.model or DEFAULT_NETWORK, device=options.device).visualizer
     peaks = visualizer.render(
         video, folder / "demo_attention.mp4", layout="panel", window=options.window, overwrite=options.overwrite
     )
@@ -36,6 +49,16 @@ def demo(options: argparse.Namespace) -> int:
     with replacing(folder / "demo_features.safetensors", options.overwrite) as temporary:
         temporary.write_bytes(save(features.to_dict()))
     _print_summary(scene, peaks, folder)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    given = {"--output": options.output, "--seed": options.seed, "--overwrite": options.overwrite or None}
+    idle = [name for name, value in given.items() if value is not None]
+    if idle:
+        raise ArgumentError(f"the page writes no files of yours and has scenes to choose: leave out {', '.join(idle)}")
+    network = {} if options.model is None else {"network": options.model}
+    serve(PORT if options.port is None else options.port, device=options.device, window=options.window, **network)
     return 0
 
 
