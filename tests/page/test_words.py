@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+from peaks import peak
 
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.media import probe
-from cmac_hub.moments import Peak
 from cmac_hub.page.words import OPTIONS, in_words, what_is_in, what_is_not_heard, what_was_found
 
 PACKAGE = Path(__file__).parents[2] / "cmac_hub"
@@ -32,8 +32,7 @@ def test_options_of_the_command_line_are_said_in_other_words(option):
 def peaks(scores, audible=None, padded=False):
     heard = audible or [True] * len(scores)
     return [
-        Peak(time=i / 4, x=10.0 * i, y=5.0, score=score, audible=heard[i], padded=padded)
-        for i, score in enumerate(scores)
+        peak(i / 4, x=10.0 * i, y=5.0, score=score, audible=heard[i], padded=padded) for i, score in enumerate(scores)
     ]
 
 
