@@ -35,9 +35,9 @@ class MomentumNetwork(nn.Module):
     @torch.no_grad()
     def update(self, model: CMAC) -> None:
         """One step towards the trained network: copy = momentum * copy + (1 - momentum) * trained."""
-        trained = dict(model.named_parameters())
-        for name, parameter in self.network.named_parameters():
-            parameter.lerp_(trained[name].to(parameter.dtype), 1 - self.momentum)
+        trained, own = dict(model.named_parameters()), dict(self.network.named_parameters())
+        targets = [trained[name].to(parameter.dtype) for name, parameter in own.items()]
+        torch._foreach_lerp_(list(own.values()), targets, 1 - self.momentum)
 
     @torch.no_grad()
     def forward(self, clips_BCTHW: Tensor, spectrograms_BCFS: Tensor) -> Keys:
@@ -99,8 +99,8 @@ class MemoryBank(nn.Module):
         return int((self.video_K >= 0).sum())
 
     def negatives(self) -> Negatives:
-        """All places. A copy: a later `push` changes nothing in it."""
-        return Negatives(self.visual_KD.clone(), self.audio_KD.clone(), self.video_K.clone())
+        """All places as they are, not copied: they hold until the next `push`, which comes after the backward pass."""
+        return Negatives(self.visual_KD, self.audio_KD, self.video_K)
 
     @torch.no_grad()
     def push(self, keys: Keys, video_N: Tensor) -> None:
