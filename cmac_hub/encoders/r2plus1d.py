@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
+from cmac_hub.encoders.lean import Factors, computed_twice
 from cmac_hub.encoders.planes import PointConv, SpatialConv, TemporalConv
 from cmac_hub.errors import ArgumentError
 from cmac_hub.registry import VisualConfig, register_encoder
@@ -63,7 +64,7 @@ def middle_channels(inputs: int, outputs: int, multiple: int) -> int:
     return -(-middle // multiple) * multiple
 
 
-class Conv2Plus1D(nn.Sequential):
+class Conv2Plus1D(Factors):
     """Space, then time."""
 
     def __init__(self, inputs: int, middle: int, outputs: int, stride: int, time_stride: int) -> None:
@@ -112,7 +113,7 @@ class R2Plus1D(nn.Module):
         width, blocks = config.width, {10: 1, 18: 2}[config.depth]
         # torchvision's stem has 45 middle channels at width 64.
         stem = -(-(width * 45 // 64) // config.middle_multiple) * config.middle_multiple
-        self.stem = nn.Sequential(
+        self.stem = Factors(
             SpatialConv(3, stem, 7, 2),
             nn.BatchNorm3d(stem),
             nn.ReLU(inplace=True),
@@ -130,7 +131,22 @@ class R2Plus1D(nn.Module):
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
             inputs = outputs
         self.channels = inputs
+        self._computed_twice = False
         initialize(self)
+
+    def train_lean(self, *, multiple: int = 1, checkpointing: bool = False) -> None:
+        """How it is computed in training mode from now on; what is computed stays the same, up to rounding.
+
+        Args:
+            multiple: the planes between the two factors of a convolution are padded with zeros to a multiple of this
+                many while they are computed; 1 pads nothing.
+            checkpointing: the maps inside the stem and the first stage, two thirds of what is kept for the backward
+                pass, are computed again in it instead.
+        """
+        for module in self.modules():
+            if isinstance(module, Factors):
+                module.multiple = multiple
+        self._computed_twice = checkpointing
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Clips -> feature maps.
@@ -147,7 +163,13 @@ class R2Plus1D(nn.Module):
         if clips_BCTHW.ndim != 5 or clips_BCTHW.shape[1] != 3:
             raise ArgumentError(f"clips have shape {tuple(clips_BCTHW.shape)}; expected (B, 3, T, H, W)")
         x_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
-        for part in self.children():
+        twice = self._computed_twice and self.training and torch.is_grad_enabled()
+        parts = list(self.children())
+        if twice:
+            stem, stage, *parts = parts
+            for large in (stem, *stage.children()):
+                x_BCTHW = computed_twice(large, x_BCTHW)
+        for part in parts:
             x_BCTHW = part(x_BCTHW)
         return x_BCTHW
 
