@@ -25,14 +25,20 @@ MOST_SECONDS = 600.0
 """The longest window: of ten minutes an audio encoder's maps take some hundred megabytes, of an hour some gigabytes."""
 
 
+@lru_cache(maxsize=8)
+def _pixel_statistics(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """(3,) each, of pixels from 0 to 255. Kept for later calls: bringing them to a GPU would make the host wait."""
+    with torch.inference_mode(False):
+        return tuple(torch.tensor(one, dtype=torch.float32, device=device) * 255 for one in (mean, std))  # type: ignore[return-value]
+
+
 def normalize_clips(frames_BTHWC: Tensor, config: VisualConfig) -> Tensor:
     """Frames -> clips: (B, T, H, W, 3) uint8 -> (B, 3, T, H, W) fp32, channels last in memory.
 
     A decoded frame already has its channels last, so the permutation costs nothing and convolutions like the result.
     """
     clips_BTHWC = frames_BTHWC.to(torch.float32)
-    mean = torch.tensor(config.mean, dtype=torch.float32, device=clips_BTHWC.device) * 255
-    std = torch.tensor(config.std, dtype=torch.float32, device=clips_BTHWC.device) * 255
+    mean, std = _pixel_statistics(config.mean, config.std, clips_BTHWC.device)
     return ((clips_BTHWC - mean) / std).permute(0, 4, 1, 2, 3)
 
 

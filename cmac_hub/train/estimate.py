@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 
 import torch
 
 from cmac_hub.model import CMAC
+from cmac_hub.train.modules import set_computing
 from cmac_hub.train.objective import objective
 from cmac_hub.train.optimization import set_training
 from cmac_hub.train.precision import autocast
@@ -38,6 +40,8 @@ def estimate(recipe: Recipe, device: torch.device | str = "cpu") -> Estimate:
     torch.manual_seed(0)
     model = CMAC(recipe.config).to(device)
     set_training(model, recipe)
+    # Not compiled: that takes longer than the measurement.
+    set_computing(model, dataclasses.replace(recipe, compile=False))
     saved: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:

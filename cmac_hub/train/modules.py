@@ -9,12 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from cmac_hub.encoders import R2Plus1D
 from cmac_hub.model import CMAC
 from cmac_hub.train.distributed import World
 from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
 from cmac_hub.train.optimization import freeze, make_optimizer, set_training
-from cmac_hub.train.recipe import FORMAT_VERSION, Recipe
+from cmac_hub.train.recipe import FORMAT_VERSION, Recipe, RecipeError
 from cmac_hub.train.start import start_from
+
+BACKEND = "inductor"
+"""Of `torch.compile`."""
 
 
 @dataclass
@@ -27,7 +31,9 @@ class Modules:
     optimizer: torch.optim.Optimizer
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restores all of them from a checkpoint."""
+        """Restores all of them from a checkpoint, which may have been written on another kind of device."""
+        for group, own in zip(state["optimizer"]["param_groups"], self.optimizer.param_groups, strict=False):
+            group["fused"] = own["fused"]
         for field in dataclasses.fields(self):
             if (module := getattr(self, field.name)) is not None:
                 module.load_state_dict(state[field.name])
@@ -77,4 +83,30 @@ def make_modules(recipe: Recipe, initial: CMAC | None, world: World) -> Modules:
     for network in (model, momentum):
         if network is not None:
             set_training(network, recipe)
+    for network in (model, None if momentum is None else momentum.network):
+        if network is not None:
+            set_computing(network, recipe)
     return Modules(model, momentum, bank, optimizer)
+
+
+def set_computing(network: CMAC, recipe: Recipe) -> None:
+    """How a network is computed in training: `padded_planes`, `checkpointing` and `compile` of the recipe.
+
+    Names and shapes of its weights stay.
+
+    Raises:
+        RecipeError: the visual encoder cannot pad its planes or compute its maps twice.
+    """
+    visual = network.encoder("visual")
+    if isinstance(visual, R2Plus1D):
+        visual.train_lean(multiple=recipe.padded_planes, checkpointing=recipe.checkpointing)
+    else:
+        for key in ("padded_planes", "checkpointing"):
+            if getattr(recipe, key) != getattr(Recipe, key):
+                raise RecipeError(
+                    f"recipe key {key!r} is {getattr(recipe, key)!r}; it is for R(2+1)D alone, and the visual encoder "
+                    f"of {recipe.architecture!r} is a {type(visual).__name__}; leave it out"
+                )
+    if recipe.compile:
+        for encoder in (visual, network.encoder("audio")):
+            encoder.compile(backend=BACKEND, dynamic=False)

@@ -11,12 +11,10 @@ video made the loss no number, and `tensorboard/` where that is installed.
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-import torch
-from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -26,9 +24,10 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.cached_pairs import CachedPairs
 from cmac_hub.train.checkpoint import Checkpoints, check_same_run, read_checkpoint
 from cmac_hub.train.distributed import World
-from cmac_hub.train.interrupts import StoppedError, catching_signals, out_of_memory_hint
+from cmac_hub.train.interrupts import StoppedError, catching_signals, compiling, out_of_memory_hint
+from cmac_hub.train.later import Later
+from cmac_hub.train.loss_check import check_loss
 from cmac_hub.train.modules import make_modules
-from cmac_hub.train.objective import Keys
 from cmac_hub.train.optimization import learning_rate
 from cmac_hub.train.precision import fast_bf16
 from cmac_hub.train.recipe import FORMAT_VERSION, NEW_LAWS, Recipe
@@ -36,8 +35,8 @@ from cmac_hub.train.runlog import RunLog, environment
 from cmac_hub.train.scenes.pairs import ScenePairs
 from cmac_hub.train.skipped import PassingOver, read_skipped
 from cmac_hub.train.start import check_start
-from cmac_hub.train.step import check_loss, figures_of, mean_over_processes, micro_batch, push_keys
-from cmac_hub.train.stream import PairSource, PairStream, next_batch
+from cmac_hub.train.step import share, take_step
+from cmac_hub.train.stream import PairSource, PairStream
 from cmac_hub.train.videos.manifest import Manifest
 from cmac_hub.train.videos.pairs import VideoPairs
 from cmac_hub.train.writing import write_json
@@ -107,7 +106,7 @@ def pretrain(
         modules.load(state)
         step, begun = int(state["step"]), state.get("log")
         state = None  # it is as large as the run's own
-    model, momentum, bank, optimizer = modules.model, modules.momentum, modules.bank, modules.optimizer
+    model = modules.model
     if recipe.cached_pairs:
         source = CachedPairs(source, recipe, model, progress=progress and world.first)
     if skipped:
@@ -127,46 +126,25 @@ def pretrain(
         log = RunLog(run, step, begun=begun)
     bar = tqdm(total=total, initial=step, disable=not (progress and world.first), unit="step", smoothing=0.05)
     clips = replaced = 0
+    told: list[Later] = []
+    stopping = False
 
     def save() -> None:
         assert log is not None
         checkpoints.save(modules.snapshot(recipe, step, start.before) | {"log": log.begun()}, step)
 
-    with bar, log or nullcontext(), out_of_memory_hint(), catching_signals() as stop:
-        while step < total and not world.any(bool(stop)):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, step, source.videos) * group["rate"]
-            optimizer.zero_grad(set_to_none=True)
-            if momentum is not None:
-                momentum.update(model)
-            negatives = None if bank is None else bank.negatives()
-            keys: list[tuple[Keys, Tensor]] = []
-            figures: dict[str, Tensor] = {}
-            waited, step_replaced = 0.0, 0
-
-            for number in range(recipe.accumulate):
-                since = time.perf_counter()
-                batch = next_batch(batches)
-                waited += time.perf_counter() - since
-                step_replaced += int(torch.as_tensor(batch.replaced).sum())
-                draw = (recipe.seed * 1_000_003 + step) * 4096 + world.rank * recipe.accumulate + number
-                last = number == recipe.accumulate - 1
-                with trained.no_sync() if world.size > 1 and not last else nullcontext():  # type: ignore[operator]
-                    part = micro_batch(recipe, modules, trained, batch, negatives, world, draw)
-                    loss = part.losses.total
-                    about = recipe, model, source
-                    check_loss(loss, batch, run, checkpoints, *about, step=step, rank=world.rank, part=number)
-                    (loss / recipe.accumulate).backward()
-                if part.keys is not None:
-                    keys.append((part.keys, part.video_B))
-                for name, value in figures_of(part).items():
-                    figures[name] = figures.get(name, torch.zeros((), device=world.device)) + value / recipe.accumulate
-
-            optimizer.step()
-            push_keys(modules, keys, world)
+    with bar, log or nullcontext(), out_of_memory_hint(), compiling(recipe.compile), catching_signals() as stop:
+        while step < total and not stopping:
+            rate = learning_rate(recipe, step, source.videos)
+            check = partial(check_loss, run, checkpoints, recipe, model, source, step, world.rank)
+            done = take_step(recipe, modules, trained, batches, world, step, rate, check)
             step += 1
-            figures, step_replaced = mean_over_processes(figures, step_replaced, world)
-            clips, replaced = clips + recipe.batch, replaced + step_replaced
+            shared = share(done, bool(stop), world)
+            told.append(shared.told)
+            if world.size == 1 or len(told) > 1:
+                # Of several processes that of the step before, which is there: none waits for this step's end.
+                broken, asked = told.pop(0).read().tolist()
+                clips, replaced, stopping = clips + recipe.batch, replaced + int(broken), asked > 0
             if replaced > recipe.broken_share * clips and clips >= 20 * recipe.batch:
                 raise CMACError(
                     f"{replaced} of {clips + replaced} videos could not be read, more than the recipe's broken_share "
@@ -174,9 +152,9 @@ def pretrain(
                 )
             bar.update()
             if log is not None:
-                log.add(figures, recipe.batch, step_replaced, waited)
+                log.add(shared.figures, recipe.batch, shared.replaced, done.waited)
                 if step % recipe.log_every == 0 or step == total:
-                    row = log.write(step, learning_rate(recipe, step - 1, source.videos))
+                    row = log.write(step, rate)
                     bar.set_postfix({k: row[k] for k in ("contrastive", "consistency", "accuracy", "waiting_share")})
             if world.first and (step % recipe.checkpoint_every == 0 or step == total):
                 save()

@@ -137,6 +137,17 @@ class Recipe:
     bf16: bool = setting(True)
     """Forward passes under autocast to bfloat16 where the device is fast at it (`precision.py`); the loss is fp32."""
 
+    # How it is computed; what is computed stays the same, up to rounding
+    compile: bool = setting(False, may_change=True)
+    """Both encoders through `torch.compile`, and cuDNN tries its algorithms: minutes at the start for faster steps on a
+    GPU. It needs a C compiler; on a CPU nothing is gained."""
+    padded_planes: int = setting(1, low=1, may_change=True)
+    """Channels between the two factors of R(2+1)D's convolutions are padded with zeros to a multiple of this many while
+    they are computed (torchvision has 45, 144, 230, 460, 921; tensor cores take them by 8 or 16); 1 pads nothing."""
+    checkpointing: bool = setting(False, may_change=True)
+    """The maps in R(2+1)D's stem and first stage are computed again in the backward pass instead of kept: a seventh
+    more to compute, a third of the memory."""
+
     # The machine
     workers: int = setting(1, low=0, may_change=True)
     log_every: int = setting(50, low=1, may_change=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -88,15 +88,16 @@ class RunLog:
 
     def _restart(self) -> None:
         self._sums: dict[str, float | Tensor] = dict.fromkeys(self.figures, 0.0)
-        self._steps, self._clips, self._replaced, self._waited, self._since = 0, 0, 0, 0.0, time.perf_counter()
+        self._replaced = cast("int | Tensor", 0)
+        self._steps, self._clips, self._waited, self._since = 0, 0, 0.0, time.perf_counter()
 
-    def add(self, figures: dict[str, Tensor], clips: int, replaced: int, waited: float) -> None:
+    def add(self, figures: dict[str, Tensor], clips: int, replaced: int | Tensor, waited: float) -> None:
         """One step.
 
         Args:
             figures: a scalar for each of the log's.
             clips: of all processes.
-            replaced: broken videos.
+            replaced: broken videos, a number or a scalar.
             waited: seconds that the step waited for data.
         """
         for name, value in figures.items():
@@ -109,7 +110,7 @@ class RunLog:
         """Writes the means since the last line and begins anew. Returns the line."""
         seconds = max(1e-9, time.perf_counter() - self._since)
         row: dict[str, Any] = {name: round(float(value) / max(1, self._steps), 5) for name, value in self._sums.items()}
-        row |= {"step": step, "learning_rate": f"{learning_rate:.3e}", "replaced": self._replaced}
+        row |= {"step": step, "learning_rate": f"{learning_rate:.3e}", "replaced": int(self._replaced)}
         row |= {"clips_per_second": round(self._clips / seconds, 1), "waiting_share": round(self._waited / seconds, 3)}
         with naming(self._path):
             self._csv.writerow(row)
@@ -125,7 +126,7 @@ class RunLog:
         with naming(self._path):
             os.fsync(self._file.fileno())
         sums = {name: torch.as_tensor(value).cpu() for name, value in self._sums.items()}
-        return {"sums": sums, "steps": self._steps, "replaced": self._replaced}
+        return {"sums": sums, "steps": self._steps, "replaced": int(self._replaced)}
 
     def __enter__(self) -> RunLog:
         return self

@@ -1,28 +1,29 @@
-"""The parts of one training step: a micro-batch through the networks to its loss, and what is put down of it."""
+"""One training step: micro-batches through the networks to their losses, the update, what is put down of it.
+
+A GPU gets all of a step before the host looks at a number of it: the losses, which are asked for when the backward pass
+is under way and before the weights change.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from cmac_hub.errors import CMACError, OutputError
-from cmac_hub.files import make_folder
-from cmac_hub.model import CMAC
 from cmac_hub.outputs import Output
 from cmac_hub.train.augmentation import augment_spectrograms, mix_sounds
-from cmac_hub.train.checkpoint import Checkpoints
 from cmac_hub.train.distributed import World
+from cmac_hub.train.later import Later, send
 from cmac_hub.train.modules import Modules
 from cmac_hub.train.objective import Keys, Losses, Negatives, objective
 from cmac_hub.train.precision import autocast
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.runlog import FIGURES
-from cmac_hub.train.skipped import Skipped, find_broken, write_skipped
-from cmac_hub.train.stream import Pair, PairSource
-from cmac_hub.train.writing import save_tensors
+from cmac_hub.train.stream import Pair, next_batch
 
 
 class MicroBatch(NamedTuple):
@@ -55,11 +56,11 @@ def micro_batch(
         world: of this process.
         draw: seed of the augmentation.
     """
-    video_B = torch.as_tensor(batch.video).to(world.device)
+    video_B, frames = (send(torch.as_tensor(one), world.device) for one in (batch.video, batch.frames))
     encoded = recipe.cached_pairs > 0
-    waveforms = mix_sounds(batch.waveform, seed=draw, share=recipe.mix_share)
-    clips, spectrograms = modules.model.prepare(None if encoded else batch.frames, waveforms)
-    clips = batch.frames.to(world.device, torch.float32) if encoded else clips
+    waveforms = send(mix_sounds(batch.waveform, seed=draw, share=recipe.mix_share), world.device)
+    clips, spectrograms = modules.model.prepare(None if encoded else frames, waveforms)
+    clips = frames.to(torch.float32) if encoded else clips
     assert clips is not None and spectrograms is not None
     spectrograms = augment_spectrograms(
         spectrograms, seed=draw, time_warp=recipe.time_warp, mask_share=recipe.mask_share
@@ -96,13 +97,95 @@ def figures_of(part: MicroBatch) -> dict[str, Tensor]:
     return dict(zip(FIGURES, values, strict=True))
 
 
-def mean_over_processes(figures: dict[str, Tensor], replaced: int, world: World) -> tuple[dict[str, Tensor], int]:
-    """(means of the figures, sum of the broken videos), the same for all processes: they give up at the same step."""
+class Done(NamedTuple):
+    """What one process made of a step."""
+
+    figures: dict[str, Tensor]
+    """The scalars of `FIGURES`, means over its micro-batches."""
+    replaced: int
+    """Broken videos."""
+    waited: float
+    """Seconds, for data."""
+
+
+def take_step(
+    recipe: Recipe,
+    modules: Modules,
+    trained: nn.Module,
+    batches: Iterator[Pair],
+    world: World,
+    step: int,
+    rate: float,
+    check: Callable[[Tensor, Pair, int], None],
+) -> Done:
+    """Changes weights, momentum network and bank once.
+
+    Args:
+        recipe: of the run.
+        modules: of the run.
+        trained: the model, or what wraps it for several processes.
+        batches: micro-batches.
+        world: of this process.
+        step: steps done before.
+        rate: learning rate.
+        check: is given loss, inputs and number of every micro-batch before the weights change, and may raise.
+    """
+    for group in modules.optimizer.param_groups:
+        group["lr"] = rate * group["rate"]
+    modules.optimizer.zero_grad(set_to_none=True)
+    if modules.momentum is not None:
+        modules.momentum.update(modules.model)
+    negatives = None if modules.bank is None else modules.bank.negatives()
+    keys: list[tuple[Keys, Tensor]] = []
+    losses: list[tuple[Later, Pair]] = []
+    figures: dict[str, Tensor] = {}
+    waited, replaced = 0.0, 0
+    for number in range(recipe.accumulate):
+        since = time.perf_counter()
+        batch = next_batch(batches)
+        waited += time.perf_counter() - since
+        replaced += int(torch.as_tensor(batch.replaced).numpy().sum())
+        draw = (recipe.seed * 1_000_003 + step) * 4096 + world.rank * recipe.accumulate + number
+        last = number == recipe.accumulate - 1
+        with trained.no_sync() if world.size > 1 and not last else nullcontext():  # type: ignore[operator]
+            part = micro_batch(recipe, modules, trained, batch, negatives, world, draw)
+            losses.append((Later(part.losses.total), batch))
+            (part.losses.total / recipe.accumulate).backward()
+        if part.keys is not None:
+            keys.append((part.keys, part.video_B))
+        for name, value in figures_of(part).items():
+            figures[name] = figures.get(name, torch.zeros((), device=world.device)) + value / recipe.accumulate
+    for number, (loss, batch) in enumerate(losses):
+        check(loss.read(), batch, number)
+    modules.optimizer.step()
+    push_keys(modules, keys, world)
+    return Done(figures, replaced, waited)
+
+
+class Shared(NamedTuple):
+    """What all processes know of a step, so that they give up and stop at the same one."""
+
+    figures: dict[str, Tensor]
+    """Means over the processes."""
+    replaced: int | Tensor
+    """Their broken videos together."""
+    told: Later
+    """(broken videos, how many processes are asked to stop)."""
+
+
+def share(done: Done, stop: bool, world: World) -> Shared:
+    """Means and sums over the processes.
+
+    The next checkpoint waits for them: a process whose loss was no number never comes here, so no process saves what
+    came of it.
+    """
     if world.size == 1:
-        return figures, replaced
-    values = [*(figures[name].float() for name in FIGURES), torch.tensor(float(replaced))]
-    *means, mean_replaced = world.mean(torch.stack([value.to(world.device) for value in values]))
-    return dict(zip(FIGURES, means, strict=True)), round(float(mean_replaced) * world.size)
+        return Shared(done.figures, done.replaced, Later(torch.tensor([float(done.replaced), float(stop)])))
+    own = [done.figures[name].float() for name in FIGURES]
+    own += [torch.full((), float(count), device=world.device) for count in (done.replaced, stop)]
+    means = world.mean(torch.stack(own))
+    counts = (means[-2:] * world.size).round()
+    return Shared(dict(zip(FIGURES, means[:-2], strict=True)), counts[0], Later(counts))
 
 
 def push_keys(modules: Modules, parts: list[tuple[Keys, Tensor]], world: World) -> None:
@@ -112,61 +195,3 @@ def push_keys(modules: Modules, parts: list[tuple[Keys, Tensor]], world: World) 
     visual, audio = (torch.cat([getattr(keys, name) for keys, _ in parts]) for name in Keys._fields)
     video = torch.cat([video_B for _, video_B in parts])
     modules.bank.push(Keys(world.gather(visual), world.gather(audio)), world.gather(video))
-
-
-def check_loss(
-    loss: Tensor,
-    batch: Pair,
-    run: Path,
-    checkpoints: Checkpoints,
-    recipe: Recipe,
-    model: CMAC,
-    source: PairSource,
-    *,
-    step: int,
-    rank: int,
-    part: int,
-) -> None:
-    """Raises CMACError for a loss that is no number, after the inputs were saved in the run folder, and the videos that
-    made it so were named in its skipped.csv.
-
-    Args:
-        loss: a scalar.
-        batch: the inputs, as the data gave them.
-        run: folder.
-        checkpoints: of the run; the message names the last good one.
-        recipe: of the run.
-        model: of the run.
-        source: of the pairs: it knows what videos are called.
-        step: together with `rank` and `part` it tells how the inputs were augmented.
-        rank: of this process.
-        part: number of the micro-batch.
-    """
-    if torch.isfinite(loss):
-        return
-    path = run / f"nan_step_{step:08d}_rank_{rank}.pt"
-    try:
-        make_folder(run)
-        save_tensors(path, {"step": step, "rank": rank, "part": part, **batch._asdict()})
-        inputs = f"its inputs are in {path}"
-    except OutputError as error:
-        inputs = f"its inputs are lost ({error})"
-    last_good = checkpoints.latest() or "none"
-    raise CMACError(
-        f"the loss is {loss.item()} at step {step}; {_blame(run, recipe, model, source, batch, step)}; {inputs}, the "
-        f"last good checkpoint is {last_good}"
-    )
-
-
-def _blame(run: Path, recipe: Recipe, model: CMAC, source: PairSource, batch: Pair, step: int) -> str:
-    """Notes the videos that made a loss no number; says which, and what to do."""
-    first = step * recipe.batch // recipe.clips_per_video
-    broken = [Skipped(video, source.name(video), step, first, why) for video, why in find_broken(recipe, model, batch)]
-    if not broken:
-        return "no single video of the batch makes it so; try a lower learning_rate"
-    told = ", ".join(f"{one.name}: {one.reason}" for one in broken)
-    try:
-        write_skipped(run, broken)
-    except OutputError as error:
-        return f"{told} ({error})"
-    return f"{told}; --resume passes over what stands in {run / 'skipped.csv'}"

@@ -12,7 +12,7 @@ import torch
 
 from cmac_hub.errors import CMACError, OutputError
 from cmac_hub.model import CMAC
-from cmac_hub.train import modules
+from cmac_hub.train import loss_check, modules
 from cmac_hub.train import pretrain as module
 from cmac_hub.train import step as steps
 from cmac_hub.train.__main__ import main
@@ -188,7 +188,7 @@ def test_a_loss_that_is_no_number_is_named_on_a_full_disk_too(recipe, tmp_path, 
     def full(*_):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(steps, "save_tensors", full)
+    monkeypatch.setattr(loss_check, "save_tensors", full)
     with pytest.raises(CMACError, match=r"the loss is (nan|inf) at step 0; .*its inputs are lost \(the disk is full\)"):
         train(recipe.replace(temperature=1e-40), tmp_path)
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cmac_hub.errors import CMACError, OutputError
+from cmac_hub.train import loss_check
 from cmac_hub.train import pretrain as module
-from cmac_hub.train import step as steps
 from cmac_hub.train.__main__ import main
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.skipped import PassingOver, Skipped, find_broken, read_skipped, write_skipped
@@ -89,7 +89,7 @@ def test_it_is_named_on_a_full_disk_too(doubles, tmp_path, monkeypatch):
     def full(*_):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(steps, "write_skipped", full)
+    monkeypatch.setattr(loss_check, "write_skipped", full)
     with pytest.raises(CMACError, match=r"videos/3\.mp4: .* \(the disk is full\)"):
         pretrain(doubles, None, tmp_path, progress=False)
 

@@ -1,0 +1,113 @@
+"""Settings of how a network is computed: the same run with and without them, and resumed from one with the other."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import torch
+
+from cmac_hub.errors import CMACError
+from cmac_hub.train import modules
+from cmac_hub.train.checkpoint import read_checkpoint
+from cmac_hub.train.distributed import World
+from cmac_hub.train.modules import make_modules
+from cmac_hub.train.pretrain import pretrain
+from cmac_hub.train.recipe import RecipeError
+
+LEAN = {"padded_planes": 16, "checkpointing": True, "compile": True}
+
+
+@pytest.fixture(autouse=True)
+def _no_compiler(monkeypatch):
+    """Traced and differentiated as with a compiler, computed by PyTorch's own kernels."""
+    monkeypatch.setattr(modules, "BACKEND", "aot_eager")
+
+
+def rows_of(run):
+    with (run / "log.csv").open() as file:
+        return [[float(row[name]) for name in ("step", "loss", "accuracy", "spread")] for row in csv.DictReader(file)]
+
+
+def compiled_modules(network):
+    return [name for name, module in network.named_modules() if module._compiled_call_impl is not None]
+
+
+def test_a_run_with_all_settings_is_the_run_without_them_and_goes_on_as_either(recipe, tmp_path):
+    recipe = recipe.replace(steps=4, decay_steps=1, checkpoint_every=2, keep=9, log_every=1, accumulate=2, bf16=False)
+    plain = pretrain(recipe, None, tmp_path / "plain", progress=False)
+    lean = recipe.replace(**LEAN)
+    trained = pretrain(lean, None, tmp_path / "lean", progress=False)
+    assert compiled_modules(trained) == ["visual_encoder", "audio_encoder"]
+    one, other = (read_checkpoint(tmp_path / run) for run in ("plain", "lean"))
+    for part in ("model", "momentum", "bank"):
+        assert list(one[part]) == list(other[part])
+        torch.testing.assert_close(one[part], other[part], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(one["optimizer"]["state"], other["optimizer"]["state"], atol=1e-4, rtol=1e-2)
+
+    # From step 2 on, the plain run goes on with settings, and the lean one without.
+    for run, begun in (("plain", lean.replace(compile=False)), ("lean", recipe)):
+        (tmp_path / run / "checkpoints" / "step_00000004.pt").unlink()
+        resumed = pretrain(begun, None, tmp_path / run, progress=False, resume=True)
+        torch.testing.assert_close(resumed.state_dict(), plain.state_dict(), atol=1e-4, rtol=1e-3)
+    rows = torch.tensor(rows_of(tmp_path / "plain"))
+    assert rows[:, 0].tolist() == [1, 2, 3, 4] and len({*rows[:, 1].tolist()}) == 4
+    torch.testing.assert_close(torch.tensor(rows_of(tmp_path / "lean")), rows, atol=2e-3, rtol=1e-3)
+
+
+def test_computing_maps_twice_gives_the_same_run_bit_by_bit(recipe, tmp_path):
+    recipe = recipe.replace(steps=2, warmup_steps=1, decay_steps=0)
+    one = pretrain(recipe, None, tmp_path / "plain", progress=False)
+    other = pretrain(recipe.replace(checkpointing=True), None, tmp_path / "lean", progress=False)
+    torch.testing.assert_close(one.state_dict(), other.state_dict(), atol=0, rtol=0)
+
+
+def test_all_settings_reach_the_momentum_network(recipe):
+    made = make_modules(recipe.replace(**LEAN), None, World())
+    for network in (made.model, made.momentum.network):
+        assert compiled_modules(network) == ["visual_encoder", "audio_encoder"]
+        assert network.visual_encoder.layer1[0].conv1[0].multiple == network.visual_encoder.stem.multiple == 16
+    assert made.model.visual_encoder._computed_twice
+
+
+def test_another_encoder_than_r2plus1d_refuses_what_it_cannot(recipe):
+    lite = recipe.replace(architecture="cmac-lite", bank=0)
+    for key in ("padded_planes", "checkpointing"):
+        with pytest.raises(
+            RecipeError, match=f"recipe key '{key}' is .* of 'cmac-lite' is a FrameNetwork; leave it out"
+        ):
+            make_modules(lite.replace(**{key: LEAN[key]}), None, World())
+    make_modules(lite.replace(compile=True), None, World())
+
+
+def test_a_compiler_that_fails_is_one_line(recipe, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no compiler\nhere")
+
+    monkeypatch.setattr(modules, "BACKEND", fail)
+    before = torch.backends.cudnn.benchmark
+    with pytest.raises(
+        CMACError, match=r"torch\.compile failed \(.*no compiler\); go on without it: --set compile=fal"
+    ):
+        pretrain(recipe.replace(compile=True), None, tmp_path, progress=False)
+    assert torch.backends.cudnn.benchmark == before
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_an_optimizer_of_a_gpu_goes_on_on_a_cpu(recipe, optimizer):
+    """A GPU's updates all weights in one kernel, and says so in its checkpoint."""
+    made = make_modules(recipe.replace(optimizer=optimizer), None, World())
+    sum(p.sum() for p in made.model.parameters()).backward()
+    made.optimizer.step()
+    state = made.snapshot(recipe, 1, {})
+    for group in state["optimizer"]["param_groups"]:
+        assert group["fused"] is None
+        group["fused"] = True
+    other = make_modules(recipe.replace(optimizer=optimizer), None, World())
+    other.load(state)
+    sum(p.sum() for p in other.model.parameters()).backward()
+    for each in (made, other):
+        each.optimizer.step()
+        assert all(group["fused"] is None for group in each.optimizer.param_groups)
+    one, two = (each.optimizer.state_dict()["state"] for each in (made, other))
+    torch.testing.assert_close(one, two, atol=0, rtol=0)
