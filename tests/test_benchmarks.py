@@ -1,5 +1,6 @@
 """The benchmark scripts run; what they measure is not a test's business."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,20 @@ def test_pretrain():
     assert [line.split("  ")[0] for line in done.stdout.splitlines()[:3]] == ["data alone", "step alone", "together"]
     done = subprocess.run([*command, "batchh=3"], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and "did you mean 'batch'" in done.stdout
+
+
+def test_pretrain_variants(tiny_file, tmp_path):
+    """Each has a row, measured or not reached in time."""
+    how = ["--steps", "1", "--backend", "aot_eager", "--minutes", "0.08", "--json", str(tmp_path / "found.json")]
+    changes = ["batch=2", "bank=10", "workers=0", f"architecture={tiny_file}"]
+    command = [sys.executable, "benchmarks/pretrain.py", "--variants", *how, "--threads", "1", "--set", *changes]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")][2:]
+    found = json.loads((tmp_path / "found.json").read_text())["variants"]
+    assert [row[0].removeprefix("| ") for row in rows] == list(found) and len(found) == 11
+    assert all(("clips_per_second" in one) != ("left out" in one) for one in found.values())
+    assert {one["left out"] for one in found.values() if "left out" in one} <= {"no time left"}
 
 
 def test_localize(clip):
