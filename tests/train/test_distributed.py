@@ -23,25 +23,64 @@ SETTINGS += ["learning_rate=0.1", "warmup_steps=1", "decay_steps=1", "frozen_bat
 
 
 COMMAND = """
-from cmac_hub.train import __main__, modules
+import os
+from contextlib import nullcontext
+
+from cmac_hub.train import __main__, modules, pretrain
 
 modules.BACKEND = "eager"
+open_source = pretrain.open_source
+
+
+class Asked:
+    # The second process alone is asked to stop, in its third step.
+    steps = 0
+
+    def __bool__(self):
+        self.steps += 1
+        return os.environ["RANK"] == "1" and self.steps >= 3
+
+
+class Broken:
+    # A row of the second process in the fourth step.
+    def __init__(self, source):
+        self.videos, self.hash, self.name, self._pair = source.videos, source.hash, source.name, source.pair
+
+    def pair(self, index, view=0):
+        found = self._pair(index, view)
+        if index == 8 * 3 + 5:
+            found.waveform[7] = float("nan")
+        return found
+
+
+if EVENT == "asked":
+    pretrain.catching_signals = lambda: nullcontext(Asked())
+if EVENT == "broken":
+    pretrain.open_source = lambda *given, **how: Broken(open_source(*given, **how))
 raise SystemExit(__main__.main())
 """
 
 
-def run(folder, processes, extra, *options):
+def start(folder, processes, extra, *options, event=None):
     script = folder.parent / "train.py"
-    script.write_text(COMMAND)
+    script.write_text(COMMAND.replace("EVENT", repr(event)))
     command = [str(script), "pretrain", "--device", "cpu", "--threads", "1"]
     command += ["--set", *SETTINGS, *extra, "-o", str(folder), *options]
     if processes > 1:
         command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *command]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=300)
+
+
+def rows_of(folder):
     with (folder / "log.csv").open() as file:
-        return list(csv.DictReader(file)), read_checkpoint(folder)
+        return list(csv.DictReader(file))
+
+
+def run(folder, processes, extra, *options):
+    done = start(folder, processes, extra, *options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return rows_of(folder), read_checkpoint(folder)
 
 
 @pytest.mark.parametrize("extra", [["bank=0"], ["bank=15", "ema_momentum=0.9", "accumulate=2"]], ids=["batch", "bank"])
@@ -70,6 +109,23 @@ def test_broken_videos_of_all_processes_are_counted(clip, tmp_path):
     counts = [int(row["replaced"]) for row in one]
     assert sum(counts) >= 6, "a quarter of 24 videos is missing"
     assert [int(row["replaced"]) for row in two] == counts
+
+
+def test_all_processes_stop_at_the_same_step_though_one_alone_is_asked(tmp_path):
+    """They read what the others said a step ago, so that none waits for this step's end."""
+    done = start(tmp_path / "run", 2, ["bank=0"], event="asked")
+    assert done.returncode == 0 and "stopped and saved at step 4 of 6" in done.stderr, done.stderr[-2000:]
+    assert [row["step"] for row in rows_of(tmp_path / "run")] == ["1", "2", "3", "4"]
+    assert read_checkpoint(tmp_path / "run")["step"] == 4
+
+
+def test_no_process_saves_a_step_in_which_anothers_loss_was_no_number(tmp_path):
+    done = start(tmp_path / "run", 2, ["bank=15", "checkpoint_every=1"], event="broken")
+    assert done.returncode != 0
+    assert "the loss is nan at step 3; " in done.stderr and "its sound is no number somewhere" in done.stderr
+    kept = read_checkpoint(tmp_path / "run")
+    assert kept["step"] == 3 and all(torch.isfinite(value).all() for value in kept["model"].values())
+    assert len(list((tmp_path / "run").glob("nan_step_00000003_rank_1.pt"))) == 1
 
 
 def test_a_device_that_is_not_there_is_one_line():

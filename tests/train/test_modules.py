@@ -6,11 +6,13 @@ import csv
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from cmac_hub.errors import CMACError
 from cmac_hub.train import modules
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.distributed import World
+from cmac_hub.train.estimate import estimate
 from cmac_hub.train.modules import make_modules
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.recipe import RecipeError
@@ -20,8 +22,9 @@ LEAN = {"padded_planes": 16, "checkpointing": True, "compile": True}
 
 @pytest.fixture(autouse=True)
 def _no_compiler(monkeypatch):
-    """Traced and differentiated as with a compiler, computed by PyTorch's own kernels."""
-    monkeypatch.setattr(modules, "BACKEND", "aot_eager")
+    """Traced as with a compiler, computed by PyTorch's own kernels. It would count a batch twice where maps are
+    computed twice, which compilers do not: `tests/encoders/test_lean.py`."""
+    monkeypatch.setattr(modules, "BACKEND", "eager")
 
 
 def rows_of(run):
@@ -33,11 +36,15 @@ def compiled_modules(network):
     return [name for name, module in network.named_modules() if module._compiled_call_impl is not None]
 
 
-def test_a_run_with_all_settings_is_the_run_without_them_and_goes_on_as_either(recipe, tmp_path):
+def test_a_run_with_settings_is_the_run_without_them_and_goes_on_with_others(recipe, tmp_path):
     recipe = recipe.replace(steps=4, decay_steps=1, checkpoint_every=2, keep=9, log_every=1, accumulate=2, bf16=False)
     plain = pretrain(recipe, None, tmp_path / "plain", progress=False)
-    lean = recipe.replace(**LEAN)
+    lean = recipe.replace(padded_planes=16, compile=True)
+    torch._dynamo.reset()
+    counters.clear()
     trained = pretrain(lean, None, tmp_path / "lean", progress=False)
+    # Two encoders, with gradients and, for the momentum network, without: each whole, and never compiled again.
+    assert counters["stats"]["unique_graphs"] == counters["frames"]["total"] == 4 and not counters["graph_break"]
     assert compiled_modules(trained) == ["visual_encoder", "audio_encoder"]
     one, other = (read_checkpoint(tmp_path / run) for run in ("plain", "lean"))
     for part in ("model", "momentum", "bank"):
@@ -45,8 +52,8 @@ def test_a_run_with_all_settings_is_the_run_without_them_and_goes_on_as_either(r
         torch.testing.assert_close(one[part], other[part], atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(one["optimizer"]["state"], other["optimizer"]["state"], atol=1e-4, rtol=1e-2)
 
-    # From step 2 on, the plain run goes on with settings, and the lean one without.
-    for run, begun in (("plain", lean.replace(compile=False)), ("lean", recipe)):
+    # From step 2 on, the plain run goes on with others, and the lean one without.
+    for run, begun in (("plain", recipe.replace(padded_planes=8, checkpointing=True)), ("lean", recipe)):
         (tmp_path / run / "checkpoints" / "step_00000004.pt").unlink()
         resumed = pretrain(begun, None, tmp_path / run, progress=False, resume=True)
         torch.testing.assert_close(resumed.state_dict(), plain.state_dict(), atol=1e-4, rtol=1e-3)
@@ -91,6 +98,12 @@ def test_a_compiler_that_fails_is_one_line(recipe, tmp_path, monkeypatch):
     ):
         pretrain(recipe.replace(compile=True), None, tmp_path, progress=False)
     assert torch.backends.cudnn.benchmark == before
+
+
+def test_a_dry_run_counts_what_is_kept(recipe):
+    recipe = recipe.replace(architecture="cmac-nano", size=96, batch=2)
+    plain, twice = (estimate(recipe.replace(checkpointing=on)).clip_bytes for on in (False, True))
+    assert twice < 0.8 * plain
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

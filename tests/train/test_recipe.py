@@ -83,6 +83,7 @@ def test_circles_are_named(tmp_path, monkeypatch):
         (lambda: load_recipe("nano", scenes="hard"), "'scenes' is 'hard'; accepted are easy, mixed"),
         (lambda: load_recipe("nano", batch=0), "'batch' is 0; it must be at least 1"),
         (lambda: load_recipe("nano", bank=-1), "'bank' is -1; it must be at least 0"),
+        (lambda: load_recipe("nano", padded_planes=0), "'padded_planes' is 0; it must be at least 1"),
         (lambda: load_recipe("nano", blur=1.5), "'blur' is 1.5; it must be from 0 to 1"),
         (lambda: load_recipe("nano", background_loudest=-30), "'background_loudest' is -30; it must be at least -25.0"),
         (lambda: load_recipe("nano", reduction="max"), "'reduction' is 'max'; accepted are sum, mean"),
