@@ -14,9 +14,9 @@ import gradio as gr
 from cmac_hub.config import Layout, Map, Scale
 from cmac_hub.errors import MediaError, is_expected
 from cmac_hub.page.curve import draw_curve
-from cmac_hub.page.finding import Finder, Found, LeftError, draw_scene, surest_moment
+from cmac_hub.page.finding import Finder, Found, draw_scene, surest_moment
 from cmac_hub.page.limits import check_clip
-from cmac_hub.page.visits import Visits
+from cmac_hub.page.visits import LeftError, Visits
 from cmac_hub.page.words import in_words, what_is_in, what_was_found
 
 STEP = 0.05
@@ -47,7 +47,7 @@ class Clicks:
         if name is None:
             return None
         with self._telling():
-            return str(draw_scene(name, self._visits.folder(_visitor(request), "scene")))
+            return str(draw_scene(name, self._visits.home(_visitor(request))))
 
     def find(
         self,
@@ -63,7 +63,7 @@ class Clicks:
         with self._telling():
             if clip is None:
                 raise MediaError("there is no clip yet; give or record one, or choose a drawn scene")
-            folder = self._visits.folder(_visitor(request), "found")
+            folder = self._visits.folder(_visitor(request))
             progress(0.0, desc="Looking and listening")
             found = self._finder.find(
                 Path(clip), folder, network=network, map=map, layout=layout, scale=scale,

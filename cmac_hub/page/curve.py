@@ -33,10 +33,8 @@ STYLE = """
 .curve .end { position: absolute; left: 4px; font-size: 11px; opacity: 0.75; pointer-events: none; }
 .curve .ticks { position: relative; height: 18px; font-size: 11px; }
 .curve .ticks span { position: absolute; transform: translateX(-50%); white-space: nowrap; }
-.curve .score, .curve .across { color: #c2410c; }
-.curve .upward { color: #0369a1; }
-.dark .curve .score, .dark .curve .across { color: #fb923c; }
-.dark .curve .upward { color: #38bdf8; }
+.curve .score, .curve .across { color: #ea580c; }
+.curve .upward { color: #0284c7; }
 """
 
 SCRIPT = """

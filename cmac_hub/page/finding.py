@@ -18,6 +18,7 @@ from cmac_hub.moments import Peak
 from cmac_hub.network import Network
 from cmac_hub.optimize import optimize_for_inference
 from cmac_hub.page.limits import check_clip, check_seconds
+from cmac_hub.page.visits import LeftError
 from cmac_hub.page.words import what_is_not_heard
 from cmac_hub.visualizer import Visualizer
 
@@ -27,10 +28,6 @@ SCENES = {"flute, car": 4, "siren, bee": 1, "bird, flute": 2, "bell, flute": 3,
 
 LONGEST_NAME = 80
 """Letters of a clip's name that the output keeps."""
-
-
-class LeftError(Exception):
-    """The visitor has left: nobody wants the rest."""
 
 
 @dataclass(frozen=True)
@@ -159,10 +156,11 @@ def surest_moment(found: Found) -> float:
 
 
 def draw_scene(name: str, folder: Path) -> Path:
-    """Draws one of the scenes as a video with its sound. Raises ArgumentError for an unknown name."""
+    """One of the scenes as a video with sound, drawn unless it is there. Raises ArgumentError for an unknown name."""
     check_choice("scene", name, tuple(SCENES))
     scene = make_scene(SCENES[name])
     path = folder / f"{scene.source}_and_{scene.distractor}.mp4"
-    sound, size = (scene.waveform, scene.sample_rate), (scene.width, scene.height)
-    write_video(path, scene.frames(), scene.frame_rate, *sound, size=size)
+    if not path.exists():
+        sound, size = (scene.waveform, scene.sample_rate), (scene.width, scene.height)
+        write_video(path, scene.frames(), scene.frame_rate, *sound, size=size, overwrite=True)
     return path

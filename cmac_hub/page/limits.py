@@ -8,7 +8,7 @@ from cmac_hub.errors import MediaError
 from cmac_hub.media import MediaInfo, probe
 
 MOST_SECONDS = 60.0
-"""Of a clip: two cores need some ten seconds for them."""
+"""Of a clip: others wait meanwhile, on two cores for half a minute or less."""
 
 ROUNDING = 0.5
 """Seconds by which a clip of that length may be longer, as its last packets end."""

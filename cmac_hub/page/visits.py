@@ -6,7 +6,15 @@ import hashlib
 import shutil
 import tempfile
 import threading
+import time
 from pathlib import Path
+
+STALE = 10.0
+"""Seconds after somebody has left in which what they asked for is no longer done."""
+
+
+class LeftError(Exception):
+    """The visitor has left: nobody wants the rest."""
 
 
 class Visits:
@@ -19,18 +27,28 @@ class Visits:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._uploads: dict[str, set[Path]] = {}
+        self._left: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def folder(self, visitor: str, use: str) -> Path:
-        """A new, empty folder; what the visitor had for the same use goes.
+    def home(self, visitor: str) -> Path:
+        """The folder of a visitor, made when missing. Raises LeftError when they have only just left."""
+        with self._lock:
+            if time.monotonic() < self._left.get(visitor, 0.0) + STALE:
+                raise LeftError
+            home = self._home(visitor)
+            home.mkdir(parents=True, exist_ok=True)
+            return home
 
-        It is gone as soon as the visitor has left: whoever still writes there may stop.
+    def folder(self, visitor: str) -> Path:
+        """A new, empty folder for what is found; of those before, the last one stays, which may be on the screen.
+
+        It is gone as soon as the visitor has left: whoever still writes there may stop. Raises LeftError as `home`.
         """
-        home = self._home(visitor)
-        home.mkdir(parents=True, exist_ok=True)
-        for former in home.glob(f"{use}-*"):
-            shutil.rmtree(former, ignore_errors=True)
-        return Path(tempfile.mkdtemp(prefix=f"{use}-", dir=home))
+        home = self.home(visitor)
+        former = sorted(home.glob("found-*"), key=lambda folder: folder.stat().st_mtime)
+        for folder in former[:-1]:
+            shutil.rmtree(folder, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix="found-", dir=home))
 
     def keep(self, visitor: str, upload: Path) -> None:
         """Remembers a file that a visitor has uploaded; equal files of several visitors are one."""
@@ -39,9 +57,11 @@ class Visits:
                 self._uploads.setdefault(visitor, set()).add(upload)
 
     def leave(self, visitor: str) -> None:
-        """Removes the files of a visitor."""
-        shutil.rmtree(self._home(visitor), ignore_errors=True)
+        """Removes the files of a visitor. They may come back: a computer that wakes up does."""
+        now = time.monotonic()
         with self._lock:
+            self._left = {one: since for one, since in self._left.items() if now < since + STALE} | {visitor: now}
+            shutil.rmtree(self._home(visitor), ignore_errors=True)
             theirs = self._uploads.pop(visitor, set())
             for upload in theirs.difference(*self._uploads.values()):
                 shutil.rmtree(upload.parent, ignore_errors=True)

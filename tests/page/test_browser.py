@@ -57,6 +57,8 @@ class Served:
             self.port = free.getsockname()[1]
         self.folder = folder
         self.log = folder.with_suffix(".log")
+        self.refused = 0
+        """Calls of others than the page, of which Gradio prints a traceback."""
         folder.mkdir()
         own = {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT), "HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE}
         command = [sys.executable, "-m", "cmac_hub", "demo", "--serve", "--port", str(self.port)]
@@ -88,7 +90,8 @@ def served(tmp_path_factory) -> Iterator[Served]:
     page = Served(tmp_path_factory.mktemp("page") / "files")
     yield page
     page.process.kill()
-    assert "Traceback" not in page.log.read_text(), page.log.read_text()
+    log = page.log.read_text()
+    assert len(re.findall("^Traceback", log, re.MULTILINE)) == page.refused, log
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +204,7 @@ def test_a_drawn_scene_at_the_width_of_a_phone(visit, tmp_path):
     find(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.screenshot(path=tmp_path / "phone.png", full_page=True)
+    assert page.locator("[data-testid=toast-body]").count() == 0
 
 
 def test_what_is_refused_is_said_in_words(visit, served, tmp_path):
@@ -217,6 +221,37 @@ def test_what_is_refused_is_said_in_words(visit, served, tmp_path):
         upload(page, path)
         said = told(page, words)
         assert str(served.folder) not in said and path.stem.split()[0] in said
+
+
+ASK = """async ([path, network]) => {
+  const config = await (await fetch('/config')).json();
+  const find = config.dependencies.find(one => one.inputs.length === 5), session_hash = Math.random().toString();
+  const clip = path && {path, meta: {_type: 'gradio.FileData'}};
+  const body = {data: [clip, network, 'joint', 'overlay', 'absolute'], fn_index: find.id, session_hash};
+  const headers = {'Content-Type': 'application/json'};
+  await fetch('/gradio_api/queue/join', {method: 'POST', headers, body: JSON.stringify(body)});
+  const stream = (await fetch(`/gradio_api/queue/data?session_hash=${session_hash}`)).body.getReader();
+  for (let said = ''; ;) {
+    const {done, value} = await stream.read();
+    said += new TextDecoder().decode(value);
+    if (done || said.includes('process_completed')) return said;
+  }
+}"""
+"""What the button asks for, with a path and a network of one's own."""
+
+
+def test_who_does_not_use_the_page_gets_no_more(visit, served, bird):
+    page = visit()
+    assert "there is no clip yet" in page.evaluate(ASK, [None, "cmac-nano"])
+    for asked in ([str(bird), "cmac-nano"], [None, str(ROOT / "cmac_hub" / "weights" / "cmac-nano")]):
+        served.refused += 1
+        said = page.evaluate(ASK, asked)
+        assert '"success":false' in said and "no clip" not in said and "_attention" not in said
+    own = served.folder / "own.txt"
+    own.write_text("not for visitors")
+    for path in (own, ROOT / "README.md", "/etc/passwd"):
+        assert page.evaluate("async path => (await fetch(`/gradio_api/file=${path}`)).status", str(path)) == 403
+    own.unlink()
 
 
 def test_two_visitors_do_not_meet(visit, bird, served):

@@ -10,7 +10,8 @@ from cmac_hub.errors import ArgumentError, MediaError
 from cmac_hub.media import probe
 from cmac_hub.page import finding, limits
 from cmac_hub.page.curve import draw_curve
-from cmac_hub.page.finding import SCENES, Finder, LeftError, draw_scene, surest_moment
+from cmac_hub.page.finding import SCENES, Finder, draw_scene, surest_moment
+from cmac_hub.page.visits import LeftError
 
 CHOSEN = {"map": "joint", "layout": "overlay", "scale": "absolute"}
 

@@ -1,21 +1,36 @@
 """Visitors do not meet, and nothing of theirs stays."""
 
-from cmac_hub.page.visits import Visits
+import os
+
+import pytest
+
+from cmac_hub.page.visits import LeftError, Visits
 
 
-def test_folders_are_apart_and_the_former_one_goes(tmp_path):
+def test_folders_are_apart_and_the_last_two_stay(tmp_path):
     visits = Visits(tmp_path)
-    first = visits.folder("a", "found")
-    (first / "x.mp4").touch()
-    scene, other = visits.folder("a", "scene"), visits.folder("b", "found")
-    again = visits.folder("a", "found")
-    assert len({first, scene, other, again}) == 4
-    assert not first.exists() and scene.is_dir() and other.is_dir() and again.is_dir()
+    other, first = visits.folder("b"), visits.folder("a")
+    os.utime(first, (1, 1))
+    second = visits.folder("a")
+    assert first.is_dir() and first.parent == second.parent == visits.home("a") != other.parent
+    third = visits.folder("a")
+    assert not first.exists() and len({other, first, second, third}) == 4
+    assert all(folder.is_dir() for folder in (other, second, third))
+
+
+def test_nothing_is_made_for_who_has_just_left(tmp_path, monkeypatch):
+    visits = Visits(tmp_path)
+    visits.leave("a")
+    with pytest.raises(LeftError):
+        visits.folder("a")
+    visits.leave("b")
+    monkeypatch.setattr("cmac_hub.page.visits.STALE", 0.0)
+    assert visits.folder("a").is_dir(), "a computer that slept"
 
 
 def test_a_visitor_leaves_with_all_that_is_theirs(tmp_path):
     visits = Visits(tmp_path)
-    mine, theirs = visits.folder("a", "found"), visits.folder("b", "found")
+    mine, theirs = visits.folder("a"), visits.folder("b")
     shared, alone = tmp_path / "hash1" / "clip.mp4", tmp_path / "hash2" / "clip.mp4"
     for path in (shared, alone):
         path.parent.mkdir()
@@ -35,7 +50,7 @@ def test_a_name_from_the_browser_is_no_path_and_files_of_others_stay(tmp_path):
     root.mkdir()
     outside.touch()
     visits = Visits(root)
-    assert visits.folder("../../x", "found").resolve().is_relative_to(root)
+    assert visits.folder("../../x").resolve().is_relative_to(root)
     visits.keep("../../x", outside)
     visits.keep("../../x", root / ".." / "outside.mp4")
     visits.leave("../../x")
