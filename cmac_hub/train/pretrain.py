@@ -134,7 +134,7 @@ def pretrain(
         checkpoints.save(modules.snapshot(recipe, step, start.before) | {"log": log.begun()}, step)
 
     with bar, log or nullcontext(), out_of_memory_hint(), compiling(recipe.compile), catching_signals() as stop:
-        while step < total and not stopping:
+        while step < total and not stopping and not (world.size == 1 and stop):
             rate = learning_rate(recipe, step, source.videos)
             check = partial(check_loss, run, checkpoints, recipe, model, source, step, world.rank)
             done = take_step(recipe, modules, trained, batches, world, step, rate, check)
@@ -142,7 +142,7 @@ def pretrain(
             shared = share(done, bool(stop), world)
             told.append(shared.told)
             if world.size == 1 or len(told) > 1:
-                # Of several processes that of the step before, which is there: none waits for this step's end.
+                # Several processes listen to the step before, which is over: none waits for this one's end.
                 broken, asked = told.pop(0).read().tolist()
                 clips, replaced, stopping = clips + recipe.batch, replaced + int(broken), asked > 0
             if replaced > recipe.broken_share * clips and clips >= 20 * recipe.batch:
