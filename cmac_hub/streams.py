@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -108,21 +109,27 @@ class EndedError(KeyboardInterrupt):
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
+TOGETHER = 1.0
+"""Seconds in which signals count as one: `timeout` sends one to the process and one to its group."""
+
 
 @contextmanager
 def ending_by_signals() -> Iterator[None]:
-    """SIGTERM, and SIGHUP of a terminal that closes, raise EndedError once; a second one ends the process at once.
+    """SIGTERM, and SIGHUP of a terminal that closes, raise EndedError once; a later one ends the process at once.
 
     Nothing is changed outside of the main thread, and of a signal that is ignored (nohup) or handled already.
     """
     process = os.getpid()
+    asked: list[float] = []
 
     def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        if os.getpid() != process:
-            # A forked worker: it has nothing to clean up.
+        if os.getpid() == process and not asked:
+            asked.append(time.monotonic())
+            raise EndedError(number)
+        # A forked worker has nothing to clean up.
+        if os.getpid() != process or time.monotonic() - asked[0] > TOGETHER:
+            signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        raise EndedError(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cmac_hub import streams
 from cmac_hub.errors import OutputError, one_line
 from cmac_hub.files import check_output, make_folder
 from cmac_hub.streams import EndedError, Lasting, ending_by_signals, lasting_streams
@@ -81,8 +82,9 @@ def test_a_narrow_stdout_has_escapes(command, encoding, written):
     assert done.returncode == 0 and b"0 " + written + b"\n" in done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_nothing_half_written(tmp_path, number):
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGTERM, 1), (signal.SIGHUP, 1), (signal.SIGTERM, 2)])
+def test_a_signal_leaves_nothing_half_written(tmp_path, number, times):
+    """Sent twice in a row as well, as `timeout` does."""
     (tmp_path / "command.py").write_text(COMMAND)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     how = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -90,11 +92,28 @@ def test_a_signal_leaves_nothing_half_written(tmp_path, number):
         while b"waiting" not in process.stdout.readline():
             pass
         assert list(tmp_path.glob(".cmac-*"))
-        process.send_signal(number)
+        for _ in range(times):
+            process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert said.splitlines()[-1] == b"cmac: ended by %s; what was finished is kept" % number.name.encode()
     assert not list(tmp_path.glob(".cmac-*")) and not (tmp_path / "late.txt").exists()
+
+
+@pytest.mark.parametrize(("together", "status"), [(60.0, 7 << 8), (-1.0, int(signal.SIGTERM))])
+def test_a_signal_that_comes_later_ends_the_process_at_once(monkeypatch, together, status):
+    monkeypatch.setattr(streams, "TOGETHER", together)
+    child = os.fork()
+    if child == 0:
+        try:
+            with ending_by_signals():
+                try:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                finally:
+                    os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os._exit(7)
+    assert os.waitpid(child, 0)[1] == status
 
 
 def test_signals_are_given_back_and_handlers_of_others_stay():
