@@ -9,7 +9,7 @@ screen's power of 2.4), from its primaries to BT.709's, HDR to standard range, a
 out-of-gamut colors clipped. To the eye HDR is shown through Hable's curve, exactly as by FFmpeg's
 `zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv`. That is
 darker than the same scene in standard range, which is what networks have learned from: they are given its exposure,
-with reference white (203 cd/m2, ITU-R BT.2408) as white and what is brighter clipped.
+with reference white (203 cd/m2, ITU-R BT.2408) as white and what is brighter clipped, and one color for two columns.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import struct
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from cmac_hub.errors import MediaError
 from cmac_hub.media.orientation import side_data
@@ -51,7 +51,7 @@ class RGBConverter:
     """
 
     def __init__(self, highlights: bool) -> None:
-        self._reformatter = VideoReformatter()
+        self._reformatter, self._to_pairs, self._from_pairs = (VideoReformatter() for _ in range(3))
         self._peak = PEAK if highlights else None
         """The brightest that the stream told last."""
         self._table: tuple[tuple[int | None, int, float | None], Table] | None = None
@@ -73,7 +73,19 @@ class RGBConverter:
         key = frame.color_trc if hdr else None, primaries, self._peak
         if self._table is None or self._table[0] != key:
             self._table = key, Table(*key)
-        return self._table[1](reformat(self._reformatter, frame, width, height, "gbrp10le"))
+        image = self._table[1](reformat(self._reformatter, frame, width, height, "gbrp10le"))
+        return self._in_pairs(image) if hdr and self._peak is None else image
+
+    def _in_pairs(self, image: np.ndarray) -> np.ndarray:
+        """The image with one color for two columns, as FFmpeg makes RGB of YUV: so a network is given the colored edges
+        of HDR as those of standard range."""
+        height, width = image.shape[:2]
+        matrix, limited, full = Colorspace.ITU709, ColorRange.MPEG, ColorRange.JPEG
+        how = {"src_color_range": full, "dst_color_range": limited, "dst_colorspace": matrix}
+        paired = reformat(self._to_pairs, av.VideoFrame.from_ndarray(image), width, height, "yuv422p", **how)
+        how = {"src_color_range": limited, "src_colorspace": matrix}
+        found: np.ndarray = reformat(self._from_pairs, paired, width, height, "rgb24", **how).to_ndarray()
+        return found
 
 
 def reformat(

@@ -90,7 +90,8 @@ def test_high_range_is_mapped_as_ffmpeg_does(transfer, highlights, values):
     difference = error(Scaler(176, 16, highlights=highlights)(patches(transfer)), values)
     # FFmpeg looks gamma up in a coarse table: colors far outside of BT.709, red and green here, differ by more.
     assert difference.mean() < 3
-    assert difference[[0, 1, 2, 3, 4, 7, 9, 10]].max() <= 2
+    # What a network is given has been 8-bit YUV once more.
+    assert difference[[0, 1, 2, 3, 4, 7, 9, 10]].max() <= (2 if highlights else 3)
 
 
 def test_a_wide_gamut_of_standard_range_is_narrowed():
@@ -111,9 +112,10 @@ def test_high_range_is_scaled_before_it_is_mapped():
 def test_the_eye_sees_highlights_and_the_network_its_own_exposure(tmp_path):
     path = write_patches(tmp_path / "hlg.mkv", ColorTrc.ARIB_STD_B67)
     assert error(read_frame(path, 0.5).image, HLG).max() <= 2
-    (window,) = windows(path, frames=2, size=16, sample_rate=16000)
+    # Large enough that the middles of the squares share their colors with no other square.
+    (window,) = windows(path, frames=2, size=64, sample_rate=16000)
     wide = np.array([np.round(np.linspace(8, 168, 11) * window.frames.shape[2] / 176)], int)[0]
-    assert np.abs(window.frames[0, 8, wide].astype(int) - expected(HLG_203)).max() <= 2
+    assert np.abs(window.frames[0, 32, wide].astype(int) - expected(HLG_203)).max() <= 3
 
 
 def test_the_brightest_light_is_the_one_that_the_file_tells(tmp_path):
@@ -228,11 +230,22 @@ def test_colors_that_cannot_be_read_are_said(told, said):
 
 
 def test_a_video_with_such_colors_is_named(tmp_path):
-    path = tmp_path / "ictcp.mp4"
-    with av.open(str(path), "w") as file:
-        options = {"x265-params": "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=ictcp"}
-        stream = file.add_stream("libx265", 5, width=64, height=64, pix_fmt="yuv420p10le", options=options)
-        file.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p10le")))
-        file.mux(stream.encode())
-    with pytest.warns(UserWarning, match=r"colors of .*ictcp\.mp4 are those of ICtCp, which is not read"):
-        assert read_frame(path, 0.0).image.shape == (64, 64, 3)
+    tags = "log-level=none:lossless=1:colorprim=bt2020:transfer=smpte2084:colormatrix=ictcp"
+    path = write_patches(tmp_path / "ictcp.mkv", ColorTrc.SMPTE2084, "libx265", **{"x265-params": tags})
+    with pytest.warns(UserWarning, match=r"colors of .*ictcp\.mkv are those of ICtCp, which is not read"):
+        assert read_frame(path, 0.0).image.shape == (16, 176, 3)
+
+
+def test_a_network_is_given_colors_in_pairs_of_columns():
+    """Of standard range FFmpeg makes RGB so; stripes as wide as a pixel are gray in both."""
+    stripes = av.VideoFrame(64, 16, "yuv444p10le")
+    for number, plane in enumerate(stripes.planes):
+        image = np.full((16, plane.line_size // 2), 512, "<u2")
+        image[:, 1::2] += 100 * (number == 1)
+        plane.update(image.tobytes())
+    stripes.colorspace, stripes.color_primaries = Colorspace.BT2020, ColorPrimaries.BT2020
+    stripes.color_trc, stripes.color_range = ColorTrc.ARIB_STD_B67, ColorRange.MPEG
+    apart, paired = (Scaler(64, 16, highlights=one)(stripes)[8].astype(int) for one in (True, False))
+    blue = apart[:, 2] - apart[:, 1], paired[:, 2] - paired[:, 1]
+    assert np.abs(np.diff(blue[0][8:56])).min() > 20
+    assert np.abs(blue[1][8:56:2] - blue[1][9:56:2]).max() <= 3
