@@ -37,7 +37,7 @@ FIRST, LAST = ["training.md", "inference.md", "extending.md"], ["paper.md", "rel
 
 NAMES = {
     "Networks": ["load_cmac", "Pretrained", "CMAC", "Visualizer"],
-    "What they give": ["Features", "Attention"],
+    "What they give": ["Features", "FeaturesDataset", "Attention"],
     "Of your own": ["CMACConfig", "VisualConfig", "AudioConfig", "register_encoder"],
     "Errors": ["CMACError", "CheckpointError", "MediaError", "MissingPartError", "OutputError"],
 }

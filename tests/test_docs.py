@@ -163,6 +163,12 @@ def test_links_of_the_site_lead_to_a_place_that_there_is(site):
     assert count > 1000
 
 
+def test_every_public_name_is_to_be_on_the_site():
+    """Which the test below sees on the site itself, where that can be built."""
+    source = (ROOT / "docs" / "generate.py").read_text(encoding="utf-8")
+    assert [name for name in cmac_hub.__all__ if f'"{name}"' not in source] == []
+
+
 @pytest.mark.extras
 def test_every_public_name_command_and_page_is_on_the_site(site):
     python, media = (Seen((site / page).read_text(encoding="utf-8")).names for page in ("python.html", "media.html"))
