@@ -25,7 +25,7 @@ def ahead(items: Iterator[Item], most: int, cores: SharedCores | None = None) ->
     Args:
         items: used by the thread alone.
         most: items that may wait; 1 or more.
-        cores: where PyTorch makes the items: between whose two threads the cores are shared.
+        cores: shared between the two threads; for items that PyTorch makes.
     """
     share = cores or SharedCores(1)
     waiting: Queue[tuple[bool, Item | BaseException | None]] = Queue(most)

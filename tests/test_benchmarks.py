@@ -52,6 +52,16 @@ def test_plain(tmp_path):
     assert names == ["| the plain way", "| localize, float32", "| localize, auto"]
 
 
+def test_start(clip):
+    command, how = [sys.executable, "benchmarks/start.py"], ["--turns", "1", "--models", "cmac-nano"]
+    done = subprocess.run([*command, str(clip), *how], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    first, whole = map(float, done.stdout.splitlines()[-1].strip("| ").split(" | ")[2:])
+    assert 0 < first < whole
+    done = subprocess.run([*command, "missing.mp4", *how], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "missing.mp4" in done.stdout
+
+
 def test_features():
     command = [sys.executable, "benchmarks/features.py", "--files", "3", "--turns", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)

@@ -99,7 +99,7 @@ def reformat(
         width: pixels.
         height: pixels.
         pixels: FFmpeg's name of the format.
-        to: `dst_colorspace` and `dst_color_range`, of YUV.
+        to: more of PyAV's arguments, in the place of the rules: `dst_colorspace` and `dst_color_range` of YUV, ranges.
 
     Raises:
         MediaError: a pixel format that FFmpeg cannot convert.
