@@ -1,5 +1,4 @@
-"""What joins the two halves: filters, pyramid correlation filtering (Eq. 3, 4, Fig. 3) and saliency heads (Eq. 5); and,
-beyond the paper, the joint map of guidance and the strength of the features.
+"""What joins the two halves: filters, pyramid correlation filtering (Eq. 3, 4, Fig. 3) and saliency heads (Eq. 5).
 
 The filter of one modality is correlated with every position of the other. Eq. 4 compares the two directly, so both must
 live in one space: the network's shared projection head aligns them through the contrastive loss (`network.py`).
@@ -140,30 +139,6 @@ def correlate_pyramid(
                 response = interpolate(response, axis, center, n)
         total = total + response
     return total / scales
-
-
-def strength(map_BC: Tensor, limits: tuple[float, float]) -> Tensor:
-    """How strongly each position answers to anything at all: the length of its feature.
-
-    Args:
-        map_BC: (B, C, ...), an encoder's feature map.
-        limits: lengths that count as 0 and 1.
-
-    Returns:
-        (B, ...) in [0, 1], fp32 at least.
-    """
-    low, high = limits
-    length = torch.linalg.vector_norm(map_BC, dim=1, dtype=torch.promote_types(map_BC.dtype, torch.float32))
-    return ((length - low) / (high - low)).clamp(0, 1)
-
-
-def join(guidance: Tensor, strength: Tensor, weight: float) -> Tensor:
-    """Which of the things that usually sound makes this sound: (1 - weight) guidance + weight strength.
-
-    Features are strong on what training could tell from the rest, whatever is heard; guidance says which of it goes
-    with this sound. (B, ...) each; in [0, 1] where guidance is.
-    """
-    return torch.lerp(guidance, strength.to(guidance.dtype), weight)
 
 
 def halve(map_BC: Tensor) -> Tensor:

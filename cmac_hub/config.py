@@ -42,7 +42,7 @@ Normalization = Literal["cosine", "bounded", "softmax", "none"]
 
 Map = Literal["guidance", "prediction", "joint"]
 """Where one modality responds to the other (Eq. 4), what its encoder attends to by itself (Eq. 5), or the former where
-its features are strong as well: which of the things that usually sound makes this sound (ours)."""
+its features are strong and move as well: which of the things that usually sound makes this sound (ours, `joint.py`)."""
 
 HEARING: tuple[Map, ...] = ("guidance", "joint")
 """The maps that compare both streams: they say nothing where there is nothing to hear."""
@@ -80,12 +80,18 @@ class AttentionConfig:
     """Hidden channels of h_v and h_a (Eq. 5)."""
     shared_head: bool = True
     """One projection for both modalities, so that their filter spaces agree."""
-    joint_weight: float = since(2, 0.0, of_weights=True)
-    """Share of the features' strength in the joint map, measured on validation data; 0 makes it guidance."""
+    strength_weight: float = since(2, 0.0, of_weights=True)
+    """Share of the features' strength in the joint maps, measured on validation data."""
+    motion_weight: float = since(2, 0.0, of_weights=True)
+    """Share of the features' motion in the visual joint map, likewise; guidance has the rest of both."""
+    joint_smoothing: int = since(2, 0, of_weights=True)
+    """How often the joint maps are averaged with their neighbors (`joint.smooth`), likewise."""
     visual_strength: tuple[float, float] = since(2, (0.0, 1.0), of_weights=True)
     """Lengths of a place's visual feature that count as strength 0 and 1."""
     audio_strength: tuple[float, float] = since(2, (0.0, 1.0), of_weights=True)
     """The same of audio features."""
+    visual_motion: tuple[float, float] = since(2, (0.0, 1.0), of_weights=True)
+    """Changes of a place's visual feature, from one moment of the map to the next, that count as motion 0 and 1."""
 
     def __post_init__(self) -> None:
         check_choice("normalization", self.normalization, get_args(Normalization))
@@ -95,11 +101,19 @@ class AttentionConfig:
             scales=self.scales,
             saliency_channels=self.saliency_channels,
         )
-        check_most(scales=(self.scales, 16))
-        if not 0 <= self.joint_weight <= 1:
-            raise ArgumentError(f"joint_weight is {self.joint_weight}; it must be from 0 to 1")
+        check_whole(0, joint_smoothing=self.joint_smoothing)
+        check_most(scales=(self.scales, 16), joint_smoothing=(self.joint_smoothing, 16))
+        for name in ("strength_weight", "motion_weight"):
+            if not 0 <= (weight := getattr(self, name)) <= 1:
+                raise ArgumentError(f"{name} is {weight}; it must be from 0 to 1")
+        if (both := self.strength_weight + self.motion_weight) > 1:
+            raise ArgumentError(f"strength_weight and motion_weight are {both:g} together; at most 1 is there to share")
         check_finite(self)
-        check_rising(visual_strength=self.visual_strength, audio_strength=self.audio_strength)
+        check_rising(
+            visual_strength=self.visual_strength,
+            audio_strength=self.audio_strength,
+            visual_motion=self.visual_motion,
+        )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from cmac_hub import attention, preprocessing
+from cmac_hub import attention, joint, preprocessing
 from cmac_hub.config import CMACConfig, Map
 from cmac_hub.encoders.tiles import cut_tiles, lay_tiles
 from cmac_hub.errors import ArgumentError, MissingPartError
@@ -201,10 +201,20 @@ class Network(nn.Module):
             with attention.without_autocast(visual.map.device):
                 visual_guidance = attention.correlate_pyramid(audio.filter.float(), visual.transformed.float(), *how)
                 audio_guidance = attention.correlate_pyramid(visual.filter.float(), audio.transformed.float(), *how)
-                visual_strength = attention.strength(visual.map.detach(), size.visual_strength)
-                audio_strength = attention.strength(audio.map.detach(), size.audio_strength)
-                visual_joint = attention.join(visual_guidance, visual_strength, size.joint_weight)
-                audio_joint = attention.join(audio_guidance, audio_strength, size.joint_weight)
+                visual_joint = joint.join(
+                    visual_guidance,
+                    joint.strength(visual.map.detach(), size.visual_strength),
+                    size.strength_weight,
+                    joint.motion(visual.map.detach(), size.visual_motion),
+                    size.motion_weight,
+                    size.joint_smoothing,
+                )
+                audio_joint = joint.join(
+                    audio_guidance,
+                    joint.strength(audio.map.detach(), size.audio_strength),
+                    size.strength_weight,
+                    smoothing=size.joint_smoothing,
+                )
         return Attention(
             visual_guidance=visual_guidance,
             visual_prediction=visual_prediction,

@@ -11,7 +11,7 @@ class Attention(NamedTuple):
     """The six maps of one batch, at map resolution; None where a stream was not given.
 
     In [0, 1] with the normalizations "cosine" and "bounded"; with Table 2's others guidance has the range of
-    `attention.correlate`, and joint what `attention.join` makes of it.
+    `attention.correlate`, and joint what `joint.join` makes of it.
     """
 
     visual_guidance: Tensor | None = None
@@ -19,7 +19,7 @@ class Attention(NamedTuple):
     visual_prediction: Tensor | None = None
     """(B, T', H', W'): what the visual encoder alone attends to (Eq. 5)."""
     visual_joint: Tensor | None = None
-    """(B, T', H', W'): guidance where the visual features are strong as well (`attention.join`)."""
+    """(B, T', H', W'): guidance where the visual features are strong, and change, as well (`joint.join`)."""
     audio_guidance: Tensor | None = None
     """(B, F', S'): which frequencies and moments the clip's filter responds to (Eq. 4)."""
     audio_prediction: Tensor | None = None

@@ -11,6 +11,7 @@ from making import CMAC_BASE, CMAC_LITE, CMAC_NANO
 
 from cmac_hub.attention import correlate_pyramid
 from cmac_hub.errors import ArgumentError
+from cmac_hub.joint import smooth
 from cmac_hub.model import CMAC
 
 
@@ -43,21 +44,35 @@ def test_attend(tiny, batch):
     torch.testing.assert_close(audio.audio_prediction, maps.audio_prediction)
 
 
-def test_the_joint_map_is_mixed_from_guidance_and_the_lengths_of_the_features(tiny, batch):
+def test_the_joint_maps_are_mixed_from_guidance_and_from_how_long_features_are_and_how_they_change(tiny, batch):
     attention = dataclasses.replace(
-        tiny.config.attention, joint_weight=0.3, visual_strength=(0.5, 2.0), audio_strength=(0.2, 1.5)
+        tiny.config.attention,
+        strength_weight=0.3,
+        motion_weight=0.2,
+        joint_smoothing=1,
+        visual_strength=(0.5, 2.0),
+        audio_strength=(0.2, 1.5),
+        visual_motion=(0.1, 0.9),
     )
     network = CMAC(dataclasses.replace(tiny.config, attention=attention)).eval()
     network.load_state_dict(tiny.state_dict())
     maps, output = network.attend(*batch), network(*batch)
-    for modality, stream, (low, high) in (("visual", output.visual, (0.5, 2.0)), ("audio", output.audio, (0.2, 1.5))):
-        lengths = (stream.map.detach() ** 2).sum(1).sqrt()
-        strength = ((lengths - low) / (high - low)).clamp(0, 1)
-        assert 0 < strength.mean() < 1
-        expected = 0.7 * getattr(maps, f"{modality}_guidance") + 0.3 * strength
-        torch.testing.assert_close(getattr(maps, f"{modality}_joint"), expected)
+
+    def length(map_BC):
+        return (map_BC.detach() ** 2).sum(1).sqrt()
+
+    visual, audio = output.visual.map, output.audio.map
+    visual_strength = ((length(visual) - 0.5) / 1.5).clamp(0, 1)
+    audio_strength = ((length(audio) - 0.2) / 1.3).clamp(0, 1)
+    steps = [length(visual[:, :, t + 1] - visual[:, :, t]) for t in range(visual.shape[2] - 1)]
+    motion = ((torch.stack(steps).mean(0) - 0.1) / 0.8).clamp(0, 1)[:, None]
+    for part in (visual_strength, audio_strength, motion):
+        assert 0 < part.mean() < 1
+    expected = smooth(0.5 * maps.visual_guidance + 0.3 * visual_strength + 0.2 * motion, 1)
+    torch.testing.assert_close(maps.visual_joint, expected)
+    torch.testing.assert_close(maps.audio_joint, smooth(0.7 * maps.audio_guidance + 0.3 * audio_strength, 1))
     plain = tiny.attend(*batch)
-    assert torch.equal(plain.visual_joint, plain.visual_guidance), "without a weight it is guidance"
+    assert torch.equal(plain.visual_joint, plain.visual_guidance), "without weights it is guidance"
 
 
 def test_similarity(tiny, batch):

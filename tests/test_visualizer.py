@@ -120,7 +120,7 @@ def test_heatmaps_are_the_maps_over_the_frame(visualizer, tiny, clip):
 
 @pytest.mark.parametrize("which", get_args(Map))
 def test_heatmaps_are_the_map_of_the_model_that_was_asked_for_upright(tiny, tmp_path, which):
-    attention = replace(tiny.config.attention, joint_weight=0.5)
+    attention = replace(tiny.config.attention, strength_weight=0.5)
     mixed = CMAC(replace(tiny.config, attention=attention)).eval()
     mixed.load_state_dict(tiny.state_dict())
     images = np.random.default_rng(0).integers(0, 60, (50, 64, 96, 3)).astype(np.uint8)

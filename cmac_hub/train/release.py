@@ -19,7 +19,7 @@ from cmac_hub.config import DisplayConfig
 from cmac_hub.files import replacing
 from cmac_hub.hub import save_checkpoint
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.choosing import choose_map, choose_weight, grade_maps, measure_strength, predict_shots
+from cmac_hub.train.evaluate.choosing import choose_map, choose_mixture, grade_maps, measure_parts, predict_shots
 from cmac_hub.train.evaluate.toolbox.calibration import calibrate, measure_map_shift
 from cmac_hub.train.networks import load_checkpoint
 from cmac_hub.train.publish.folder import write_folder
@@ -68,14 +68,14 @@ def release(
         library = load_library(data, "validation", "known", clip_size=model.config.require_visual().size)
         visual = dataclasses.replace(model.config.require_visual(), map_shift=measure_map_shift(model, library))
         model.config = dataclasses.replace(model.config, visual=visual)
-        model.config = dataclasses.replace(model.config, attention=measure_strength(model, library))
+        model.config = dataclasses.replace(model.config, attention=measure_parts(model, library))
         graded = grade_maps(model, data)
-        weight = choose_weight(graded)
-        attention = dataclasses.replace(model.config.require_attention(), joint_weight=weight)
+        mixture = choose_mixture(graded)
+        attention = dataclasses.replace(model.config.require_attention(), **mixture._asdict())
         model.config = dataclasses.replace(model.config, attention=attention)
         found = predict_shots(model, data)
         shots = None if found is None else found.heats
-        display = DisplayConfig(**calibrate(model, library, shots), default_map=choose_map(graded, weight))
+        display = DisplayConfig(**calibrate(model, library, shots), default_map=choose_map(graded, mixture))
     elif model.config.attention is not None:
         print(
             "cmac_hub.train: how far maps lie off and how they are drawn was not measured; give --data", file=sys.stderr

@@ -153,7 +153,7 @@ def test_an_architecture_of_ones_own(tmp_path):
 
 def test_a_released_config_gives_its_architecture_alone(tmp_path):
     visual = dataclasses.replace(CMAC_NANO.visual, map_shift=(0.2, 0.1))
-    attention = dataclasses.replace(CMAC_NANO.attention, joint_weight=0.1, audio_strength=(1.0, 16.0))
+    attention = dataclasses.replace(CMAC_NANO.attention, strength_weight=0.1, audio_strength=(1.0, 16.0))
     measured = {"display": DisplayConfig(default_map="joint"), "license": "cc-by-nc-4.0", "training": {"steps": 7}}
     released = dataclasses.replace(CMAC_NANO, visual=visual, attention=attention, **measured)
     released.save(tmp_path / "config.json")

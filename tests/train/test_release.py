@@ -9,6 +9,7 @@ from cmac_hub.hub import build
 from cmac_hub.model import CMAC
 from cmac_hub.train import release as module
 from cmac_hub.train.checkpoint import Checkpoints
+from cmac_hub.train.evaluate.choosing import Mixture
 from cmac_hub.train.evaluate.toolbox.scene_maps import MAPS
 from cmac_hub.train.networks import load_checkpoint, training_summary
 from cmac_hub.train.publish.folder import FILES, SUMS
@@ -87,7 +88,7 @@ def test_a_release_chooses_on_validation_data_in_the_order_that_each_choice_need
         assert (data, split) == (tmp_path, "validation"), "nothing is chosen on test scenes"
         return "library"
 
-    def measure_strength(model, library):
+    def measure_parts(model, library):
         assert (library, model.config.visual.map_shift) == ("library", (0.25, 0.5)), "measured before anything else"
         return replace(model.config.attention, visual_strength=(0.5, 2.0))
 
@@ -96,26 +97,29 @@ def test_a_release_chooses_on_validation_data_in_the_order_that_each_choice_need
         return "graded"
 
     def predict_shots(model, data):
-        assert model.config.attention.joint_weight == 0.3 and data == tmp_path
+        assert model.config.attention.motion_weight == 0.3 and data == tmp_path
 
     def calibrate(model, library, shots):
-        assert (library, model.config.attention.joint_weight) == ("library", 0.3), "limits are those of the mixed map"
+        assert (library, model.config.attention.motion_weight) == ("library", 0.3), "limits are those of the mixed map"
         assert shots is None
         return limits
 
     monkeypatch.setattr(module, "load_library", load_library)
     monkeypatch.setattr(module, "measure_map_shift", lambda *_: (0.25, 0.5))
-    monkeypatch.setattr(module, "measure_strength", measure_strength)
+    monkeypatch.setattr(module, "measure_parts", measure_parts)
     monkeypatch.setattr(module, "grade_maps", grade_maps)
-    monkeypatch.setattr(module, "choose_weight", {"graded": 0.3}.__getitem__)
-    monkeypatch.setattr(module, "choose_map", lambda *given: {("graded", 0.3): "joint"}[given])
+    mixture = Mixture(strength_weight=0.1, motion_weight=0.3, joint_smoothing=2)
+    monkeypatch.setattr(module, "choose_mixture", {"graded": mixture}.__getitem__)
+    monkeypatch.setattr(module, "choose_map", lambda *given: {("graded", mixture): "joint"}[given])
     monkeypatch.setattr(module, "predict_shots", predict_shots)
     monkeypatch.setattr(module, "calibrate", calibrate)
     release(checkpoint, tmp_path / "out", tmp_path)
     config = build(tmp_path / "out", CMAC).config
     assert config.display == DisplayConfig(**limits, default_map="joint")
     assert config.visual.map_shift == (0.25, 0.5)
-    assert (config.attention.joint_weight, config.attention.visual_strength) == (0.3, (0.5, 2.0))
+    attention = config.attention
+    assert (attention.strength_weight, attention.motion_weight, attention.joint_smoothing) == mixture
+    assert attention.visual_strength == (0.5, 2.0)
 
 
 def test_what_is_no_checkpoint_is_said(tmp_path, checkpoint):

@@ -1,4 +1,4 @@
-"""What a network is drawn with: how much strength its joint map takes, and which map comes first.
+"""What a network is drawn with: how its joint map is mixed, and which map comes first.
 
 Both look at where maps point on validation data: composed scenes with distractors, the only ones where a map has to
 choose, of known things and of things never seen; and real shots with boxes of our own, where the data has them. Each of
@@ -7,15 +7,19 @@ the three counts as much.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from cmac_hub.config import AttentionConfig, Map
 from cmac_hub.geometry import Shift
+from cmac_hub.joint import join
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import shot_boxes
 from cmac_hub.train.evaluate.clip_maps import ClipMaps, predict_clips
@@ -26,35 +30,65 @@ from cmac_hub.train.scenes.library import Library
 from cmac_hub.train.scenes.readers import libraries
 from cmac_hub.train.scenes.real_shots import find_shots
 
-WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-"""Of strength in the joint map. More than half, and the sound would count for less than what is seen."""
+STRENGTH_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+MOTION_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+MOST_UNHEARD = 0.5
+"""What both make together at most: with more the sound would count for less than what is seen."""
+
+SMOOTHINGS = (0, 1, 2)
+
+
+class Mixture(NamedTuple):
+    """How a joint map is mixed: fields of `AttentionConfig`."""
+
+    strength_weight: float = 0.0
+    motion_weight: float = 0.0
+    joint_smoothing: int = 0
+
+
+def mixtures() -> list[Mixture]:
+    """Those that are tried, less of everything first."""
+    tried = itertools.product(STRENGTH_WEIGHTS, MOTION_WEIGHTS, SMOOTHINGS)
+    found = [Mixture(*one) for one in tried if one[0] + one[1] <= MOST_UNHEARD]
+    return sorted(found, key=lambda one: (one.strength_weight + one.motion_weight, *one))
 
 
 @dataclass(frozen=True)
 class GradedMaps:
-    """Maps of one set of pictures whose sources are known; the joint map is strength alone (weight 1)."""
+    """Maps of one set of pictures whose sources are known, (H, W) each, averaged over time."""
 
     heats: dict[Map, Sequence[np.ndarray]]
+    """Those of `Map`; what is under "joint" is of no mixture that counts."""
+    strengths: Sequence[np.ndarray]
+    motions: Sequence[np.ndarray]
     masks: Sequence[np.ndarray]
     shift: Shift
 
-    def pointing(self, which: Map, weight: float) -> float:
-        """Share of the pictures in which a map's peak lies on the source; `weight` is that of strength in "joint"."""
-        heats = self.heats[which]
-        if which == "joint":
-            # Both are averages over time already, and the joint map is linear in them.
-            heats = [(1 - weight) * g + weight * s for g, s in zip(self.heats["guidance"], heats, strict=True)]
-        return pointing_accuracy(heats, self.masks, self.shift)
+    def pointing(self, which: Map, mixture: Mixture) -> float:
+        """Share of the pictures in which a map's peak lies on the source."""
+        return pointing_accuracy(self.joint(mixture) if which == "joint" else self.heats[which], self.masks, self.shift)
+
+    def joint(self, mixture: Mixture) -> list[np.ndarray]:
+        """The joint maps of a mixture: averaged over time before, which changes nothing, as they are linear."""
+        parts = zip(self.heats["guidance"], self.strengths, self.motions, strict=True)
+        return [_mix(mixture, *(torch.from_numpy(one) for one in maps)) for maps in parts]
 
 
-def measure_strength(model: CMAC, library: Library, count: int = 300) -> AttentionConfig:
-    """The network's attention with `visual_strength` and `audio_strength` measured on scenes: between them lie 96 % of
-    the places."""
+def _mix(mixture: Mixture, guidance: Tensor, strength: Tensor, motion: Tensor) -> np.ndarray:
+    return join(
+        guidance, strength, mixture.strength_weight, motion, mixture.motion_weight, mixture.joint_smoothing
+    ).numpy()
+
+
+def measure_parts(model: CMAC, library: Library, count: int = 300) -> AttentionConfig:
+    """The network's attention with `visual_strength`, `audio_strength` and `visual_motion` measured on scenes: between
+    them lie 96 % of the places."""
     found = predict_scenes(model, make_scenes(library, model.config, count, 54324))
     return replace(
         model.config.require_attention(),
         visual_strength=_middle(found.visual_strength_NHW),
         audio_strength=_middle(found.audio_strength_NFS),
+        visual_motion=_middle(found.visual_speed_NHW),
     )
 
 
@@ -71,21 +105,34 @@ def grade_maps(model: CMAC, data: Path, count: int = 600) -> list[GradedMaps]:
         data: see `cmac_hub.train.scenes.readers`; real shots are found in the collected layout.
         count: scenes of each kind of things.
     """
-    attention = replace(model.config.require_attention(), joint_weight=1.0)
-    strength = CMAC(replace(model.config, attention=attention)).to(model.device).eval()
-    strength.load_state_dict(model.state_dict())
+    parts = {name: _alone(model, name) for name in ("strength_weight", "motion_weight")}
     shift = model.config.require_visual().map_shift
     graded = []
     for _, library in libraries(data, "validation", model.config.require_visual().size):
         scenes = make_scenes(library, model.config, count, 12345)
         groups = by_distractors(scenes)
         scenes = [scenes[i] for i in groups.get("1+", groups["all"])]
-        maps = predict_scenes(strength, scenes).visual_NHW
+        maps = {name: predict_scenes(part, scenes).visual_NHW for name, part in parts.items()}
         masks = [square(source_mask(scene)) for scene in scenes]
-        graded.append(GradedMaps({which: list(heats) for which, heats in maps.items()}, masks, shift))
-    if (found := predict_shots(strength, data)) is not None:
-        graded.append(GradedMaps({which: found.heats[which] for which in get_args(Map)}, found.truths(), shift))
+        graded.append(_gather(maps, masks, shift))
+    shots = {name: predict_shots(part, data) for name, part in parts.items()}
+    if (found := shots["strength_weight"]) is not None:
+        graded.append(_gather({name: one.heats for name, one in shots.items() if one}, found.truths(), shift))
     return graded
+
+
+def _alone(model: CMAC, weight: str) -> CMAC:
+    """The network with a joint map that is strength, or motion, alone."""
+    attention = replace(model.config.require_attention(), **{**Mixture()._asdict(), weight: 1.0})
+    alone = CMAC(replace(model.config, attention=attention)).to(model.device).eval()
+    alone.load_state_dict(model.state_dict())
+    return alone
+
+
+def _gather(maps: Mapping[str, Mapping[Any, Any]], masks: Sequence[np.ndarray], shift: Shift) -> GradedMaps:
+    strengths, motions = (list(maps[name]["joint"]) for name in ("strength_weight", "motion_weight"))
+    heats: dict[Map, Sequence[np.ndarray]] = {which: list(maps["strength_weight"][which]) for which in get_args(Map)}
+    return GradedMaps(heats, strengths, motions, masks, shift)
 
 
 def predict_shots(model: CMAC, data: Path) -> ClipMaps | None:
@@ -97,16 +144,16 @@ def predict_shots(model: CMAC, data: Path) -> ClipMaps | None:
     return found if found.clips else None
 
 
-def choose_weight(graded: Sequence[GradedMaps]) -> float:
-    """The weight of `WEIGHTS` with which the joint map points best; the smallest of equals."""
-    return max(WEIGHTS, key=lambda weight: _mean_pointing(graded, "joint", weight))
+def choose_mixture(graded: Sequence[GradedMaps]) -> Mixture:
+    """The mixture with which the joint map points best; of equals that with the least of everything."""
+    return max(mixtures(), key=lambda mixture: _mean_pointing(graded, "joint", mixture))
 
 
-def choose_map(graded: Sequence[GradedMaps], weight: float) -> Map:
+def choose_map(graded: Sequence[GradedMaps], mixture: Mixture) -> Map:
     """The map that points best; of equals guidance, then prediction."""
     maps: tuple[Map, ...] = get_args(Map)
-    return max(maps, key=lambda which: _mean_pointing(graded, which, weight))
+    return max(maps, key=lambda which: _mean_pointing(graded, which, mixture))
 
 
-def _mean_pointing(graded: Sequence[GradedMaps], which: Map, weight: float) -> float:
-    return round(float(np.mean([one.pointing(which, weight) for one in graded])), 6)
+def _mean_pointing(graded: Sequence[GradedMaps], which: Map, mixture: Mixture) -> float:
+    return float(np.mean([one.pointing(which, mixture) for one in graded]))

@@ -1,7 +1,7 @@
 """Real clips with boxes as the network sees them: its maps of each, and those of controls.
 
-Controls are random weights; the strength of the visual features, which hears nothing; and wrong sounds, those of others
-of the clips, with which a map that hears must lose what the right sound gave it.
+Controls are random weights; the strength and the motion of the visual features, which hear nothing; and wrong sounds,
+those of others of the clips, with which a map that hears must lose what the right sound gave it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from cmac_hub.config import HEARING, Map
 from cmac_hub.errors import MediaError
 from cmac_hub.geometry import Shift
 from cmac_hub.inference import batches, windows_for
+from cmac_hub.joint import speed
 from cmac_hub.media import probe
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import BoxedClip
 from cmac_hub.train.evaluate.toolbox.metrics import box_mask, consensus_mask
-from cmac_hub.train.evaluate.toolbox.scene_maps import DEAF
+from cmac_hub.train.evaluate.toolbox.scene_maps import DEAF, MOVING
 from cmac_hub.train.evaluate.toolbox.untrained import random_weights
 
 WRONG_SOUNDS = 10
@@ -87,11 +88,11 @@ def draw_maps(model: CMAC, visual_map: Tensor, audio_map: Tensor) -> dict[str, n
 
 
 def predict_clips(model: CMAC, clips: Sequence[BoxedClip], *, controls: bool = True, progress: bool = True) -> ClipMaps:
-    """All maps of all clips, and with `controls` those of random weights, of wrong sounds and the deaf one."""
+    """All maps of all clips, and with `controls` those of random weights, of wrong sounds and the deaf ones."""
     untrained = random_weights(model.config, device=model.device) if controls else None
     # Random weights have no shift of their own, and must not be graded with the trained encoder's.
     shift = model.config.require_visual().map_shift
-    found, encoded = ClipMaps(shifts=dict.fromkeys((*get_args(Map), DEAF), shift)), []
+    found, encoded = ClipMaps(shifts=dict.fromkeys((*get_args(Map), DEAF, MOVING), shift)), []
     for clip in tqdm(clips, disable=not progress, unit="clip"):
         try:
             ours = encode_clip(model, clip)
@@ -103,6 +104,7 @@ def predict_clips(model: CMAC, clips: Sequence[BoxedClip], *, controls: bool = T
         rows = draw_maps(model, *ours)
         if untrained is not None:
             rows[DEAF] = ours[0][0].float().norm(dim=0).mean(0).cpu().numpy()
+            rows[MOVING] = speed(ours[0])[0].cpu().numpy()
             theirs = draw_maps(untrained, *encode_clip(untrained, clip))
             rows |= {f"random weights ({name})": theirs[name] for name in ("guidance", "prediction")}
         for name, heat in rows.items():

@@ -22,6 +22,7 @@ from cmac_hub.train.evaluate.toolbox.metrics import as_table as boxes_table
 from cmac_hub.train.evaluate.toolbox.scene_maps import (
     DEAF,
     MAPS,
+    MOVING,
     THINGS,
     ScenePredictions,
     hits_at_1,
@@ -62,7 +63,7 @@ def score_group(
         rows: numbers of those in the group; None takes all.
 
     Returns:
-        "scores": name -> the measures of `metrics.BoxScores` on the sources' masks, of all maps, of one that is deaf,
+        "scores": name -> the measures of `metrics.BoxScores` on the sources' masks, of all maps, of two that are deaf,
         of random weights and of the rivals that need no network; "chance": the sources' mean area, which is what a
         blind guess points at;
         "retrieval_r1_of_100" with its value of random weights; "scenes": how many there are, "things" of how many
@@ -72,7 +73,8 @@ def score_group(
     hits = [recall_at_1(hits_at_1(one.visual_ND, one.audio_ND)[rows]) for one in (trained, untrained)]
     trained, untrained, scenes = trained.part(rows), untrained.part(rows), [scenes[i] for i in rows]
     masks = [square(source_mask(scene)) for scene in scenes]
-    maps = {**{str(which): heats for which, heats in trained.visual_NHW.items()}, DEAF: trained.visual_strength_NHW}
+    maps = {str(which): heats for which, heats in trained.visual_NHW.items()}
+    maps |= {DEAF: trained.visual_strength_NHW, MOVING: trained.visual_speed_NHW}
     random = {f"random weights ({which})": untrained.visual_NHW[which] for which in UNTRAINED}
     shift = trained.shift
     scores = {name: score_maps(list(heats), masks, shift) for name, heats in maps.items()}
@@ -147,7 +149,7 @@ FILES_NOT_IN_TRAINING = "all, files not in training"
 """The scenes of things that have pictures and sounds of the split; other things borrow those of training."""
 
 POINTING: dict[str, str] = {
-    **{which: which for which in (*MAPS, DEAF)},
+    **{which: which for which in (*MAPS, DEAF, MOVING)},
     "centered disc": "middle of the picture",
     **{name: name for name in (f"random weights ({which})" for which in UNTRAINED)},
 }

@@ -5,56 +5,91 @@ import pytest
 
 from cmac_hub.geometry import CENTERED
 from cmac_hub.train.evaluate import choosing
-from cmac_hub.train.evaluate.choosing import GradedMaps, choose_map, choose_weight, grade_maps, measure_strength
+from cmac_hub.train.evaluate.choosing import (
+    MOST_UNHEARD,
+    GradedMaps,
+    Mixture,
+    choose_map,
+    choose_mixture,
+    grade_maps,
+    measure_parts,
+    mixtures,
+)
+from cmac_hub.train.evaluate.localization import by_distractors
 from cmac_hub.train.evaluate.toolbox.scene_maps import make_scenes, predict_scenes
 from cmac_hub.train.scenes.library import Library
+from cmac_hub.train.scenes.readers import libraries
 
 
-def graded(guidance, prediction, strength) -> GradedMaps:
+def graded(guidance, prediction, strength=(0.0,) * 4, motion=(0.0,) * 4) -> GradedMaps:
     """One row of four cells, with the source in the first."""
     mask = np.zeros((8, 8), bool)
     mask[:, :2] = True
-    heats = {"guidance": guidance, "prediction": prediction, "joint": strength}
-    return GradedMaps({which: [np.array([row])] for which, row in heats.items()}, [mask], CENTERED)
+    rows = {"guidance": guidance, "prediction": prediction, "joint": guidance}
+    heats = {which: [np.array([row])] for which, row in rows.items()}
+    return GradedMaps(heats, [np.array([strength])], [np.array([motion])], [mask], CENTERED)
 
 
-def test_the_smallest_weight_that_points_best_is_chosen():
-    # Guidance is for the second cell by 0.2, strength for the first by 1: from 1/6 on the joint map is right.
-    helped = graded([0.5, 0.7, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0])
-    assert choose_weight([helped]) == 0.2
-    assert choose_map([helped], 0.2) == "joint"
-    misled = graded([0.75, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0])
-    assert choose_weight([misled]) == 0.0
-    assert choose_map([misled], 0.0) == "guidance", "of equals the map of the paper"
+FIRST, SECOND, LAST = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["strength", "motion"])
+def test_the_smallest_weight_that_points_best_is_chosen(name, monkeypatch):
+    monkeypatch.setattr(choosing, "SMOOTHINGS", (0,))
+    # Guidance is for the second cell by 0.2, the other part for the first by 1: from 1/6 on the joint map is right.
+    helped = graded([0.5, 0.7, 0.0, 0.0], LAST, **{name: FIRST})
+    mixture = choose_mixture([helped])
+    assert mixture == Mixture(**{f"{name}_weight": 0.2})
+    assert choose_map([helped], mixture) == "joint"
+    misled = graded([0.75, 0.5, 0.0, 0.0], FIRST, **{name: SECOND})
+    assert choose_mixture([misled]) == Mixture()
+    assert choose_map([misled], Mixture()) == "guidance", "of equals the map of the paper"
+
+
+def test_smoothing_is_chosen_where_one_place_of_noise_is_higher_than_a_broad_rise():
+    assert choose_mixture([graded([0.6, 0.6, 0.0, 0.7], LAST)]).joint_smoothing > 0
+
+
+def test_seen_parts_never_count_for_more_than_what_is_heard():
+    tried = mixtures()
+    assert len(tried) == len(set(tried)) > 50
+    assert max(one.strength_weight + one.motion_weight for one in tried) == MOST_UNHEARD == 0.5
+    assert tried[0] == Mixture()
 
 
 def test_each_set_counts_as_much():
-    right, wrong = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]
-    one, other = graded(right, wrong, wrong), graded(wrong, right, wrong)
-    assert choose_map([one, other, other], 0.0) == "prediction"
-    large = GradedMaps({k: v * 50 for k, v in one.heats.items()}, one.masks * 50, CENTERED)
-    assert choose_map([large, other, other], 0.0) == "prediction"
+    one, other = graded(FIRST, SECOND), graded(SECOND, FIRST)
+    assert choose_map([one, other, other], Mixture()) == "prediction"
+    heats = {which: maps * 50 for which, maps in one.heats.items()}
+    large = GradedMaps(heats, one.strengths * 50, one.motions * 50, one.masks * 50, CENTERED)
+    assert choose_map([large, other, other], Mixture()) == "prediction"
 
 
-def test_strength_holds_nearly_all_places(tiny):
+def test_limits_hold_nearly_all_places(tiny):
     library = Library.of_drawings("validation", count=2)
-    attention = measure_strength(tiny, library, count=30)
+    attention = measure_parts(tiny, library, count=30)
     found = predict_scenes(tiny, make_scenes(library, tiny.config, 30, 54324))
     for (low, high), lengths in (
         (attention.visual_strength, found.visual_strength_NHW),
         (attention.audio_strength, found.audio_strength_NFS),
+        (attention.visual_motion, found.visual_speed_NHW),
     ):
         assert ((lengths >= low - 1e-3) & (lengths <= high + 1e-3)).mean() == pytest.approx(0.96, abs=0.02)
 
 
-def test_joint_maps_of_any_weight_are_those_of_a_network_with_it(tiny, own_folder, monkeypatch):
-    monkeypatch.setattr(choosing, "WEIGHTS", (0.4,))
-    sets = grade_maps(tiny, own_folder, count=20)
-    attention = replace(tiny.config.attention, joint_weight=0.4)
-    network = type(tiny)(replace(tiny.config, attention=attention)).eval()
+def test_joint_maps_of_any_mixture_are_those_of_a_network_with_it(tiny, own_folder):
+    mixture = Mixture(strength_weight=0.1, motion_weight=0.3, joint_smoothing=1)
+    limits = {"visual_strength": (0.5, 2.0), "visual_motion": (0.0, 0.5)}
+    tiny.config = replace(tiny.config, attention=replace(tiny.config.attention, **limits))
+    network = type(tiny)(replace(tiny.config, attention=replace(tiny.config.attention, **mixture._asdict()))).eval()
     network.load_state_dict(tiny.state_dict())
-    for mixed, asked in zip(sets, grade_maps(network, own_folder, count=20), strict=True):
-        guidance, strength = mixed.heats["guidance"], mixed.heats["joint"]
-        np.testing.assert_allclose(asked.heats["joint"], strength, atol=1e-6)
-        assert not np.allclose(guidance, strength)
-        assert 0 <= mixed.pointing("joint", 0.4) <= 1
+    sets = grade_maps(tiny, own_folder, count=20)
+    library = next(library for _, library in libraries(own_folder, "validation", tiny.config.visual.size))
+    scenes = make_scenes(library, tiny.config, 20, 12345)
+    rows = by_distractors(scenes)["1+"]
+    asked = predict_scenes(network, [scenes[i] for i in rows]).visual_NHW
+    np.testing.assert_allclose(np.stack(sets[0].joint(mixture)), asked["joint"], atol=1e-6)
+    np.testing.assert_allclose(np.stack(sets[0].heats["guidance"]), asked["guidance"], atol=1e-6)
+    assert not np.allclose(asked["joint"], asked["guidance"])
+    assert np.std(sets[0].motions) > 0
+    assert 0 <= sets[0].pointing("joint", mixture) <= 1

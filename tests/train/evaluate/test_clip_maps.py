@@ -9,7 +9,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import BoxedClip
 from cmac_hub.train.evaluate.clip_maps import WRONG_SOUNDS, draw_maps, encode_clip, predict_clips, wrong_sounds
 from cmac_hub.train.evaluate.toolbox.metrics import score_maps
-from cmac_hub.train.evaluate.toolbox.scene_maps import DEAF
+from cmac_hub.train.evaluate.toolbox.scene_maps import DEAF, MOVING
 
 
 def test_the_map_is_of_the_window_around_the_time(tiny, clip):
@@ -53,7 +53,7 @@ def test_random_weights_do_not_lie_off_as_the_trained_encoder_does(tiny, two):
     visual = dataclasses.replace(tiny.config.visual, map_shift=(0.4, -0.6))
     shifted = CMAC(dataclasses.replace(tiny.config, visual=visual)).eval()
     found = predict_clips(shifted, two, progress=False)
-    assert found.shifts == dict.fromkeys(["guidance", "prediction", "joint", DEAF], (0.4, -0.6))
+    assert found.shifts == dict.fromkeys(["guidance", "prediction", "joint", DEAF, MOVING], (0.4, -0.6))
     assert {"random weights (guidance)", "random weights (prediction)"} <= found.heats.keys() - found.shifts.keys()
 
 

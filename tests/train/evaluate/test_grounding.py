@@ -66,7 +66,7 @@ def test_the_one_audio_map_that_is_right_is_told_as_right(tiny_config, library, 
     truths = np.stack([dominance(scene, tiny_config.audio) for scene in scenes]).astype(float)
     heats, empty = [truths if name == right else 1 - truths for name in COMPARED], np.zeros((len(scenes), 1))
     ours, theirs = (
-        ScenePredictions({}, dict(zip(MAPS, some, strict=True)), *[empty] * 4) for some in (heats[:3], heats[3:])
+        ScenePredictions({}, dict(zip(MAPS, some, strict=True)), *[empty] * 5) for some in (heats[:3], heats[3:])
     )
     found = _frequencies(ours, theirs, scenes, tiny_config)
     assert {name for name in COMPARED if found.get(name, 0) > 0.99} == {right} & found.keys()

@@ -19,6 +19,7 @@ from cmac_hub.train.evaluate.toolbox.metrics import pointing_accuracy, points_at
 from cmac_hub.train.evaluate.toolbox.scene_maps import (
     DEAF,
     MAPS,
+    MOVING,
     ScenePredictions,
     hits_at_1,
     predict_scenes,
@@ -73,15 +74,15 @@ def test_an_untrained_network_is_graded_near_chance(tiny, scenes):
     json.dumps(report, allow_nan=False)
 
 
-COMPARED = [*MAPS, DEAF, *(f"random weights ({which})" for which in MAPS[:2])]
+COMPARED = [*MAPS, DEAF, MOVING, *(f"random weights ({which})" for which in MAPS[:2])]
 
 
 @pytest.mark.parametrize("right", COMPARED)
 def test_the_one_map_that_is_right_is_told_as_right(scenes, right):
     masks = np.stack([source_mask(scene).astype(float) for scene in scenes])
     heats, empty = [masks if name == right else -masks for name in COMPARED], np.zeros((len(scenes), 1))
-    ours = ScenePredictions(dict(zip(MAPS, heats[:3], strict=True)), {}, heats[3], empty, empty, empty)
-    theirs = ScenePredictions(dict(zip(MAPS, heats[4:], strict=False)), {}, -masks, empty, empty, empty)
+    ours = ScenePredictions(dict(zip(MAPS, heats[:3], strict=True)), {}, heats[3], empty, heats[4], empty, empty)
+    theirs = ScenePredictions(dict(zip(MAPS, heats[5:], strict=False)), {}, -masks, *[empty] * 4)
     scores = score_group(ours, theirs, scenes)["scores"]
     assert {name: scores[name]["pointing"] for name in COMPARED} == {name: float(name == right) for name in COMPARED}
 
@@ -91,10 +92,12 @@ def test_random_weights_are_graded_at_their_own_places(scenes):
     masks, empty = np.stack([source_mask(scene).astype(float) for scene in scenes]), np.zeros((len(scenes), 1))
     maps = dict.fromkeys(MAPS, masks)
     side = float(masks.shape[1])
-    ours, theirs = (ScenePredictions(maps, {}, masks, *[empty] * 3, shift) for shift in ((side, side), CENTERED))
+    ours, theirs = (
+        ScenePredictions(maps, {}, masks, empty, masks, empty, empty, shift) for shift in ((side, side), CENTERED)
+    )
     scores = score_group(ours, theirs, scenes)["scores"]
     assert scores["random weights (guidance)"]["pointing"] == scores["random weights (prediction)"]["pointing"] == 1.0
-    assert max(scores[name]["pointing"] for name in (*MAPS, DEAF)) < 0.5
+    assert max(scores[name]["pointing"] for name in (*MAPS, DEAF, MOVING)) < 0.5
 
 
 def test_scenes_are_graded_by_the_number_of_distractors(scenes):

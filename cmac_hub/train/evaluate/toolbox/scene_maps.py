@@ -12,6 +12,7 @@ from PIL import Image
 
 from cmac_hub.config import CMACConfig, Map
 from cmac_hub.geometry import CENTERED, Shift
+from cmac_hub.joint import speed
 from cmac_hub.model import CMAC
 from cmac_hub.train.scenes.compose import Scene, Scenes
 from cmac_hub.train.scenes.library import Library
@@ -21,6 +22,9 @@ MAPS: tuple[Map, ...] = get_args(Map)
 
 DEAF = "visual strength (deaf)"
 """How tables name the map of the visual features' lengths."""
+
+MOVING = "visual motion (deaf)"
+"""How tables name the map of how much the visual features change."""
 
 BATCH = 50
 GALLERY = 100
@@ -41,6 +45,8 @@ class ScenePredictions:
     visual_strength_NHW: np.ndarray
     """fp32, averaged over time: the length of the visual feature, a map that hears nothing."""
     audio_strength_NFS: np.ndarray
+    visual_speed_NHW: np.ndarray
+    """fp32: how much the visual feature changes from one moment of the map to the next, which hears nothing either."""
     visual_ND: np.ndarray
     """Embeddings."""
     audio_ND: np.ndarray
@@ -55,6 +61,7 @@ class ScenePredictions:
             {which: maps[keep] for which, maps in self.audio_NFS.items()},
             self.visual_strength_NHW[keep],
             self.audio_strength_NFS[keep],
+            self.visual_speed_NHW[keep],
             self.visual_ND[keep],
             self.audio_ND[keep],
             self.shift,
@@ -95,18 +102,20 @@ def predict_scenes(model: CMAC, scenes: Sequence[Scene]) -> ScenePredictions:
             *(getattr(output.attention, f"audio_{which}") for which in MAPS),
             output.visual.map.norm(dim=1).mean(1),
             output.audio.map.norm(dim=1),
+            speed(output.visual.map),
             output.visual.embedding,
             output.audio.embedding,
         )
         parts.append([v.float().cpu().numpy() for v in values])
     arrays = [np.concatenate(column) for column in zip(*parts, strict=True)]
     visual, audio = arrays[: len(MAPS)], arrays[len(MAPS) : 2 * len(MAPS)]
-    visual_strength, audio_strength, visual_ND, audio_ND = arrays[2 * len(MAPS) :]
+    visual_strength, audio_strength, visual_speed, visual_ND, audio_ND = arrays[2 * len(MAPS) :]
     return ScenePredictions(
         dict(zip(MAPS, visual, strict=True)),
         dict(zip(MAPS, audio, strict=True)),
         visual_strength,
         audio_strength,
+        visual_speed,
         visual_ND,
         audio_ND,
         model.config.require_visual().map_shift,

@@ -48,7 +48,7 @@ def test_the_limits_equal_a_hand_computed_case(tiny, monkeypatch):
         guidance, prediction = maps[name]
         visual = {"guidance": guidance, "prediction": prediction, "joint": guidance / 4}
         audio = {which: one / 2 for which, one in visual.items()}
-        return ScenePredictions(visual, audio, guidance, guidance, empty, empty)
+        return ScenePredictions(visual, audio, guidance, guidance, empty, empty, empty)
 
     monkeypatch.setattr(calibration, "predict_scenes", predict)
     shares = cells(k * 0 + 1, k * 0 + 0.1, k * 0, k * 0)
@@ -100,7 +100,7 @@ def test_the_shift_of_a_network_is_that_of_its_maps(tiny, monkeypatch):
         maps = np.stack([[[one[np.ix_(r, c)].mean() for c in columns] for r in rows] for one in frames])
         # Maps of 4 x 4 are too small to leave their borders out: each cell is shown as four.
         maps = np.stack([np.kron(one, np.ones((4, 4))) for one in maps])
-        return ScenePredictions({"guidance": maps, "prediction": maps}, {}, *[np.zeros((len(scenes), 1))] * 4)
+        return ScenePredictions({"guidance": maps, "prediction": maps}, {}, *[np.zeros((len(scenes), 1))] * 5)
 
     monkeypatch.setattr(calibration, "predict_scenes", predict)
     rows, columns = measure_map_shift(tiny, library, count=30)

@@ -35,12 +35,15 @@ def test_predictions_of_scenes_are_what_the_network_gives_for_them(tiny, scenes)
             (tiny.encoder("visual")(clips) ** 2).sum(1).sqrt(),
             (tiny.encoder("audio")(spectrograms) ** 2).sum(1).sqrt(),
         )
+        steps = tiny.encoder("visual")(clips).diff(dim=2)
+        assert steps.shape[2] == 1, "two moments"
     for got, expected in (
         (found.visual_NHW["guidance"], maps.visual_guidance.mean(1)),
         (found.visual_NHW["prediction"], maps.visual_prediction.mean(1)),
         (found.visual_NHW["joint"], maps.visual_joint.mean(1)),
         (found.visual_strength_NHW, lengths[0].mean(1)),
         (found.audio_strength_NFS, lengths[1]),
+        (found.visual_speed_NHW, (steps**2).sum(1).sqrt()[:, 0]),
         (found.visual_ND, visual),
         (found.audio_ND, audio),
         (found.audio_NFS["guidance"], maps.audio_guidance),
@@ -64,7 +67,7 @@ def test_a_part_of_the_scenes_is_what_is_predicted_for_them(tiny, scenes):
     for name in ("visual_NHW", "audio_NFS"):
         for which, maps in getattr(some, name).items():
             np.testing.assert_allclose(getattr(part, name)[which], maps, atol=1e-5)
-    for name in ("visual_strength_NHW", "audio_strength_NFS", "visual_ND", "audio_ND"):
+    for name in ("visual_strength_NHW", "audio_strength_NFS", "visual_speed_NHW", "visual_ND", "audio_ND"):
         np.testing.assert_allclose(getattr(part, name), getattr(some, name), atol=1e-5)
     assert part.shift == some.shift
 

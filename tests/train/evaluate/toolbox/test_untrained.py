@@ -29,5 +29,5 @@ def test_a_network_of_one_stream_has_random_weights_too(tiny_config, lacking):
 
 def test_nothing_that_was_measured_on_trained_weights_is_theirs(tiny_config):
     visual = replace(tiny_config.visual, map_shift=(0.4, -0.6))
-    attention = replace(tiny_config.attention, joint_weight=0.3, visual_strength=(1.0, 20.0))
+    attention = replace(tiny_config.attention, strength_weight=0.3, visual_strength=(1.0, 20.0))
     assert random_weights(replace(tiny_config, visual=visual, attention=attention)).config == tiny_config

@@ -1,0 +1,111 @@
+"""The joint map against slow loops."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cmac_hub import joint
+
+
+def between(value: float, low: float, high: float) -> float:
+    return min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (5, 3), (1, 4, 5), (1, 1)])
+def test_strength_is_the_length_of_each_feature_between_two_limits(shape):
+    values = torch.randn(2, 6, *shape, dtype=torch.float64)
+    got = joint.strength(values, (1.5, 3.5))
+    for n, *position in itertools.product(range(2), *map(range, shape)):
+        length = math.sqrt(sum(float(v) ** 2 for v in values[(n, slice(None), *position)]))
+        assert float(got[(n, *position)]) == pytest.approx(between(length, 1.5, 3.5))
+
+
+@pytest.mark.parametrize("times", [2, 3, 5])
+def test_motion_is_how_far_each_feature_goes_in_one_step_between_two_limits(times):
+    values = torch.randn(2, 6, times, 3, 4, dtype=torch.float64)
+    got = joint.motion(values, (3.0, 4.0))
+    assert got.shape == (2, times, 3, 4)
+    assert 0 < got.mean() < 1
+    for n, t, y, x in itertools.product(range(2), range(times), range(3), range(4)):
+        total = 0.0
+        for step in range(times - 1):
+            total += math.sqrt(
+                sum(float(values[n, c, step + 1, y, x] - values[n, c, step, y, x]) ** 2 for c in range(6))
+            )
+        assert float(got[n, t, y, x]) == pytest.approx(between(total / (times - 1), 3.0, 4.0))
+
+
+def test_nothing_moves_in_a_still_and_of_one_moment_it_cannot_be_told():
+    still = torch.randn(1, 6, 1, 3, 4).expand(-1, -1, 4, -1, -1)
+    assert not joint.motion(still, (0.0, 1.0)).any()
+    assert joint.motion(torch.randn(2, 6, 1, 3, 4), (0.0, 1.0)).tolist() == torch.zeros(2, 1, 3, 4).tolist()
+
+
+def test_half_precision_is_measured_in_fp32():
+    values = torch.randn(1, 6, 2, 3, 4).bfloat16()
+    assert joint.strength(values, (0.0, 1.0)).dtype == joint.motion(values, (0.0, 1.0)).dtype == torch.float32
+
+
+def test_the_joint_map_is_a_weighted_mean():
+    guidance, strength, motion = torch.rand(3, 2, 4, 3, 5, dtype=torch.float64)
+    assert torch.equal(joint.join(guidance, strength, 0.0, motion, 0.0), guidance)
+    assert torch.equal(joint.join(guidance, strength, 1.0), strength)
+    torch.testing.assert_close(joint.join(guidance, strength, 0.0, motion, 1.0), motion)
+    torch.testing.assert_close(joint.join(guidance, strength, 0.25), 0.75 * guidance + 0.25 * strength)
+    expected = 0.6 * guidance + 0.1 * strength + 0.3 * motion
+    torch.testing.assert_close(joint.join(guidance, strength, 0.1, motion, 0.3), expected)
+    torch.testing.assert_close(joint.join(guidance, strength, 0.1, motion, 0.3, 2), joint.smooth(expected, 2))
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (1, 3), (2, 1), (1, 1)])
+def test_smoothing_averages_neighbors_along_both_axes(shape):
+    values = torch.rand(2, 3, *shape, dtype=torch.float64)
+    rows, columns = shape
+    expected = torch.zeros_like(values)
+    for y, x in itertools.product(range(rows), range(columns)):
+        for dy, dx in itertools.product((-1, 0, 1), repeat=2):
+            near = values[..., min(max(y + dy, 0), rows - 1), min(max(x + dx, 0), columns - 1)]
+            expected[..., y, x] += near * (2 - abs(dy)) * (2 - abs(dx)) / 16
+    torch.testing.assert_close(joint.smooth(values, 1), expected)
+    torch.testing.assert_close(joint.smooth(values, 2), joint.smooth(expected, 1))
+    assert joint.smooth(values, 0) is values
+
+
+LENGTHS = st.floats(0, 1e4, width=32)
+
+
+@given(
+    map_NC=st.lists(st.lists(LENGTHS, min_size=3, max_size=3), min_size=2, max_size=6),
+    guidance=st.floats(0, 1, width=32),
+    weight=st.floats(0, 1),
+    low=st.floats(0, 1e3),
+    span=st.floats(1e-3, 1e3),
+)
+def test_the_joint_map_lies_between_guidance_and_strength_and_rises_with_both(map_NC, guidance, weight, low, span):
+    map_BCN = torch.tensor(map_NC).T[None].contiguous()
+    strong = joint.strength(map_BCN, (low, low + span))
+    plain = torch.full_like(strong, guidance)
+    joined = joint.join(plain, strong, weight)
+    assert ((joined >= torch.minimum(plain, strong) - 1e-6) & (joined <= torch.maximum(plain, strong) + 1e-6)).all()
+    assert (joint.strength(2 * map_BCN, (low, low + span)) >= strong - 1e-6).all(), "longer is never weaker"
+    assert (joint.join((plain + 0.1).clamp(max=1), strong, weight) >= joined - 1e-6).all()
+    order = map_BCN.norm(dim=1)[0].argsort()
+    assert (joined[0, order].diff() >= -1e-6).all(), "of equal guidance the longer feature comes first"
+
+
+@given(
+    values=st.lists(st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4), min_size=1, max_size=5),
+    times=st.integers(0, 4),
+)
+def test_smoothing_stays_in_range_and_leaves_what_is_even(values, times):
+    heat = torch.tensor(values, dtype=torch.float64)
+    got = joint.smooth(heat, times)
+    assert (got.min() >= heat.min() - 1e-9) and (got.max() <= heat.max() + 1e-9)
+    torch.testing.assert_close(joint.smooth(torch.full_like(heat, 0.3), times), torch.full_like(heat, 0.3))
+    torch.testing.assert_close(got.mean(), heat.mean())  # what a border keeps for itself it does not give away
