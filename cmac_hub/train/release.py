@@ -42,7 +42,7 @@ def release(
     """Writes config, weights, card, licenses, an example and checksums, see `publish.folder.write_folder`.
 
     Args:
-        checkpoint: of `pretrain` or `distill`.
+        checkpoint: of `pretrain` or `distill`; or a folder that was written here before, which is measured anew.
         folder: made when missing.
         data: a folder that `cmac_hub.train.scenes.readers` reads: measures on validation data how far maps lie off,
             how the joint one is mixed, which one points best, and at which values drawing starts; without it the config
@@ -61,7 +61,9 @@ def release(
         CMACError: see `write_folder`.
         MissingPartError: `data` was given for a network without maps.
     """
-    model = load_checkpoint(checkpoint)[0].to(device)
+    # A folder that was released before is measured anew; its weights stay.
+    released = (checkpoint / "config.json").is_file()
+    model = (CMAC.from_pretrained(checkpoint) if released else load_checkpoint(checkpoint)[0]).to(device)
     display = DisplayConfig()
     if data is not None:
         model.require_attention("measuring how maps are drawn")

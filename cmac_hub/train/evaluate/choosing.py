@@ -1,8 +1,9 @@
 """What a network is drawn with: how its joint map is mixed, and which map comes first.
 
-Both look at where maps point on validation data: composed scenes with distractors, the only ones where a map has to
-choose, of known things and of things never seen; and real shots with boxes of our own, where the data has them. Each of
-the three counts as much.
+Both look at validation data. On composed scenes with distractors, the only ones where a map has to choose, of known
+things and of things never seen, it counts where maps point. On real shots with boxes of our own, where the data has
+them, it counts where maps point and how well they fit the boxes. The shots count as much as all scenes together: real
+videos are what the network is for, and in composed scenes it is chance whether what sounds moves.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import shot_boxes
 from cmac_hub.train.evaluate.clip_maps import ClipMaps, predict_clips
 from cmac_hub.train.evaluate.localization import by_distractors, square
-from cmac_hub.train.evaluate.toolbox.metrics import pointing_accuracy
+from cmac_hub.train.evaluate.toolbox.metrics import pointing_accuracy, rivals, score_maps
 from cmac_hub.train.evaluate.toolbox.scene_maps import make_scenes, predict_scenes, source_mask
 from cmac_hub.train.scenes.library import Library
 from cmac_hub.train.scenes.readers import libraries
@@ -63,10 +64,17 @@ class GradedMaps:
     motions: Sequence[np.ndarray]
     masks: Sequence[np.ndarray]
     shift: Shift
+    reachable: float | None = None
+    """Of real shots: the mean cIoU that a half of the picture can reach; None of scenes."""
 
-    def pointing(self, which: Map, mixture: Mixture) -> float:
-        """Share of the pictures in which a map's peak lies on the source."""
-        return pointing_accuracy(self.joint(mixture) if which == "joint" else self.heats[which], self.masks, self.shift)
+    def score(self, which: Map, mixture: Mixture) -> float:
+        """Share of the pictures in which a map's peak lies on the source; of real ones the mean of that and of the mean
+        cIoU, as a share of what a half of the picture can reach."""
+        heats = self.joint(mixture) if which == "joint" else self.heats[which]
+        if self.reachable is None:
+            return pointing_accuracy(heats, self.masks, self.shift)
+        found = score_maps(heats, self.masks, self.shift)
+        return (found.pointing + found.mean_ciou / self.reachable) / 2
 
     def joint(self, mixture: Mixture) -> list[np.ndarray]:
         """The joint maps of a mixture: averaged over time before, which changes nothing, as they are linear."""
@@ -112,12 +120,14 @@ def grade_maps(model: CMAC, data: Path, count: int = 600) -> list[GradedMaps]:
         scenes = make_scenes(library, model.config, count, 12345)
         groups = by_distractors(scenes)
         scenes = [scenes[i] for i in groups.get("1+", groups["all"])]
-        maps = {name: predict_scenes(part, scenes).visual_NHW for name, part in parts.items()}
+        maps: dict[str, Any] = {name: predict_scenes(part, scenes).visual_NHW for name, part in parts.items()}
         masks = [square(source_mask(scene)) for scene in scenes]
         graded.append(_gather(maps, masks, shift))
     shots = {name: predict_shots(part, data) for name, part in parts.items()}
     if (found := shots["strength_weight"]) is not None:
-        graded.append(_gather({name: one.heats for name, one in shots.items() if one}, found.truths(), shift))
+        maps = {name: one.heats for name, one in shots.items() if one is not None}
+        truths = found.truths()
+        graded.append(replace(_gather(maps, truths, shift), reachable=rivals(truths)["ceiling"].mean_ciou))
     return graded
 
 
@@ -145,15 +155,19 @@ def predict_shots(model: CMAC, data: Path) -> ClipMaps | None:
 
 
 def choose_mixture(graded: Sequence[GradedMaps]) -> Mixture:
-    """The mixture with which the joint map points best; of equals that with the least of everything."""
-    return max(mixtures(), key=lambda mixture: _mean_pointing(graded, "joint", mixture))
+    """The mixture with the best joint map; of equals that with the least of everything."""
+    return max(mixtures(), key=lambda mixture: _mean_score(graded, "joint", mixture))
 
 
 def choose_map(graded: Sequence[GradedMaps], mixture: Mixture) -> Map:
-    """The map that points best; of equals guidance, then prediction."""
+    """The best map; of equals guidance, then prediction."""
     maps: tuple[Map, ...] = get_args(Map)
-    return max(maps, key=lambda which: _mean_pointing(graded, which, mixture))
+    return max(maps, key=lambda which: _mean_score(graded, which, mixture))
 
 
-def _mean_pointing(graded: Sequence[GradedMaps], which: Map, mixture: Mixture) -> float:
-    return float(np.mean([one.pointing(which, mixture) for one in graded]))
+def _mean_score(graded: Sequence[GradedMaps], which: Map, mixture: Mixture) -> float:
+    """Each kind of scenes counts as much, and real shots as much as all scenes."""
+    kinds = [
+        [one.score(which, mixture) for one in graded if (one.reachable is None) == scenes] for scenes in (True, False)
+    ]
+    return float(np.mean([np.mean(scores) for scores in kinds if scores]))

@@ -16,6 +16,7 @@ from cmac_hub.train.evaluate.choosing import (
     mixtures,
 )
 from cmac_hub.train.evaluate.localization import by_distractors
+from cmac_hub.train.evaluate.toolbox.metrics import box_mask
 from cmac_hub.train.evaluate.toolbox.scene_maps import make_scenes, predict_scenes
 from cmac_hub.train.scenes.library import Library
 from cmac_hub.train.scenes.readers import libraries
@@ -23,8 +24,7 @@ from cmac_hub.train.scenes.readers import libraries
 
 def graded(guidance, prediction, strength=(0.0,) * 4, motion=(0.0,) * 4) -> GradedMaps:
     """One row of four cells, with the source in the first."""
-    mask = np.zeros((8, 8), bool)
-    mask[:, :2] = True
+    mask = box_mask([(0, 0, 0.25, 1)])
     rows = {"guidance": guidance, "prediction": prediction, "joint": guidance}
     heats = {which: [np.array([row])] for which, row in rows.items()}
     return GradedMaps(heats, [np.array([strength])], [np.array([motion])], [mask], CENTERED)
@@ -65,6 +65,24 @@ def test_each_set_counts_as_much():
     assert choose_map([large, other, other], Mixture()) == "prediction"
 
 
+def test_real_shots_count_as_much_as_all_scenes_and_by_how_maps_fit_as_well():
+    left, right = [1.0, 0.9, 0.1, 0.0], [0.0, 0.1, 0.9, 1.0]
+    scenes, shots = graded(left, right), replace(graded(right, left), reachable=0.5)
+    # The upper half of a map holds the first quarter of the picture, a cIoU of 0.5, or nothing of it.
+    assert (shots.score("prediction", Mixture()), shots.score("guidance", Mixture())) == (pytest.approx(1.0), 0.0)
+    worse = graded(right, right)
+    assert choose_map([scenes, worse, shots], Mixture()) == "prediction", "0 and 1 beside 1 / 2 and 0"
+    assert choose_map([scenes, worse, graded(right, left)], Mixture()) == "guidance", "of equals the map of the paper"
+    # Both point at the first cell, but only one of the two halves is full of the source.
+    wide = box_mask([(0, 0, 0.5, 1)])
+    rows = {"guidance": [1.0, 0.0, 0.0, 0.9], "prediction": [1.0, 0.9, 0.0, 0.0], "joint": [1.0, 0.0, 0.0, 0.0]}
+    heats = {which: [np.array([row])] for which, row in rows.items()}
+    one = GradedMaps(heats, [np.zeros((1, 4))], [np.zeros((1, 4))], [wide], CENTERED)
+    assert one.score("guidance", Mixture()) == one.score("prediction", Mixture()) == 1.0
+    one = replace(one, reachable=1.0)
+    assert one.score("guidance", Mixture()) < 0.9 < one.score("prediction", Mixture())
+
+
 def test_limits_hold_nearly_all_places(tiny):
     library = Library.of_drawings("validation", count=2)
     attention = measure_parts(tiny, library, count=30)
@@ -92,4 +110,4 @@ def test_joint_maps_of_any_mixture_are_those_of_a_network_with_it(tiny, own_fold
     np.testing.assert_allclose(np.stack(sets[0].heats["guidance"]), asked["guidance"], atol=1e-6)
     assert not np.allclose(asked["joint"], asked["guidance"])
     assert np.std(sets[0].motions) > 0
-    assert 0 <= sets[0].pointing("joint", mixture) <= 1
+    assert 0 <= sets[0].score("joint", mixture) <= 1

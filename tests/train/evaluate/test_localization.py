@@ -92,9 +92,8 @@ def test_random_weights_are_graded_at_their_own_places(scenes):
     masks, empty = np.stack([source_mask(scene).astype(float) for scene in scenes]), np.zeros((len(scenes), 1))
     maps = dict.fromkeys(MAPS, masks)
     side = float(masks.shape[1])
-    ours, theirs = (
-        ScenePredictions(maps, {}, masks, empty, masks, empty, empty, shift) for shift in ((side, side), CENTERED)
-    )
+    values = maps, {}, masks, empty, masks, empty, empty
+    ours, theirs = (ScenePredictions(*values, shift) for shift in ((side, side), CENTERED))
     scores = score_group(ours, theirs, scenes)["scores"]
     assert scores["random weights (guidance)"]["pointing"] == scores["random weights (prediction)"]["pointing"] == 1.0
     assert max(scores[name]["pointing"] for name in (*MAPS, DEAF, MOVING)) < 0.5

@@ -14,9 +14,8 @@ def library():
 
 def predicted(visual, audio):
     empty = np.zeros((len(visual), 1, 1), np.float32)
-    return ScenePredictions(
-        empty, empty, *[np.array(visual, float)] * 3, np.array(visual, float), np.array(audio, float)
-    )
+    visual_ND, audio_ND = np.array(visual, float), np.array(audio, float)
+    return ScenePredictions(empty, empty, empty, empty, empty, visual_ND, audio_ND)
 
 
 def test_twins_are_told_apart_by_the_sum_of_cosines(tiny, monkeypatch):
