@@ -35,8 +35,9 @@ FEWEST_CELLS = 6
 Limits = tuple[float, float]
 
 
-LIT = 0.85
-"""Share of the real shots that are to light up: where that asks for a lower limit than scenes do, it is taken."""
+LIT = 0.9
+"""Share of the real validation shots that are to light up, so that four in five of others do: where that asks for a lower
+limit than scenes do, it is taken."""
 
 
 def calibrate(
