@@ -36,8 +36,8 @@ Limits = tuple[float, float]
 
 
 LIT = 0.95
-"""Share of the real validation shots that are to light up, so that four in five of others do: with thirty shots that is a
-margin of two standard errors. Where it asks for a lower limit than scenes do, it is taken."""
+"""Share of the real validation shots that are to light up, so that four in five of others do: with thirty shots that is
+a margin of two standard errors. Where it asks for a lower limit than scenes do, it is taken."""
 
 
 def calibrate(
