@@ -205,7 +205,7 @@ class Network(nn.Module):
                     visual_guidance,
                     joint.strength(visual.map.detach(), size.visual_strength),
                     size.strength_weight,
-                    joint.motion(visual.map.detach(), size.visual_motion),
+                    joint.motion(visual.map.detach(), size.visual_motion) if size.motion_weight else None,
                     size.motion_weight,
                     size.joint_smoothing,
                 )
