@@ -25,7 +25,7 @@ PASSES = {
 FILES = {
     ("cmac-nano", "observe"): (232, 15, 13_131_288, 26),
     ("cmac-nano", "features"): (111, 15, 13_131_288, 26),
-    ("cmac-lite", "observe"): (450, 38, 73_442_304, 14),
+    ("cmac-lite", "observe"): (450, 39, 73_442_304, 14),
     ("cmac-lite", "features"): (289, 36, 73_442_304, 14),
 }
 """The same for three windows of a file, and the frames that are made RGB."""
