@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cmac_hub.checks import check_choice
 from cmac_hub.config import DType
-from cmac_hub.encoders.packed import pack
+from cmac_hub.encoders.packing import pack
 from cmac_hub.network import Network
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)

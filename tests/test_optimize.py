@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
+from counting import counted
 from making import CMAC_BASE, CMAC_NANO
 from torch import nn
 
@@ -83,6 +84,34 @@ def test_in_bf16_pooled_features_keep_their_direction(name):
     for ours, expected in zip(fast.attend(clips, spectrograms), network.attend(clips, spectrograms), strict=True):
         assert ours.dtype == torch.float32
         torch.testing.assert_close(ours, expected, atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 3, 1, 33, 47), (3, 3, 4, 70, 58), (1, 3, 8, 112, 112)])
+def test_a_wide_encoder_of_any_size(dtype, shape):
+    torch.manual_seed(0)
+    network = CMAC(CMACConfig(visual=R2Plus1DConfig(depth=10, frames=4, size=32), audio=None, attention=None)).eval()
+    fast = network.optimize_for_inference(dtype).visual_encoder
+    fast.values_at_once = 2**18
+    clips = torch.randn(shape)
+    with torch.no_grad(), counted() as work:
+        ours = fast(clips)
+    assert (work.operators["_convolution_pointwise_"] > 0) == (dtype == torch.float32 and shape[-1] > 50)
+    assert ("cat" in work.operators) == (shape[0] > 1)
+    with torch.no_grad():
+        expected = network.visual_encoder(clips)
+    if dtype == torch.float32:
+        torch.testing.assert_close(ours, expected, atol=1e-4, rtol=0)
+    assert F.cosine_similarity(ours.float().flatten(1), expected.flatten(1)).min() >= 0.999
+
+
+def test_large_clips_are_encoded_one_by_one():
+    network = CMAC(CMACConfig(visual=R2Plus1DConfig(frames=16, size=112), audio=None, attention=None))
+    encoder = network.optimize_for_inference("float32").visual_encoder
+    assert network.visual_encoder.values_at_once == float("inf")
+    assert encoder.together(torch.empty(4, 3, 16, 112, 112)) == 1
+    assert encoder.together(torch.empty(4, 3, 8, 96, 96)) == 3
+    assert encoder.together(torch.empty(4, 3, 4, 32, 32)) == 4
 
 
 def test_a_network_in_training_mode_stays_in_it_and_its_copy_is_not():

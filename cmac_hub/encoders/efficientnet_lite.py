@@ -76,6 +76,15 @@ class SameConv(OnPlanes, nn.Conv2d):
         rows, columns = (same_padding(length, kernel, stride) for length in input.shape[2:])
         return F.pad(input, (*columns, *rows))
 
+    def unpadded(self, input: Tensor) -> tuple[Tensor, Kernel]:
+        # A row or column of zeros before the kernel does what the odd zero behind the input does.
+        size, stride = self.kernel_size[0], self.stride[0]
+        if stride == 1:
+            return input, self.kernel()
+        (above, below), (left, right) = (same_padding(length, size, stride) for length in input.shape[2:])
+        weight = F.pad(self.weight, (right - left, 0, below - above, 0))
+        return input, Kernel(weight, (stride, stride), (below, right), self.groups)
+
     def restore(self, maps_NCHW: Tensor, input: Tensor) -> Tensor:
         return maps_NCHW
 

@@ -33,6 +33,10 @@ class OnPlanes:
         """The input as (N, c, h, w)."""
         raise NotImplementedError
 
+    def unpadded(self, input: Tensor) -> tuple[Tensor, Kernel]:
+        """Other planes and what they are convolved with, for the same maps, where this saves a copy of the input."""
+        return self.planes(input), self.kernel()
+
     def restore(self, maps_NCHW: Tensor, input: Tensor) -> Tensor:
         """The convolved planes of an input as the output for it."""
         raise NotImplementedError

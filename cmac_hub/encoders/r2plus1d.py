@@ -9,6 +9,7 @@ on (B, C, T, H W). The wrong bf16 weight gradient of Conv3d at two frames (PyTor
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
 from cmac_hub.encoders.lean import Factors, computed_twice
+from cmac_hub.encoders.onednn import fits
 from cmac_hub.encoders.planes import PointConv, SpatialConv, TemporalConv
 from cmac_hub.errors import ArgumentError
 from cmac_hub.registry import VisualConfig, register_encoder
@@ -96,7 +98,7 @@ class Block(nn.Module):
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         shortcut = x_BCTHW if self.downsample is None else self.downsample(x_BCTHW)
-        return self.relu(self.conv2(self.conv1(x_BCTHW)) + shortcut)
+        return self.relu(self.conv2(self.conv1(x_BCTHW)).add_(shortcut))
 
 
 class R2Plus1D(nn.Module):
@@ -105,6 +107,9 @@ class R2Plus1D(nn.Module):
     Args:
         config: widths, depth and strides; the default is the paper's network.
     """
+
+    values_at_once: float = math.inf
+    """Clips for which the stem gives more values than this are encoded some at a time; see `packing.pack`."""
 
     def __init__(self, config: R2Plus1DConfig | None = None) -> None:
         super().__init__()
@@ -162,6 +167,8 @@ class R2Plus1D(nn.Module):
         """
         if clips_BCTHW.ndim != 5 or clips_BCTHW.shape[1] != 3:
             raise ArgumentError(f"clips have shape {tuple(clips_BCTHW.shape)}; expected (B, 3, T, H, W)")
+        if fits(clips_BCTHW) and (count := self.together(clips_BCTHW)) < len(clips_BCTHW):
+            return torch.cat([self(part_BCTHW) for part_BCTHW in clips_BCTHW.split(count)])
         x_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
         twice = self._computed_twice and self.training and torch.is_grad_enabled()
         parts = list(self.children())
@@ -172,6 +179,11 @@ class R2Plus1D(nn.Module):
         for part in parts:
             x_BCTHW = part(x_BCTHW)
         return x_BCTHW
+
+    def together(self, clips_BCTHW: Tensor) -> int:
+        """How many of these clips are encoded at once on a CPU."""
+        stem = self.config.width * clips_BCTHW[0, 0].numel() / (4 * self.config.stem_time_stride)
+        return int(max(1, min(len(clips_BCTHW), self.values_at_once / stem)))
 
 
 register_encoder("r2plus1d", R2Plus1DConfig, R2Plus1D)

@@ -54,7 +54,7 @@ class Block(nn.Module):
 
     def forward(self, x_BCFS: Tensor) -> Tensor:
         shortcut = x_BCFS if self.downsample is None else self.downsample(x_BCFS)
-        return self.relu(self.conv2(self.conv1(x_BCFS)) + shortcut)
+        return self.relu(self.conv2(self.conv1(x_BCFS)).add_(shortcut))
 
 
 class ResNet9(nn.Module):

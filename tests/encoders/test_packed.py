@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from cmac_hub.encoders.efficientnet_lite import SameConv
-from cmac_hub.encoders.packed import Chain, PackedConv, fold, follow, pack
+from cmac_hub.encoders.packed import Chain, PackedConv, fold
+from cmac_hub.encoders.packing import follow, pack
 from cmac_hub.encoders.planes import PointConv, SpatialConv, TemporalConv, kernel_of
 
 KINDS = {
@@ -19,6 +20,8 @@ KINDS = {
     "time": (lambda: TemporalConv(4, 6, 2), (2, 4, 5, 3, 4)),
     "point": (lambda: PointConv(4, 6, (2, 1, 2)), (2, 4, 5, 6, 7)),
     "same": (lambda: SameConv(4, 8, 5, 2, groups=4), (2, 4, 9, 12)),
+    "same, even": (lambda: SameConv(4, 8, 3, 2, groups=4), (2, 4, 8, 11)),
+    "same, stride 1": (lambda: SameConv(4, 8, 3), (2, 4, 8, 11)),
     "plain": (lambda: nn.Conv2d(4, 6, 3, 2, 1), (2, 4, 9, 12)),
 }
 
@@ -100,6 +103,21 @@ def test_folding_is_done_in_double_precision():
         norm.weight.fill_(2), norm.bias.fill_(1), norm.running_mean.fill_(5), norm.running_var.fill_(16)
     weight, bias = fold(conv, norm)
     assert (weight.dtype, weight.item(), bias.item()) == (torch.float64, 1.5, -1.5)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_what_was_written_to_in_between_is_no_chain(inference):
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm, self.relu = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU(inplace=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.relu(self.norm(self.conv(x)).add_(x))
+
+    network = Residual().eval()
+    with torch.inference_mode(inference):
+        assert follow(network, torch.randn(1, 3, 4, 4)) == [Chain(network.conv, network.norm, None)]
 
 
 class Odd(nn.Module):
