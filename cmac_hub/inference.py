@@ -17,7 +17,7 @@ from cmac_hub.ahead import ahead
 from cmac_hub.config import CMACConfig
 from cmac_hub.encoders import FrameEncoder
 from cmac_hub.errors import ArgumentError, MediaError
-from cmac_hub.media import MediaInfo
+from cmac_hub.media import MediaInfo, Tee
 from cmac_hub.network import Network, in_eval_mode
 from cmac_hub.preprocessing import check_window, stack
 from cmac_hub.windows import Window
@@ -109,6 +109,7 @@ def windows_for(
     start: float | None = None,
     stop: float | None = None,
     audio_track: int | None = None,
+    tee: Tee | None = None,
 ) -> Iterator[Window]:
     """A file's windows, of the streams that the network has encoders for.
 
@@ -120,6 +121,7 @@ def windows_for(
         start: see `cmac_hub.media.windows`.
         stop: see `cmac_hub.media.windows`.
         audio_track: see `cmac_hub.media.probe`.
+        tee: decodes the frames, for drawing as well.
 
     Raises:
         MediaError: the file cannot be read, or has no stream that the network can use.
@@ -144,7 +146,16 @@ def windows_for(
         stop=stop,
         video=visual is not None,
         audio=audio is not None,
+        decoded=None if tee is None else tee.decoded(),
     )
+
+
+def check_batch_size(size: int | None, usual: int = BATCH) -> int:
+    """The size, or the usual one for None. Raises ValueError for one that is no whole number from 1 on."""
+    size = usual if size is None else size
+    if not isinstance(size, int | np.integer) or size < 1:
+        raise ArgumentError(f"batch_size is {size!r}; it must be a whole number from 1 on")
+    return int(size)
 
 
 def batches(network: Network, windows: Iterable[Window], size: int | None = None) -> Iterator[Batch]:
@@ -159,10 +170,7 @@ def batches(network: Network, windows: Iterable[Window], size: int | None = None
         ValueError: a size that is none; at once.
         MediaError: see `cmac_hub.media.windows`.
     """
-    size = BATCH if size is None else size
-    if not isinstance(size, int | np.integer) or size < 1:
-        raise ArgumentError(f"batch_size is {size!r}; it must be a whole number from 1 on")
-    return _batches(network, windows, int(size))
+    return _batches(network, windows, check_batch_size(size))
 
 
 def _batches(network: Network, windows: Iterable[Window], size: int) -> Iterator[Batch]:

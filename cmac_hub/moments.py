@@ -12,7 +12,7 @@ from cmac_hub.config import HEARING, Map, Scale
 from cmac_hub.errors import MediaError
 from cmac_hub.inference import SILENCE, Batch, batches, level, windows_for
 from cmac_hub.lit import Box, lit_box
-from cmac_hub.media import MediaInfo
+from cmac_hub.media import MediaInfo, Tee
 from cmac_hub.network import Network
 from cmac_hub.outputs import Attention
 
@@ -111,6 +111,7 @@ def observe(
     stop: float | None = None,
     all_maps: bool = False,
     batch_size: int | None = None,
+    tee: Tee | None = None,
 ) -> Iterator[Moment]:
     """The moments of a file that has a video stream, in order, with flat memory.
 
@@ -124,6 +125,7 @@ def observe(
         stop: see `cmac_hub.media.windows`.
         all_maps: compute every map of `attention`.
         batch_size: see `cmac_hub.inference.batches`.
+        tee: see `cmac_hub.inference.windows_for`.
 
     Raises:
         MediaError: the file cannot be read, or no frame of it can be decoded.
@@ -131,7 +133,7 @@ def observe(
         ValueError: a window or hop that is not positive, a window too short for a spectrogram, or a bad batch size.
     """
     network.require_attention("localize")
-    cut = windows_for(network.config, info, window=window, hop=hop, start=start, stop=stop)
+    cut = windows_for(network.config, info, window=window, hop=hop, start=start, stop=stop, tee=tee)
     encoded = batches(network, cut, batch_size)
     return (moment for batch in encoded for moment in _observe(network, info, batch, which, all_maps))
 

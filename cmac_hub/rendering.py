@@ -1,4 +1,8 @@
-"""A drawn video: the network, decoding, drawing and encoding beside each other, moments as frames need them."""
+"""A drawn video: decoding, the network, drawing and encoding beside each other, moments as frames need them.
+
+A frame is decoded once, for the network and for drawing. It waits for the moments around it, and so for all windows
+that are under way: how many those are is chosen so that the frames fit in memory.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +16,46 @@ from tqdm import tqdm
 
 from cmac_hub.ahead import ahead
 from cmac_hub.canvas import Bracket, Canvas
+from cmac_hub.checks import check_positive
 from cmac_hub.cores import SharedCores
-from cmac_hub.inference import BATCH
-from cmac_hub.media import MediaInfo, VideoWriter, read_yuv_frames
+from cmac_hub.inference import check_batch_size
+from cmac_hub.media import MediaInfo, Tee, VideoWriter
+from cmac_hub.media.tee import ROOM, bytes_a_second
 from cmac_hub.moments import Moment
-
-MOMENTS_AHEAD = BATCH
-"""Observed moments that wait for their frames."""
-
-FRAMES_AHEAD = 8
-"""Decoded frames that wait to be drawn on."""
 
 FRAMES_BEHIND = 4
 """Drawn frames that wait to be encoded."""
 
+BATCH = 8
+"""Windows that pass through the network at once: 16 are no faster on a CPU, and as many frames more would wait."""
+
+
+def decoding_for(info: MediaInfo, window: float, hop: float, batch_size: int | None) -> tuple[Tee, int]:
+    """How a video is decoded to be drawn, and how many windows are to pass through the network at once.
+
+    Args:
+        info: of the video.
+        window: seconds.
+        hop: seconds.
+        batch_size: windows at once; the default is as many as frames may wait for, up to `BATCH`.
+
+    Raises:
+        ValueError: a window, hop or batch_size that is not positive.
+    """
+    check_positive(window=window, hop=hop)
+    # Frames wait from the file's start, or the moment before the drawn one, to the frame after the last window cut.
+    # Between lie three batches, one to be drawn, one in the network, one waiting for it, and a window.
+    seconds = ROOM / bytes_a_second(info) - window / 2 - max(window / 2, hop) - 2 / (info.frame_rate or 25)
+    most = (seconds / hop - 1) / 3
+    size = check_batch_size(batch_size, int(min(BATCH, most)) if most >= 1 else BATCH)
+    return Tee(info, ROOM if size <= most else 0), size
+
 
 def draw_video(
     canvas: Canvas,
-    info: MediaInfo,
+    tee: Tee,
     observed: Iterator[Moment],
+    most: int,
     seen: Callable[[Moment], None],
     output: str | Path,
     overwrite: bool,
@@ -40,8 +65,9 @@ def draw_video(
 
     Args:
         canvas: draws one frame.
-        info: of the video.
+        tee: decodes the video; `observed` uses what it decodes.
         observed: the moments of all of it, in order; they are made ahead, in a thread of their own.
+        most: moments that may wait for their frames.
         seen: is called with each of them in order, in this thread, before a frame is drawn that needs it.
         output: see `cmac_hub.media.VideoWriter`, which also says what is raised.
         overwrite: replace an existing output.
@@ -54,13 +80,13 @@ def draw_video(
             canvas.add_sound(moment)
             yield moment
 
-    size = {"width": canvas.width, "height": canvas.height}
+    info, size = tee.info, {"width": canvas.width, "height": canvas.height}
     with VideoWriter(output, **size, frame_rate=info.frame_rate, source=info, overwrite=overwrite) as writer:
         total = None if info.duration is None or not info.frame_rate else round(info.duration * info.frame_rate)
-        # Beside this thread, which draws: one observes and one decodes, ahead of it, and one encodes, behind it.
+        # Beside this thread, which draws: one decodes and one observes, ahead of it, and one encodes, behind it.
         with (
-            closing(ahead(observed, MOMENTS_AHEAD, SharedCores())) as ready,
-            closing(ahead(read_yuv_frames(info), FRAMES_AHEAD)) as frames,
+            closing(ahead(observed, most, SharedCores())) as ready,
+            closing(tee.pictures()) as frames,
             ThreadPoolExecutor(1) as encoder,
         ):
             remaining = moments(ready)

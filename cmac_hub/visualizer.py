@@ -1,13 +1,13 @@
 """The sound-source visualizer: a video -> an overlay video, a figure, or numbers.
 
-A file is decoded twice in step, once small for the network, once at full size for drawing, so memory stays flat.
+A file is decoded once, for the network and for drawing in step, so memory stays flat (`cmac_hub.rendering`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from torch import nn
@@ -18,10 +18,10 @@ from cmac_hub.config import HEARING, Layout, Map, Scale
 from cmac_hub.errors import MediaError
 from cmac_hub.geometry import over_frame
 from cmac_hub.maps_file import writing_maps
-from cmac_hub.media import MediaInfo, as_info, read_frame
+from cmac_hub.media import MediaInfo, Tee, as_info, read_frame
 from cmac_hub.moments import Moment, Peak, observe
 from cmac_hub.network import Network
-from cmac_hub.rendering import draw_video
+from cmac_hub.rendering import decoding_for, draw_video
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -167,7 +167,8 @@ class Visualizer(nn.Module):
             scale: "absolute" lights only what stands out as known sources do (the checkpoint's limits), and may stay
                 dark; "relative" lights the highest places of every moment that has sound, sure or not.
             audio_track: see `heatmaps`; it is the one that the output has.
-            batch_size: see `heatmaps`.
+            batch_size: see `heatmaps`; the default is 8, or fewer where frames are large. Where frames cannot wait in
+                memory for that many windows, the file is decoded twice.
             each: is called with every window's `cmac_hub.moments.Moment`, in order, as it is observed.
             all_maps: let those moments have all maps instead of the one that is drawn; with cmac-lite a quarter slower.
             overwrite: replace an existing output. The input is never replaced.
@@ -193,8 +194,9 @@ class Visualizer(nn.Module):
             if each is not None:
                 each(moment)
 
-        observed = self._observe(info, which, window, hop, batch_size, all_maps)
-        draw_video(canvas, info, observed, seen, output, overwrite, progress)
+        tee, size = decoding_for(info, self.model.config.window if window is None else window, hop, batch_size)
+        observed = self._observe(info, which, window, hop, size, all_maps, tee)
+        draw_video(canvas, tee, observed, size, seen, output, overwrite, progress)
         return peaks
 
     def figure(
@@ -249,8 +251,10 @@ class Visualizer(nn.Module):
         hop: float,
         batch_size: int | None,
         all_maps: bool = False,
+        tee: Tee | None = None,
     ) -> Iterator[Moment]:
-        return observe(self.model, info, which, window=window, hop=hop, all_maps=all_maps, batch_size=batch_size)
+        how: dict[str, Any] = {"window": window, "hop": hop, "batch_size": batch_size}
+        return observe(self.model, info, which, all_maps=all_maps, tee=tee, **how)
 
 
 def _over_frame(moment: Moment, info: MediaInfo) -> np.ndarray:

@@ -14,7 +14,8 @@ from making import tone, write_media
 from cmac_hub.config import HEARING, Map, Scale
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.geometry import over_frame
-from cmac_hub.media import probe, read_frames, read_yuv_frames, windows
+from cmac_hub.media import probe, read_frames, windows
+from cmac_hub.media.frames import decode_frames
 from cmac_hub.model import CMAC
 from cmac_hub.visualizer import Visualizer
 
@@ -212,15 +213,15 @@ def test_what_cannot_be_drawn(visualizer, clip, video_only, audio_only, tmp_path
 
 
 def test_a_file_that_breaks_midway_leaves_nothing(visualizer, clip, tmp_path, monkeypatch):
-    from cmac_hub import rendering as module
+    from cmac_hub.media import tee as module
 
-    def breaking(path):
-        for index, frame in enumerate(read_yuv_frames(path)):
+    def breaking(info):
+        for index, frame in enumerate(decode_frames(info)):
             if index == 20:
                 raise MediaError("the disk was pulled out")
             yield frame
 
-    monkeypatch.setattr(module, "read_yuv_frames", breaking)
+    monkeypatch.setattr(module, "decode_frames", breaking)
     (tmp_path / "out.mp4").write_bytes(b"old")
     with pytest.raises(MediaError, match="pulled out"):
         visualizer.render(clip, tmp_path / "out.mp4", overwrite=True)

@@ -5,6 +5,7 @@ from cmac_hub.media.frames import Frame, YUVFrame, read_frame, read_frames, read
 from cmac_hub.media.info import MediaInfo, as_info, probe
 from cmac_hub.media.reader import windows
 from cmac_hub.media.save import write_audio, write_video
+from cmac_hub.media.tee import Tee
 from cmac_hub.media.writer import VideoWriter
 from cmac_hub.media.yuv import YUV
 
@@ -12,6 +13,7 @@ __all__ = [
     "YUV",
     "Frame",
     "MediaInfo",
+    "Tee",
     "VideoWriter",
     "YUVFrame",
     "as_info",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,11 +142,12 @@ class YUVFrame(NamedTuple):
     """Seconds that it is to be shown, as the file says; None where it does not."""
 
 
-def read_yuv_frames(media: str | Path | MediaInfo) -> Iterator[YUVFrame]:
-    """As `read_frames`, all frames, without the way through RGB where there need be none."""
+def read_yuv_frames(media: str | Path | MediaInfo, skip: int = 0) -> Iterator[YUVFrame]:
+    """As `read_frames`, all frames but the first `skip`, without the way through RGB where there need be none."""
     info = _seen(media)
     scaler = YUVScaler(info.width, info.height)
-    return (YUVFrame(time, scaler(frame), lasting(info, time, frame)) for time, frame in _decoded(info, None, None))
+    decoded = islice(_decoded(info, None, None), skip, None)
+    return (YUVFrame(time, scaler(frame), lasting(info, time, frame)) for time, frame in decoded)
 
 
 def _seen(media: str | Path | MediaInfo) -> MediaInfo:

@@ -38,6 +38,7 @@ def windows(
     video: bool = True,
     audio: bool = True,
     audio_track: int | None = None,
+    decoded: Iterator[tuple[float, av.VideoFrame]] | None = None,
 ) -> Iterator[Window]:
     """Windows k = 0, 1, ... over [start + k hop, start + k hop + window), in order, with flat memory.
 
@@ -56,6 +57,7 @@ def windows(
         video: decode the frames.
         audio: decode the sound.
         audio_track: see `probe`.
+        decoded: the file's frames from the first one on, decoded elsewhere (`cmac_hub.media.tee`); closed at the end.
 
     Where nothing of one stream can be decoded, that is said in a warning, and windows are as without that stream.
 
@@ -79,7 +81,7 @@ def windows(
     return _windows(
         info,
         grid,
-        FrameBuffer(info, grid, resized, start, stop) if use_video else None,
+        FrameBuffer(info, grid, resized, decoded or decode_frames(info, start), stop) if use_video else None,
         AudioBuffer(info, sample_rate, grid.origin, stop) if use_audio else None,
         stop,
     )
@@ -134,9 +136,14 @@ class FrameBuffer:
     """The frames of one file, resized: those that the present and later windows look at."""
 
     def __init__(
-        self, info: MediaInfo, grid: WindowGrid, size: tuple[int, int], start: float | None, stop: float | None
+        self,
+        info: MediaInfo,
+        grid: WindowGrid,
+        size: tuple[int, int],
+        decoded: Iterator[tuple[float, av.VideoFrame]],
+        stop: float | None,
     ) -> None:
-        self._decoded = decode_frames(info, start)
+        self._decoded = decoded
         self._grid, self._scaler = grid, Scaler(*size)
         self._stop = math.inf if stop is None else stop
         self._step = 1 / (info.frame_rate or 25.0)

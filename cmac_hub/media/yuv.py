@@ -38,6 +38,11 @@ class YUV(NamedTuple):
         """Which of `FORMATS` they are stored in."""
         return FORMATS[self.u.shape != self.y.shape]
 
+    @property
+    def bytes(self) -> int:
+        """That its planes take."""
+        return sum(plane.nbytes for plane in self)
+
     def to_frame(self) -> av.VideoFrame:
         """A frame of its own memory, tagged as what it is."""
         height, width = self.y.shape

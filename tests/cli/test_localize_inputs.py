@@ -111,8 +111,8 @@ def test_a_file_is_probed_once_on_its_way_through(cmac, clip, tmp_path, monkeypa
         monkeypatch.setattr(module, "open_media", counting(open_media, opened))
     assert cmac("localize", clip, "-o", tmp_path / "out.mp4")[0] == 0
     assert len(probed) == 1
-    # The header; frames and sound for the network; frames to draw on; sound to copy.
-    assert len(opened) == 5
+    # The header; frames for the network and to draw on; sound for the network; sound to copy.
+    assert len(opened) == 4
 
 
 def test_hidden_files_and_folders_are_passed_over(tmp_path):
