@@ -4,7 +4,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cmac_hub.drawing import HEAT_OPACITY, SpectrogramStrip, caption, light, overlay, spectrogram_image, strength
+from cmac_hub.drawing import (
+    HEAT_COLORS,
+    HEAT_OPACITY,
+    SpectrogramStrip,
+    caption,
+    light,
+    overlay,
+    spectrogram_image,
+    strength,
+)
+from cmac_hub.geometry import over_frame
 from cmac_hub.media.yuv import ToYUV
 
 
@@ -43,8 +53,9 @@ def test_heat_reaches_the_corner_it_belongs_to():
 def test_heat_on_planes_is_heat_on_rgb():
     """The same picture both ways, within the rounding of three conversions and half the color resolution."""
     rng = np.random.default_rng(0)
-    smooth = Image.fromarray(rng.integers(0, 256, (4, 6, 3), np.uint8)).resize((96, 64), Image.Resampling.BICUBIC)
-    for shift in ((0.0, 0.0), (0.3, -0.2)):
+    coarse = Image.fromarray(rng.integers(0, 256, (4, 6, 3), np.uint8))
+    for shift, size in (((0.0, 0.0), (96, 64)), ((0.3, -0.2), (96, 64)), ((0.3, -0.2), (384, 256))):
+        smooth = coarse.resize(size, Image.Resampling.BICUBIC)
         heat = np.zeros((8, 12), np.uint8)
         heat[5:7, 3:6] = rng.integers(40, 256, (2, 3))
         to_yuv = ToYUV()
@@ -55,6 +66,21 @@ def test_heat_on_planes_is_heat_on_rgb():
             assert np.abs(got.astype(int) - wanted).mean() < 1 and np.abs(got.astype(int) - wanted).max() < 12
             assert np.abs(got.astype(int) - plain).max() > 12, "something is lit"
             assert not np.shares_memory(got, plain)
+
+
+@pytest.mark.parametrize(("scale", "most", "mean"), [(1, 1, 0.35), (2, 1, 0.35), (3, 10, 1.5), (8, 5, 0.7)])
+def test_large_cells_are_as_coarse_in_brightness_as_in_color(scale, most, mean):
+    """Beside the strength of each pixel on its own, over a frame of any brightness."""
+    rng = np.random.default_rng(0)
+    heat = np.clip(rng.normal(60, 120, (8, 12)), 0, 255).astype(np.uint8)
+    width, height, shift = 96 * scale, 64 * scale, (0.2, -0.1)
+    planes = ToYUV()(rng.integers(0, 256, (height, width, 3), np.uint8))
+    strength_HW = over_frame(heat, width, height, shift)
+    opacity = HEAT_OPACITY[strength_HW] / 255
+    bright = (HEAT_COLORS[strength_HW] / 255 @ (0.2126, 0.7152, 0.0722)) * 219 + 16
+    wanted = planes.y + (bright - planes.y) * opacity
+    off = np.abs(light(planes, heat, shift).y - wanted)
+    assert off.max() <= most + 0.1 and off.mean() < mean
 
 
 def test_no_heat_leaves_the_planes_as_they_are():
