@@ -78,11 +78,13 @@ class PackedConv(nn.Module):
         if isinstance(self.conv, OnPlanes):
             planes, kernel = self.conv.unpadded(input)
         assert kernel is not None
-        if self._laid_out is None or self._laid_out[0] != planes.shape:
+        # Held here: another thread may lay out for another size meanwhile.
+        found = self._laid_out
+        if found is None or found[0] != planes.shape:
             activation = None if self.activation is None else type(self.activation)
             kind = Winograd if pays(kernel, activation, planes.shape) else OneDNN
-            self._laid_out = planes.shape, kind(kernel, self.bias, activation, planes.shape)
-        return planes.to(kernel.weight.dtype), self._laid_out[1]
+            self._laid_out = found = planes.shape, kind(kernel, self.bias, activation, planes.shape)
+        return planes.to(kernel.weight.dtype), found[1]
 
 
 def fold(conv: nn.Module, norm: Norm | None) -> tuple[Tensor, Tensor]:

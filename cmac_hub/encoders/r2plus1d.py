@@ -168,7 +168,10 @@ class R2Plus1D(nn.Module):
         if clips_BCTHW.ndim != 5 or clips_BCTHW.shape[1] != 3:
             raise ArgumentError(f"clips have shape {tuple(clips_BCTHW.shape)}; expected (B, 3, T, H, W)")
         if fits(clips_BCTHW) and (count := self.together(clips_BCTHW)) < len(clips_BCTHW):
-            return torch.cat([self(part_BCTHW) for part_BCTHW in clips_BCTHW.split(count)])
+            return torch.cat([self._encode(some_BCTHW) for some_BCTHW in clips_BCTHW.split(count)])
+        return self._encode(clips_BCTHW)
+
+    def _encode(self, clips_BCTHW: Tensor) -> Tensor:
         x_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
         twice = self._computed_twice and self.training and torch.is_grad_enabled()
         parts = list(self.children())

@@ -34,6 +34,28 @@ def norm_of(axes: int, channels: int) -> nn.Module:
     return norm.eval()
 
 
+@pytest.mark.parametrize("kind", ["same, even", "plain"])
+def test_another_thread_may_lay_out_for_another_size_meanwhile(kind, monkeypatch):
+    torch.manual_seed(0)
+    make, shape = KINDS[kind]
+    packed = PackedConv(Chain(make(), None, None), torch.float32)
+    one, other = torch.randn(shape), torch.randn(*shape[:2], shape[2] + 1, shape[3] + 1)
+    with torch.no_grad():
+        expected, different = packed(one), packed(other)
+        convert, between = torch.Tensor.to, []
+
+        def slow(tensor, *how):
+            # Weights are laid out by now: the other thread's turn.
+            if tensor.shape == one.shape and not between:
+                between.append(None)
+                between.append(packed(other))
+            return convert(tensor, *how)
+
+        monkeypatch.setattr(torch.Tensor, "to", slow)
+        torch.testing.assert_close(packed(one), expected)
+    torch.testing.assert_close(between[1], different)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("activation", [None, nn.ReLU(), nn.ReLU6()])
 @pytest.mark.parametrize("normed", [True, False])
