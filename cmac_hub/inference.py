@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -158,7 +158,7 @@ def check_batch_size(size: int | None, usual: int = BATCH) -> int:
     return int(size)
 
 
-def batches(network: Network, windows: Iterable[Window], size: int | None = None) -> Iterator[Batch]:
+def batches(network: Network, windows: Iterable[Window], size: int | None = None) -> Generator[Batch, None, None]:
     """Windows of one recording in order, encoded `size` at once in eval mode; the last batch is smaller.
 
     Args:
@@ -173,7 +173,7 @@ def batches(network: Network, windows: Iterable[Window], size: int | None = None
     return _batches(network, windows, check_batch_size(size))
 
 
-def _batches(network: Network, windows: Iterable[Window], size: int) -> Iterator[Batch]:
+def _batches(network: Network, windows: Iterable[Window], size: int) -> Generator[Batch, None, None]:
     network = in_eval_mode(network)
     shared = SharedFrames(network) if isinstance(network.visual_encoder, FrameEncoder) else None
     # The next windows are decoded while these are encoded.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,8 +135,16 @@ def observe(
     """
     network.require_attention("localize")
     cut = windows_for(network.config, info, window=window, hop=hop, start=start, stop=stop, tee=tee)
-    encoded = batches(network, cut, batch_size)
-    return (moment for batch in encoded for moment in _observe(network, info, batch, which, all_maps))
+    return _moments(network, info, batches(network, cut, batch_size), which, all_maps)
+
+
+def _moments(
+    network: Network, info: MediaInfo, encoded: Generator[Batch, None, None], which: Map, all_maps: bool
+) -> Iterator[Moment]:
+    # Closed at once also after an error: frames may wait behind it.
+    with closing(encoded):
+        for batch in encoded:
+            yield from _observe(network, info, batch, which, all_maps)
 
 
 def _observe(network: Network, info: MediaInfo, batch: Batch, which: Map, all_maps: bool) -> list[Moment]:

@@ -45,7 +45,8 @@ class Tee:
         """Bytes of pictures that were, each written by one thread alone."""
 
     def decoded(self) -> Generator[tuple[float, av.VideoFrame], None, None]:
-        """What `cmac_hub.media.frames.decode_frames` gives, for `windows`. To be used once, in any thread."""
+        """What `cmac_hub.media.frames.decode_frames` gives, for `windows`. To be used once, in any thread; `pictures`
+        waits for it to begin."""
         scaler, keeping = YUVScaler(self.info.width, self.info.height), True
         try:
             for time, frame in decode_frames(self.info):
