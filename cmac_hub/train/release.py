@@ -46,7 +46,7 @@ def release(
         folder: made when missing.
         data: a folder that `cmac_hub.train.scenes.readers` reads: measures on validation data how far maps lie off,
             how the joint one is mixed, which one points best, and at which values drawing starts; without it the config
-            keeps its defaults, which is said on stderr.
+            keeps its defaults, which is said on stderr, or what was measured when it was released before.
         note: goes into the config's training summary, e.g. "first weights".
         license: of the weights, as strict as that of the strictest data they were trained on; without it the config
             keeps its own.
@@ -61,10 +61,10 @@ def release(
         CMACError: see `write_folder`.
         MissingPartError: `data` was given for a network without maps.
     """
-    # A folder that was released before is measured anew; its weights stay.
-    released = (checkpoint / "config.json").is_file()
+    # A folder that was released before is measured anew; its weights stay, and without data what was measured does.
+    released = (checkpoint / "config.json").is_file() and not (checkpoint / "checkpoints").is_dir()
     model = (CMAC.from_pretrained(checkpoint) if released else load_checkpoint(checkpoint)[0]).to(device)
-    display = DisplayConfig()
+    display = model.config.display if released else DisplayConfig()
     if data is not None:
         model.require_attention("measuring how maps are drawn")
         library = load_library(data, "validation", "known", clip_size=model.config.require_visual().size)
@@ -78,7 +78,7 @@ def release(
         found = predict_shots(model, data)
         shots = None if found is None else found.heats
         display = DisplayConfig(**calibrate(model, library, shots), default_map=choose_map(graded, mixture))
-    elif model.config.attention is not None:
+    elif model.config.attention is not None and not released:
         print(
             "cmac_hub.train: how far maps lie off and how they are drawn was not measured; give --data", file=sys.stderr
         )

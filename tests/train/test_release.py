@@ -72,6 +72,39 @@ def test_what_was_not_measured_is_said(checkpoint, tmp_path, capsys):
     assert not capsys.readouterr().err, "a network without maps has none to measure"
 
 
+def test_a_released_folder_keeps_what_was_measured_until_it_is_measured_anew(tiny, tmp_path, monkeypatch, capsys):
+    display = replace(tiny.config.display, visual_joint=(0.2, 0.6), default_map="joint")
+    tiny.config = replace(tiny.config, display=display, training={"note": "first"})
+    tiny.save_pretrained(tmp_path / "first")
+    again = release(tmp_path / "first", tmp_path / "second", None)
+    assert again.config.display == display and again.config.training == {"note": "first"}
+    assert not capsys.readouterr().err
+    for (name, one), two in zip(tiny.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, two), name
+    monkeypatch.setattr(module, "load_library", lambda *_, **__: None)
+    monkeypatch.setattr(module, "measure_map_shift", lambda *_: (0.25, 0.5))
+    monkeypatch.setattr(module, "measure_parts", lambda model, _: model.config.attention)
+    monkeypatch.setattr(module, "grade_maps", lambda *_: [])
+    monkeypatch.setattr(module, "choose_mixture", lambda _: Mixture(motion_weight=0.3))
+    monkeypatch.setattr(module, "choose_map", lambda *_: "guidance")
+    monkeypatch.setattr(module, "predict_shots", lambda *_: None)
+    monkeypatch.setattr(module, "calibrate", lambda *_: {"visual_joint": (0.3, 0.4)})
+    measured = release(tmp_path / "first", tmp_path / "third", tmp_path).config
+    assert (measured.display.visual_joint, measured.display.default_map) == ((0.3, 0.4), "guidance")
+    assert (measured.visual.map_shift, measured.attention.motion_weight) == ((0.25, 0.5), 0.3)
+
+
+def test_of_a_run_the_weights_are_its_latest(checkpoint, tiny, tmp_path):
+    """Also where a release lies in the same folder."""
+    run = checkpoint.parents[1]
+    other = CMAC(tiny.config)
+    other.save_pretrained(run)
+    for (name, one), two in zip(
+        tiny.state_dict().items(), release(run, tmp_path / "out", None).state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, two), name
+
+
 def test_a_release_tells_of_the_weights_it_began_with(checkpoint, tmp_path):
     state = torch.load(checkpoint, weights_only=True)
     torch.save({**state, "before": {"clips": 1000, "note": "first"}}, checkpoint)

@@ -167,7 +167,7 @@ def choose_map(graded: Sequence[GradedMaps], mixture: Mixture) -> Map:
 
 def _mean_score(graded: Sequence[GradedMaps], which: Map, mixture: Mixture) -> float:
     """Each kind of scenes counts as much, and real shots as much as all scenes."""
-    kinds = [
-        [one.score(which, mixture) for one in graded if (one.reachable is None) == scenes] for scenes in (True, False)
-    ]
-    return float(np.mean([np.mean(scores) for scores in kinds if scores]))
+    scenes = [one.score(which, mixture) for one in graded if one.reachable is None]
+    shots = [one.score(which, mixture) for one in graded if one.reachable is not None]
+    # Rounded, so that equals are equal.
+    return round(float(np.mean([np.mean(scores) for scores in (scenes, shots) if scores])), 9)

@@ -65,6 +65,15 @@ def test_each_set_counts_as_much():
     assert choose_map([large, other, other], Mixture()) == "prediction"
 
 
+def test_equals_are_equal_however_they_are_summed():
+    # 0.3 and 0 beside 0.1 and 0.2: sums that floats tell apart.
+    one, other = (GradedMaps({}, [], [], [], CENTERED) for _ in range(2))
+    scores = {"guidance": (0.3, 0.0), "prediction": (0.1, 0.2), "joint": (0.0, 0.0)}
+    for at, graded_maps in enumerate((one, other)):
+        object.__setattr__(graded_maps, "score", lambda which, _, at=at: scores[which][at])
+    assert choose_map([one, other], Mixture()) == "guidance"
+
+
 def test_real_shots_count_as_much_as_all_scenes_and_by_how_maps_fit_as_well():
     left, right = [1.0, 0.9, 0.1, 0.0], [0.0, 0.1, 0.9, 1.0]
     scenes, shots = graded(left, right), replace(graded(right, left), reachable=0.5)
