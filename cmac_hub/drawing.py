@@ -47,7 +47,7 @@ VISIBLE = 64
 """Strength of 255 from which a place is seen to be lit: a quarter."""
 
 SMOOTH = 24
-"""Pixels a cell from which on four may share a strength: brightness is then off by 10 of 219 where any map is steepest,
+"""Pixels a cell from which on four may share a strength: brightness is then off by 11 of 219 where any map is steepest,
 on real clips by 6, by 0.2 on average."""
 
 NO_LIMITS = (-np.inf, -np.inf)
