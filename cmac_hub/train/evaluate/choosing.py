@@ -3,7 +3,7 @@
 Both look at validation data. On composed scenes with distractors, the only ones where a map has to choose, of known
 things and of things never seen, it counts where maps point. On real shots with boxes of our own, where the data has
 them, it counts where maps point and how well they fit the boxes. The shots count as much as all scenes together: real
-videos are what the network is for, and in composed scenes it is chance whether what sounds moves.
+videos are what the network is for, and in composed scenes distractors move as much as what sounds.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class GradedMaps:
     """Maps of one set of pictures whose sources are known, (H, W) each, averaged over time."""
 
     heats: dict[Map, Sequence[np.ndarray]]
-    """Those of `Map`; what is under "joint" is of no mixture that counts."""
+    """By `Map`; "joint" is not looked at: `joint` mixes it."""
     strengths: Sequence[np.ndarray]
     motions: Sequence[np.ndarray]
     masks: Sequence[np.ndarray]
