@@ -92,14 +92,13 @@ class PointConv(OnPlanes, nn.Conv3d):
         return Kernel(self.weight.squeeze(4), (1, 1), (0, 0))
 
     def planes(self, input: Tensor) -> Tensor:
-        return self._kept(input).flatten(3)
+        # Cut with the channels last, so that the gradient, too, lies in memory as the input does.
+        t, h, w = self.stride
+        return input.movedim(1, -1)[:, ::t, ::h, ::w].contiguous().movedim(-1, 1).flatten(3)
 
     def restore(self, maps_NCHW: Tensor, input: Tensor) -> Tensor:
-        return maps_NCHW.unflatten(3, self._kept(input).shape[3:])
-
-    def _kept(self, input: Tensor) -> Tensor:
-        t, h, w = self.stride
-        return input[:, :, ::t, ::h, ::w]
+        sides = (-(-side // stride) for side, stride in zip(input.shape[3:], self.stride[1:], strict=True))
+        return maps_NCHW.unflatten(3, tuple(sides))
 
 
 def kernel_of(conv: nn.Module) -> Kernel | None:
