@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from PIL import Image
 from cmac_hub.cli import main
 from cmac_hub.config import CMACConfig
 from cmac_hub.demo import KINDS, draw_background, draw_thing
+
+# Kernels of Triton run on a CPU, in its interpreter; it asks when it is imported.
+os.environ["TRITON_INTERPRET"] = "1"
 
 # No test may depend on how busy the machine is.
 settings.register_profile("cmac_hub", deadline=None)

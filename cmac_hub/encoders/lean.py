@@ -1,6 +1,7 @@
-"""Training on a GPU: channels padded with zeros while they are computed, and maps that are computed twice, not kept.
+"""Training on a GPU: channels padded with zeros while they are computed, batch norms in one with what follows them, and
+maps that are computed twice, not kept.
 
-Both leave what is computed as it is, up to rounding, and parameters and buffers in their names and shapes.
+All leave what is computed as it is, up to rounding, and parameters and buffers in their names and shapes.
 """
 
 from __future__ import annotations
@@ -12,15 +13,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from cmac_hub.encoders.fused_norm import fused_norm, is_fusible
+from cmac_hub.encoders.planes import OnPlanes
+from cmac_hub.encoders.unshuffled import unshuffled_conv
 
-class Factors(nn.Sequential):
+
+class Chain(nn.Sequential):
+    """Modules in a row, in which a batch norm and a ReLU behind it may be computed in one (`fused_norm.py`)."""
+
+    fused: bool = False
+    """Whether they are in training mode, where a device can."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not (self.fused and self.training):
+            return super().forward(x)
+        parts = list(self)
+        for part, after in zip(parts, [*parts[1:], None], strict=True):
+            if isinstance(part, _BatchNorm):
+                x = normalized(part, x, relu=isinstance(after, nn.ReLU), fused=True)
+            elif not isinstance(part, nn.ReLU):
+                x = part(x)
+        return x
+
+
+class Factors(Chain):
     """A convolution, its batch norm and activation, a second convolution, and what may follow.
 
     Tensor cores take channels in groups of 8 or 16: where the planes between the two convolutions are no multiple of
     that, every kernel pads them anew. In training mode they are computed with so many planes of zeros beside them that
     they are one. A plane of zeros has mean and variance 0 and stays zeros; the second convolution does not see it.
+    A first convolution of stride 2 that takes fewer channels, as of a picture, takes 2 x 2 positions as channels.
     """
 
     multiple: int = 1
@@ -29,16 +54,64 @@ class Factors(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.multiple == 1:
             return super().forward(x)
-        first, norm, activation, second, *rest = self
-        extra = -int(first.out_channels) % self.multiple  # type: ignore[arg-type]
-        if not extra:
-            return super().forward(x)
-        x = functional_call(first, {"weight": _padded(first.weight, 0, extra)}, (x,))  # type: ignore[arg-type]
-        x = activation(_normalize(norm, x, extra))
-        x = functional_call(second, {"weight": _padded(second.weight, 1, extra)}, (x,))  # type: ignore[arg-type]
-        for part in rest:
-            x = part(x)
+        first, norm, _, second, *rest = self
+        assert isinstance(first, OnPlanes) and isinstance(first, nn.Conv3d) and isinstance(second, nn.Conv3d)
+        extra = -first.out_channels % self.multiple
+        weights = {"weight": _padded(first.weight, 0, extra)}
+        if first.in_channels < self.multiple and first.stride[1:] == (2, 2):
+            kernel = first.kernel()._replace(weight=weights["weight"].squeeze(2))
+            x = first.restore(unshuffled_conv(first.planes(x), kernel, self.multiple), x)
+        else:
+            x = functional_call(first, weights, (x,))
+        x = normalized(norm, x, fused=self.fused)
+        x = functional_call(second, {"weight": _padded(second.weight, 1, extra)}, (x,))
+        if rest:
+            x = normalized(rest[0], x, fused=self.fused)
         return x
+
+
+class Residual(nn.Module):
+    """A basic residual block (He et al. 2016): relu(conv2(conv1(x)) + shortcut(x)).
+
+    Args:
+        conv1: convolution, batch norm, ReLU.
+        conv2: convolution, batch norm.
+        downsample: convolution and batch norm of the shortcut; None passes the input on.
+    """
+
+    fused: bool = False
+    """Whether in training mode the last batch norm, the sum and the ReLU are computed in one, where a device can."""
+
+    def __init__(self, conv1: Chain, conv2: Chain, downsample: Chain | None) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.downsample = conv1, conv2, downsample
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        if not (self.fused and self.training):
+            result: Tensor = self.relu(self.conv2(self.conv1(x)).add_(shortcut))
+            return result
+        convolution, norm = self.conv2
+        return normalized(norm, convolution(self.conv1(x)), shortcut, fused=True)
+
+
+def set_fused(network: nn.Module, on: bool) -> None:
+    """Whether batch norms of a network are computed in one with what follows them, where they can."""
+    for module in network.modules():
+        if isinstance(module, Chain | Residual):
+            module.fused = on
+
+
+def normalized(norm: nn.Module, x: Tensor, other: Tensor | None = None, *, fused: bool, relu: bool = True) -> Tensor:
+    """relu(norm(x) + other), where x may have planes of zeros beyond the norm's channels."""
+    if fused and is_fusible(norm, x):
+        return fused_norm(norm, x, other, relu=relu)
+    extra = x.shape[1] - int(norm.num_features)  # type: ignore[arg-type]
+    x = _normalize(norm, x, extra) if extra else norm(x)
+    if other is not None:
+        x = x + other
+    return F.relu(x, inplace=True) if relu else x
 
 
 def _padded(values: Tensor, axis: int, extra: int) -> Tensor:
@@ -75,7 +148,7 @@ def computed_twice(module: nn.Module, x: Tensor) -> Tensor:
 @contextmanager
 def _leaving_statistics(module: nn.Module) -> Iterator[None]:
     """Batch norms write into copies of their statistics: they have counted this batch before."""
-    norms = [one for one in module.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+    norms = [one for one in module.modules() if isinstance(one, _BatchNorm)]
     own = [dict(norm._buffers) for norm in norms]
     for norm in norms:
         norm._buffers |= {name: None if value is None else value.clone() for name, value in norm._buffers.items()}

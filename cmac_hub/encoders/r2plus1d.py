@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
-from cmac_hub.encoders.lean import Factors, computed_twice
+from cmac_hub.encoders.lean import Chain, Factors, Residual, computed_twice
 from cmac_hub.encoders.onednn import fits
 from cmac_hub.encoders.planes import PointConv, SpatialConv, TemporalConv
 from cmac_hub.errors import ArgumentError
@@ -78,27 +78,24 @@ class Conv2Plus1D(Factors):
         )
 
 
-class Block(nn.Module):
+class Block(Residual):
     """A basic residual block of two (2+1)D convolutions."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, time_stride: int, multiple: int) -> None:
-        super().__init__()
         # As in torchvision, the first convolution's middle channels serve the whole block.
         middle = middle_channels(inputs, outputs, multiple)
-        self.conv1 = nn.Sequential(
-            Conv2Plus1D(inputs, middle, outputs, stride, time_stride), nn.BatchNorm3d(outputs), nn.ReLU(inplace=True)
-        )
-        self.conv2 = nn.Sequential(Conv2Plus1D(outputs, middle, outputs, 1, 1), nn.BatchNorm3d(outputs))
-        self.downsample: nn.Module | None = None
+        downsample = None
         if inputs != outputs or stride != 1 or time_stride != 1:
-            self.downsample = nn.Sequential(
-                PointConv(inputs, outputs, (time_stride, stride, stride)), nn.BatchNorm3d(outputs)
-            )
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, x_BCTHW: Tensor) -> Tensor:
-        shortcut = x_BCTHW if self.downsample is None else self.downsample(x_BCTHW)
-        return self.relu(self.conv2(self.conv1(x_BCTHW)).add_(shortcut))
+            downsample = Chain(PointConv(inputs, outputs, (time_stride, stride, stride)), nn.BatchNorm3d(outputs))
+        super().__init__(
+            Chain(
+                Conv2Plus1D(inputs, middle, outputs, stride, time_stride),
+                nn.BatchNorm3d(outputs),
+                nn.ReLU(inplace=True),
+            ),
+            Chain(Conv2Plus1D(outputs, middle, outputs, 1, 1), nn.BatchNorm3d(outputs)),
+            downsample,
+        )
 
 
 class R2Plus1D(nn.Module):

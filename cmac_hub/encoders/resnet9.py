@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
+from cmac_hub.encoders.lean import Chain, Residual
 from cmac_hub.errors import ArgumentError
 from cmac_hub.registry import AudioConfig, register_encoder
 
@@ -38,23 +39,18 @@ class ResNet9Config(AudioConfig):
         check_whole(width=self.width, stage_strides=self.stage_strides)
 
 
-class Block(nn.Module):
+class Block(Residual):
     """A basic residual block of two 3x3 convolutions."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-        )
-        self.conv2 = nn.Sequential(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs))
-        self.downsample: nn.Module | None = None
+        downsample = None
         if inputs != outputs or stride != 1:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, x_BCFS: Tensor) -> Tensor:
-        shortcut = x_BCFS if self.downsample is None else self.downsample(x_BCFS)
-        return self.relu(self.conv2(self.conv1(x_BCFS)).add_(shortcut))
+            downsample = Chain(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        super().__init__(
+            Chain(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)),
+            Chain(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)),
+            downsample,
+        )
 
 
 class ResNet9(nn.Module):
@@ -69,9 +65,7 @@ class ResNet9(nn.Module):
         config = config or ResNet9Config()
         self.config = config
         width = config.width
-        self.stem = nn.Sequential(
-            nn.Conv2d(1, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
-        )
+        self.stem = Chain(nn.Conv2d(1, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         if config.stem_pool:
             self.stem.append(nn.MaxPool2d(3, 2, 1))
         inputs = width
