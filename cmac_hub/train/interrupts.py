@@ -51,8 +51,7 @@ def out_of_memory_hint() -> Iterator[None]:
 
 @contextmanager
 def compiling(wished: bool) -> Iterator[None]:
-    """While a network is compiled and runs so: cuDNN chooses its algorithms by trying them, and a compiler that is
-    missing or fails ends the run with one line.
+    """While a network is compiled and runs so: a compiler that is missing or fails ends the run with one line.
 
     Args:
         wished: False does nothing.
@@ -62,14 +61,11 @@ def compiling(wished: bool) -> Iterator[None]:
         return
     from torch._dynamo.exc import TorchDynamoException
 
-    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
     try:
         yield
     except TorchDynamoException as error:
         reason = " ".join(str(error).strip().splitlines()[:2])
         raise CMACError(f"torch.compile failed ({reason}); go on without it: --set compile=false") from error
-    finally:
-        torch.backends.cudnn.benchmark = before
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from torch import nn
 
 from cmac_hub.encoders import R2Plus1D
+from cmac_hub.encoders.lean import set_fused
 from cmac_hub.model import CMAC
 from cmac_hub.train.distributed import World
 from cmac_hub.train.momentum import MemoryBank, MomentumNetwork
@@ -90,13 +93,14 @@ def make_modules(recipe: Recipe, initial: CMAC | None, world: World) -> Modules:
 
 
 def set_computing(network: CMAC, recipe: Recipe) -> None:
-    """How a network is computed in training: `padded_planes`, `checkpointing` and `compile` of the recipe.
+    """How a network is computed in training: `fused_norms`, `padded_planes`, `checkpointing`, `compile` of the recipe.
 
     Names and shapes of its weights stay.
 
     Raises:
         RecipeError: the visual encoder cannot pad its planes or compute its maps twice.
     """
+    set_fused(network, recipe.fused_norms)
     visual = network.encoder("visual")
     if isinstance(visual, R2Plus1D):
         visual.train_lean(multiple=recipe.padded_planes, checkpointing=recipe.checkpointing)
@@ -110,3 +114,13 @@ def set_computing(network: CMAC, recipe: Recipe) -> None:
     if recipe.compile:
         for encoder in (visual, network.encoder("audio")):
             encoder.compile(backend=BACKEND, dynamic=False)
+
+
+@contextmanager
+def trying_algorithms() -> Iterator[None]:
+    """cuDNN chooses its algorithms by trying them once for each shape; in training shapes stay the same."""
+    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before

@@ -27,7 +27,7 @@ from cmac_hub.train.distributed import World
 from cmac_hub.train.interrupts import StoppedError, catching_signals, compiling, out_of_memory_hint
 from cmac_hub.train.later import Later
 from cmac_hub.train.loss_check import check_loss
-from cmac_hub.train.modules import make_modules
+from cmac_hub.train.modules import make_modules, trying_algorithms
 from cmac_hub.train.optimization import learning_rate
 from cmac_hub.train.precision import fast_bf16
 from cmac_hub.train.recipe import FORMAT_VERSION, NEW_LAWS, Recipe
@@ -133,7 +133,14 @@ def pretrain(
         assert log is not None
         checkpoints.save(modules.snapshot(recipe, step, start.before) | {"log": log.begun()}, step)
 
-    with bar, log or nullcontext(), out_of_memory_hint(), compiling(recipe.compile), catching_signals() as stop:
+    with (
+        bar,
+        log or nullcontext(),
+        trying_algorithms(),
+        out_of_memory_hint(),
+        compiling(recipe.compile),
+        catching_signals() as stop,
+    ):
         while step < total and not stopping and not (world.size == 1 and stop):
             rate = learning_rate(recipe, step, source.videos)
             check = partial(check_loss, run, checkpoints, recipe, model, source, step, world.rank)

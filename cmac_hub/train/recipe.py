@@ -139,11 +139,14 @@ class Recipe:
 
     # How it is computed; what is computed stays the same, up to rounding
     compile: bool = setting(False, may_change=True)
-    """Both encoders through `torch.compile`, and cuDNN tries its algorithms: minutes at the start for faster steps on a
-    GPU. It needs a C compiler; on a CPU nothing is gained."""
+    """Both encoders through `torch.compile`: minutes at the start for faster steps on a GPU, where they are not faster
+    with `fused_norms`, which a compiler does without. It needs a C compiler; on a CPU nothing is gained."""
+    fused_norms: bool = setting(True, may_change=True)
+    """On a GPU with Triton, batch norms of R(2+1)D and ResNet-9 in one with the sum and the ReLU behind them."""
     padded_planes: int = setting(1, low=1, may_change=True)
     """Channels between the two factors of R(2+1)D's convolutions are padded with zeros to a multiple of this many while
-    they are computed (torchvision has 45, 144, 230, 460, 921; tensor cores take them by 8 or 16); 1 pads nothing."""
+    they are computed (torchvision has 45, 144, 230, 460, 921; tensor cores take them by 8 or 16), and the first one
+    takes 2 x 2 pixels as channels; 1 does neither."""
     checkpointing: bool = setting(False, may_change=True)
     """The maps in R(2+1)D's stem and first stage are computed again in the backward pass instead of kept: a seventh
     more to compute, a third of the memory."""
