@@ -88,6 +88,8 @@ def test_a_signal_leaves_nothing_half_written(tmp_path, number, times):
     (tmp_path / "command.py").write_text(COMMAND)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     how = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # Below `nohup` the tests ignore SIGHUP, and so would the command.
+    how["preexec_fn"] = lambda: signal.signal(number, signal.SIG_DFL)
     with subprocess.Popen([sys.executable, "command.py", "wait"], **how) as process:
         while b"waiting" not in process.stdout.readline():
             pass
