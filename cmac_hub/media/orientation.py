@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 
 class Orientation(NamedTuple):
@@ -34,7 +35,8 @@ UPRIGHT = Orientation()
 
 def side_data(frame: av.VideoFrame, kind: str) -> bytes | None:
     """What a decoder says beside a frame, of a kind by FFmpeg's name; None if nothing."""
-    found: Any = frame.side_data.get(kind)
+    # `frame.side_data` would stay with the frame and hold it: a circle, and its pixels stay until Python looks for one.
+    found: Any = SideDataContainer(frame).get(kind)  # type: ignore[call-arg]
     return None if found is None else bytes(found)
 
 

@@ -11,7 +11,7 @@ import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from cmac_hub.errors import MediaError
-from cmac_hub.media import VideoWriter, read_frame, windows
+from cmac_hub.media import VideoWriter, color, read_frame, windows
 from cmac_hub.media.color import unread_colors
 from cmac_hub.media.frames import Scaler
 
@@ -225,7 +225,8 @@ class Told(NamedTuple):
         (Told(9, ColorTrc.SMPTE2084, {"DOVI_METADATA": b""}), None),
     ],
 )
-def test_colors_that_cannot_be_read_are_said(told, said):
+def test_colors_that_cannot_be_read_are_said(told, said, monkeypatch):
+    monkeypatch.setattr(color, "side_data", lambda frame, kind: frame.side_data.get(kind))
     assert unread_colors(told) == said
 
 
