@@ -6,7 +6,8 @@ All leave what is computed as it is, up to rounding, and parameters and buffers 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -21,25 +22,17 @@ from cmac_hub.encoders.planes import OnPlanes
 from cmac_hub.encoders.unshuffled import unshuffled_conv
 
 
-class Chain(nn.Sequential):
+class NormChain(nn.Sequential):
     """Modules in a row, in which a batch norm and a ReLU behind it may be computed in one (`fused_norm.py`)."""
 
     fused: bool = False
     """Whether they are in training mode, where a device can."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.fused and self.training):
-            return super().forward(x)
-        parts = list(self)
-        for part, after in zip(parts, [*parts[1:], None], strict=True):
-            if isinstance(part, _BatchNorm):
-                x = normalized(part, x, relu=isinstance(after, nn.ReLU), fused=True)
-            elif not isinstance(part, nn.ReLU):
-                x = part(x)
-        return x
+        return _run_fused(list(self), x) if self.fused and self.training else super().forward(x)
 
 
-class Factors(Chain):
+class Factors(NormChain):
     """A convolution, its batch norm and activation, a second convolution, and what may follow.
 
     Tensor cores take channels in groups of 8 or 16: where the planes between the two convolutions are no multiple of
@@ -54,7 +47,7 @@ class Factors(Chain):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.multiple == 1:
             return super().forward(x)
-        first, norm, _, second, *rest = self
+        first, norm, activation, second, *rest = self
         assert isinstance(first, OnPlanes) and isinstance(first, nn.Conv3d) and isinstance(second, nn.Conv3d)
         extra = -first.out_channels % self.multiple
         weights = {"weight": _padded(first.weight, 0, extra)}
@@ -63,10 +56,13 @@ class Factors(Chain):
             x = first.restore(unshuffled_conv(first.planes(x), kernel, self.multiple), x)
         else:
             x = functional_call(first, weights, (x,))
-        x = normalized(norm, x, fused=self.fused)
+        fuses = self.fused and is_fusible(norm, x)
+        x = fused_norm(norm, x) if fuses else activation(_padded_norm(norm, x, extra))
         x = functional_call(second, {"weight": _padded(second.weight, 1, extra)}, (x,))
-        if rest:
-            x = normalized(rest[0], x, fused=self.fused)
+        if self.fused:
+            return _run_fused(rest, x)
+        for part in rest:
+            x = part(x)
         return x
 
 
@@ -82,7 +78,7 @@ class Residual(nn.Module):
     fused: bool = False
     """Whether in training mode the last batch norm, the sum and the ReLU are computed in one, where a device can."""
 
-    def __init__(self, conv1: Chain, conv2: Chain, downsample: Chain | None) -> None:
+    def __init__(self, conv1: NormChain, conv2: NormChain, downsample: NormChain | None) -> None:
         super().__init__()
         self.conv1, self.conv2, self.downsample = conv1, conv2, downsample
         self.relu = nn.ReLU(inplace=True)
@@ -93,24 +89,35 @@ class Residual(nn.Module):
             result: Tensor = self.relu(self.conv2(self.conv1(x)).add_(shortcut))
             return result
         convolution, norm = self.conv2
-        return normalized(norm, convolution(self.conv1(x)), shortcut, fused=True)
+        return _normalized(norm, convolution(self.conv1(x)), shortcut)
 
 
 def set_fused(network: nn.Module, on: bool) -> None:
     """Whether batch norms of a network are computed in one with what follows them, where they can."""
     for module in network.modules():
-        if isinstance(module, Chain | Residual):
+        if isinstance(module, NormChain | Residual):
             module.fused = on
 
 
-def normalized(norm: nn.Module, x: Tensor, other: Tensor | None = None, *, fused: bool, relu: bool = True) -> Tensor:
-    """relu(norm(x) + other), where x may have planes of zeros beyond the norm's channels."""
-    if fused and is_fusible(norm, x):
+def _run_fused(parts: Sequence[nn.Module], x: Tensor) -> Tensor:
+    """Module after module, a batch norm and a ReLU behind it in one."""
+    done = False
+    for part, after in itertools.zip_longest(parts, parts[1:]):
+        if done:
+            done = False
+        elif isinstance(part, _BatchNorm):
+            done = isinstance(after, nn.ReLU)
+            x = _normalized(part, x, relu=done)
+        else:
+            x = part(x)
+    return x
+
+
+def _normalized(norm: nn.Module, x: Tensor, other: Tensor | None = None, *, relu: bool = True) -> Tensor:
+    """relu(norm(x) + other), in one where it can be."""
+    if is_fusible(norm, x) and x.shape[1] == norm.num_features:
         return fused_norm(norm, x, other, relu=relu)
-    extra = x.shape[1] - int(norm.num_features)  # type: ignore[arg-type]
-    x = _normalize(norm, x, extra) if extra else norm(x)
-    if other is not None:
-        x = x + other
+    x = norm(x) if other is None else norm(x) + other
     return F.relu(x, inplace=True) if relu else x
 
 
@@ -118,8 +125,11 @@ def _padded(values: Tensor, axis: int, extra: int) -> Tensor:
     return F.pad(values, [0, 0] * (values.ndim - 1 - axis) + [0, extra])
 
 
-def _normalize(norm: nn.Module, x: Tensor, extra: int) -> Tensor:
+def _padded_norm(norm: nn.Module, x: Tensor, extra: int) -> Tensor:
     """A batch norm of fewer channels than `x` has; its statistics are those of its own channels."""
+    if not extra:
+        whole: Tensor = norm(x)
+        return whole
     own = [(name, value) for name, value in (*norm.named_parameters(), *norm.named_buffers()) if value.ndim]
     padded = {name: _padded(value, 0, extra) for name, value in own}
     result: Tensor = functional_call(norm, padded, (x,))

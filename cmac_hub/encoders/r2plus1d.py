@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
-from cmac_hub.encoders.lean import Chain, Factors, Residual, computed_twice
+from cmac_hub.encoders.lean import Factors, NormChain, Residual, computed_twice
 from cmac_hub.encoders.onednn import fits
 from cmac_hub.encoders.planes import PointConv, SpatialConv, TemporalConv
 from cmac_hub.errors import ArgumentError
@@ -86,14 +86,14 @@ class Block(Residual):
         middle = middle_channels(inputs, outputs, multiple)
         downsample = None
         if inputs != outputs or stride != 1 or time_stride != 1:
-            downsample = Chain(PointConv(inputs, outputs, (time_stride, stride, stride)), nn.BatchNorm3d(outputs))
+            downsample = NormChain(PointConv(inputs, outputs, (time_stride, stride, stride)), nn.BatchNorm3d(outputs))
         super().__init__(
-            Chain(
+            NormChain(
                 Conv2Plus1D(inputs, middle, outputs, stride, time_stride),
                 nn.BatchNorm3d(outputs),
                 nn.ReLU(inplace=True),
             ),
-            Chain(Conv2Plus1D(outputs, middle, outputs, 1, 1), nn.BatchNorm3d(outputs)),
+            NormChain(Conv2Plus1D(outputs, middle, outputs, 1, 1), nn.BatchNorm3d(outputs)),
             downsample,
         )
 

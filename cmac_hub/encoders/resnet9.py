@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
-from cmac_hub.encoders.lean import Chain, Residual
+from cmac_hub.encoders.lean import NormChain, Residual
 from cmac_hub.errors import ArgumentError
 from cmac_hub.registry import AudioConfig, register_encoder
 
@@ -45,10 +45,12 @@ class Block(Residual):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         downsample = None
         if inputs != outputs or stride != 1:
-            downsample = Chain(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            downsample = NormChain(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
         super().__init__(
-            Chain(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)),
-            Chain(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)),
+            NormChain(
+                nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+            ),
+            NormChain(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)),
             downsample,
         )
 
@@ -65,7 +67,7 @@ class ResNet9(nn.Module):
         config = config or ResNet9Config()
         self.config = config
         width = config.width
-        self.stem = Chain(nn.Conv2d(1, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+        self.stem = NormChain(nn.Conv2d(1, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         if config.stem_pool:
             self.stem.append(nn.MaxPool2d(3, 2, 1))
         inputs = width

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from cmac_hub.encoders import R2Plus1D
+from cmac_hub.encoders.fused_norm import can_fuse
 from cmac_hub.encoders.lean import set_fused
 from cmac_hub.model import CMAC
 from cmac_hub.train.distributed import World
@@ -86,31 +87,31 @@ def make_modules(recipe: Recipe, initial: CMAC | None, world: World) -> Modules:
     for network in (model, momentum):
         if network is not None:
             set_training(network, recipe)
+    # All processes alike: each way of computing exchanges statistics in its own way.
+    fused = recipe.fused_norms and not world.any(not can_fuse(world.device))
     for network in (model, None if momentum is None else momentum.network):
         if network is not None:
+            set_fused(network, fused)
             set_computing(network, recipe)
     return Modules(model, momentum, bank, optimizer)
 
 
 def set_computing(network: CMAC, recipe: Recipe) -> None:
-    """How a network is computed in training: `fused_norms`, `padded_planes`, `checkpointing`, `compile` of the recipe.
+    """How a network is computed in training: `padded_planes`, `checkpointing` and `compile` of the recipe.
 
     Names and shapes of its weights stay.
 
     Raises:
-        RecipeError: the visual encoder cannot pad its planes or compute its maps twice.
+        RecipeError: the visual encoder cannot compute its maps twice.
     """
-    set_fused(network, recipe.fused_norms)
     visual = network.encoder("visual")
     if isinstance(visual, R2Plus1D):
         visual.train_lean(multiple=recipe.padded_planes, checkpointing=recipe.checkpointing)
-    else:
-        for key in ("padded_planes", "checkpointing"):
-            if getattr(recipe, key) != getattr(Recipe, key):
-                raise RecipeError(
-                    f"recipe key {key!r} is {getattr(recipe, key)!r}; it is for R(2+1)D alone, and the visual encoder "
-                    f"of {recipe.architecture!r} is a {type(visual).__name__}; leave it out"
-                )
+    elif recipe.checkpointing:
+        raise RecipeError(
+            f"recipe key 'checkpointing' is True; it is for R(2+1)D alone, and the visual encoder of "
+            f"{recipe.architecture!r} is a {type(visual).__name__}; leave it out"
+        )
     if recipe.compile:
         for encoder in (visual, network.encoder("audio")):
             encoder.compile(backend=BACKEND, dynamic=False)

@@ -142,14 +142,15 @@ class Recipe:
     """Both encoders through `torch.compile`: minutes at the start for faster steps on a GPU, where they are not faster
     with `fused_norms`, which a compiler does without. It needs a C compiler; on a CPU nothing is gained."""
     fused_norms: bool = setting(True, may_change=True)
-    """On a GPU with Triton, batch norms of R(2+1)D and ResNet-9 in one with the sum and the ReLU behind them."""
+    """On a GPU with Triton, batch norms of R(2+1)D and ResNet-9 in one with the sum and the ReLU behind them; where
+    Triton fails (it needs a C compiler) a warning says so, and they are not."""
     padded_planes: int = setting(1, low=1, may_change=True)
     """Channels between the two factors of R(2+1)D's convolutions are padded with zeros to a multiple of this many while
     they are computed (torchvision has 45, 144, 230, 460, 921; tensor cores take them by 8 or 16), and the first one
     takes 2 x 2 pixels as channels; 1 does neither."""
     checkpointing: bool = setting(False, may_change=True)
     """The maps in R(2+1)D's stem and first stage are computed again in the backward pass instead of kept: a seventh
-    more to compute, a third of the memory."""
+    more to compute, less than half of the memory."""
 
     # The machine
     workers: int = setting(1, low=0, may_change=True)

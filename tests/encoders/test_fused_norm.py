@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from cmac_hub.encoders import R2Plus1D, R2Plus1DConfig, ResNet9, ResNet9Config, fused_norm
-from cmac_hub.encoders.lean import set_fused
+from cmac_hub.encoders.lean import NormChain, set_fused
 
 pytest.importorskip("triton")
 
@@ -146,8 +146,47 @@ def test_what_the_kernels_do_not_take_is_left_to_the_modules(monkeypatch):
     assert not fused_norm.is_fusible(norm, x.double())
     assert not fused_norm.is_fusible(nn.BatchNorm1d(4096), torch.randn(2, 4096))
     assert not fused_norm.is_fusible(copy.deepcopy(norm).eval(), x)
+    assert not fused_norm.is_fusible(norm, x[:1, :, :1, :1]), "one position, which PyTorch refuses"
+
+
+def test_a_device_without_triton_is_told_from_one_where_it_fails(interpreted, monkeypatch, recwarn):
+    assert fused_norm.can_fuse(torch.device("cpu"))
+    assert not fused_norm.can_fuse(torch.device("meta"))
+
+    def fail(*_):
+        raise RuntimeError("Failed to find C compiler\nhere")
+
+    monkeypatch.setattr(fused_norm._FusedNorm, "apply", fail)
+    assert not recwarn.list
+    with pytest.warns(
+        UserWarning, match="^norms are not fused: Triton failed here .RuntimeError: Failed to find C comp"
+    ):
+        assert not fused_norm.can_fuse(torch.device("cpu"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert not fused_norm.is_fusible(norm, x)
+    assert not fused_norm.can_fuse(torch.device("cpu"))
+
+
+def test_chains_fuse_what_follows_a_norm_alone(interpreted):
+    x = torch.randn(2, 3, 4, 4)
+    chain = NormChain(
+        nn.Conv2d(3, 8, 1), nn.ReLU(), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1), nn.BatchNorm2d(4), nn.ReLU()
+    )
+    plain = copy.deepcopy(chain)
+    set_fused(chain, True)
+    torch.testing.assert_close(chain(x), plain(x))
+    assert len(interpreted) == 2
+    wide = NormChain(nn.Conv2d(3, 10, 1), nn.BatchNorm2d(8))
+    set_fused(wide, True)
+    with pytest.raises(RuntimeError):
+        wide(x)
+
+
+def test_a_second_derivative_is_refused(interpreted):
+    x = torch.randn(4, 3, requires_grad=True)
+    loss = fused_norm.fused_norm(nn.BatchNorm1d(3), x).square().sum()
+    (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
 
 
 PROCESS = """
@@ -170,7 +209,7 @@ norm.load_state_dict(plain.state_dict())
 whole = x.clone().requires_grad_()
 expected = plain(whole).relu()
 expected.backward(g)
-own = slice(2 * rank, 2 * rank + 2)
+own = slice(0, 3) if rank == 0 else slice(3, 4)
 part = x[own].clone().requires_grad_()
 y = fused_norm.fused_norm(norm, part)
 y.backward(g[own])

@@ -10,6 +10,7 @@ from torch._dynamo.utils import counters
 
 from cmac_hub.errors import CMACError
 from cmac_hub.train import modules
+from cmac_hub.train import pretrain as pretraining
 from cmac_hub.train.checkpoint import read_checkpoint
 from cmac_hub.train.distributed import World
 from cmac_hub.train.estimate import estimate
@@ -69,22 +70,42 @@ def test_computing_maps_twice_gives_the_same_run_bit_by_bit(recipe, tmp_path):
     torch.testing.assert_close(one.state_dict(), other.state_dict(), atol=0, rtol=0)
 
 
-def test_all_settings_reach_the_momentum_network(recipe):
-    made = make_modules(recipe.replace(**LEAN), None, World())
+@pytest.mark.parametrize("fused", [True, False])
+def test_all_settings_reach_the_momentum_network(recipe, monkeypatch, fused):
+    monkeypatch.setattr(modules, "can_fuse", lambda device: True)
+    made = make_modules(recipe.replace(**LEAN, fused_norms=fused), None, World())
     for network in (made.model, made.momentum.network):
+        for part in (network.visual_encoder.stem, network.visual_encoder.layer1[0], network.audio_encoder.stem):
+            assert part.fused == fused
         assert compiled_modules(network) == ["visual_encoder", "audio_encoder"]
         assert network.visual_encoder.layer1[0].conv1[0].multiple == network.visual_encoder.stem.multiple == 16
     assert made.model.visual_encoder._computed_twice
 
 
+def test_norms_are_fused_in_all_processes_or_in_none(recipe, monkeypatch):
+    monkeypatch.setattr(modules, "can_fuse", lambda device: True)
+    for elsewhere in (True, False):
+        monkeypatch.setattr(World, "any", lambda self, flag, elsewhere=elsewhere: flag or not elsewhere)
+        made = make_modules(recipe.replace(fused_norms=True), None, World())
+        assert made.model.visual_encoder.stem.fused == elsewhere
+
+
 def test_another_encoder_than_r2plus1d_refuses_what_it_cannot(recipe):
     lite = recipe.replace(architecture="cmac-lite", bank=0)
-    for key in ("padded_planes", "checkpointing"):
-        with pytest.raises(
-            RecipeError, match=f"recipe key '{key}' is .* of 'cmac-lite' is a FrameNetwork; leave it out"
-        ):
-            make_modules(lite.replace(**{key: LEAN[key]}), None, World())
-    make_modules(lite.replace(compile=True), None, World())
+    with pytest.raises(RecipeError, match=r"'checkpointing' is .* of 'cmac-lite' is a FrameNetwork; leave it out"):
+        make_modules(lite.replace(checkpointing=True), None, World())
+    # It has no planes to pad: kinetics400, which pads them, takes any architecture.
+    make_modules(lite.replace(compile=True, padded_planes=16), None, World())
+
+
+def test_cudnn_tries_its_algorithms_in_training_alone(recipe, tmp_path, monkeypatch):
+    before, seen = torch.backends.cudnn.benchmark, []
+    step = pretraining.take_step
+    monkeypatch.setattr(
+        pretraining, "take_step", lambda *args: seen.append(torch.backends.cudnn.benchmark) or step(*args)
+    )
+    pretrain(recipe.replace(steps=2, warmup_steps=1, decay_steps=0), None, tmp_path, progress=False)
+    assert seen == [True, True] and torch.backends.cudnn.benchmark == before
 
 
 def test_a_compiler_that_fails_is_one_line(recipe, tmp_path, monkeypatch):
