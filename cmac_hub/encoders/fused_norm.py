@@ -23,6 +23,7 @@ DEVICES = frozenset({"cuda"})
 SUMS, BACKWARD_SUMS, MAPS = 4, 16, 64
 """Programs for a multiprocessor: of the sums forward and backward, and of the kernels that write maps (on an H200)."""
 MOST_CHANNELS = 2048
+"""`norm_kernels.LANES`, which only Triton can be asked for."""
 
 
 def can_fuse(device: torch.device) -> bool:

@@ -139,8 +139,8 @@ class Recipe:
 
     # How it is computed; what is computed stays the same, up to rounding
     compile: bool = setting(False, may_change=True)
-    """Both encoders through `torch.compile`: minutes at the start for faster steps on a GPU, where they are not faster
-    with `fused_norms`, which a compiler does without. It needs a C compiler; on a CPU nothing is gained."""
+    """Both encoders through `torch.compile`, which fuses norms in its own way: minutes at the start, and a C compiler;
+    on a GPU no faster than `fused_norms`, on a CPU no faster at all."""
     fused_norms: bool = setting(True, may_change=True)
     """On a GPU with Triton, batch norms of R(2+1)D and ResNet-9 in one with the sum and the ReLU behind them; where
     Triton fails (it needs a C compiler) a warning says so, and they are not."""

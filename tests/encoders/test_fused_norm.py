@@ -14,10 +14,8 @@ import pytest
 import torch
 from torch import nn
 
-from cmac_hub.encoders import R2Plus1D, R2Plus1DConfig, ResNet9, ResNet9Config, fused_norm
+from cmac_hub.encoders import R2Plus1D, R2Plus1DConfig, ResNet9, ResNet9Config, fused_norm, norm_kernels
 from cmac_hub.encoders.lean import NormChain, set_fused
-
-pytest.importorskip("triton")
 
 
 @pytest.fixture
@@ -144,6 +142,7 @@ def test_what_the_kernels_do_not_take_is_left_to_the_modules(monkeypatch):
         assert not fused_norm.is_fusible(other, x)
     assert not fused_norm.is_fusible(nn.BatchNorm2d(4, track_running_stats=False), x)
     assert not fused_norm.is_fusible(norm, x.double())
+    assert norm_kernels.LANES == fused_norm.MOST_CHANNELS < 4096
     assert not fused_norm.is_fusible(nn.BatchNorm1d(4096), torch.randn(2, 4096))
     assert not fused_norm.is_fusible(copy.deepcopy(norm).eval(), x)
     assert not fused_norm.is_fusible(norm, x[:1, :, :1, :1]), "one position, which PyTorch refuses"
