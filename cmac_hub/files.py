@@ -32,12 +32,12 @@ def check_output(path: Path, overwrite: bool, source: Path | None = None) -> Non
         OutputError: the output is a folder, is the source, exists, or its folder is missing or not writable.
     """
     try:
-        folder = path.is_dir()
+        path.stat()
     except OSError as error:
+        # `is_dir` says so, too, but only before Python 3.14.
         if error.errno == errno.ENAMETOOLONG:
             raise OutputError(too_long(path)) from error
-        raise
-    if folder:
+    if path.is_dir():
         raise OutputError(f"{path} is a folder; give a file name")
     if path.exists():
         if source is not None and source.exists() and os.path.samefile(path, source):
