@@ -13,7 +13,7 @@ from cmac_hub.model import CMAC
 from cmac_hub.network import in_eval_mode
 from cmac_hub.train.fields import RecipeError
 from cmac_hub.train.recipe import Recipe
-from cmac_hub.train.stream import Pair, PairSource
+from cmac_hub.train.stream import Pair, PairSource, start_method
 
 AT_ONCE = 4
 """Pairs that are encoded together."""
@@ -54,7 +54,13 @@ class CachedPairs:
         features: list[Tensor] = []
         waveforms: list[Tensor] = []
         videos: list[Tensor] = []
-        pairs = DataLoader(_First(source, recipe.cached_pairs), AT_ONCE, num_workers=min(1, recipe.workers))
+        workers = min(1, recipe.workers)
+        pairs = DataLoader(
+            _First(source, recipe.cached_pairs),
+            AT_ONCE,
+            num_workers=workers,
+            multiprocessing_context=start_method(workers),
+        )
         bar = tqdm(pairs, disable=not progress, desc="encoding", unit=f"{AT_ONCE} pairs")
         with torch.no_grad():
             for batch in bar:

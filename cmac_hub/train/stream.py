@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from itertools import count
 from typing import NamedTuple, Protocol
@@ -45,6 +46,12 @@ class PairSource(Protocol):
     def pair(self, index: int, view: int = 0) -> Pair:
         """Pair number `index` of the run, the same at every call; `view` counts the clips of one video."""
         ...
+
+
+def start_method(workers: int) -> str | None:
+    """How a `DataLoader` of so many workers starts them: those that are forked share the source's memory. From Python
+    3.14 on each would hold a copy of it, unless one asks for this; None is the system's own way."""
+    return "fork" if workers and sys.platform == "linux" else None
 
 
 def leave_group(worker: int) -> None:
@@ -103,6 +110,7 @@ class PairStream(IterableDataset[Pair]):
             num_workers=workers,
             prefetch_factor=2 if workers else None,
             worker_init_fn=leave_group,
+            multiprocessing_context=start_method(workers),
             pin_memory=pin,
         )
 

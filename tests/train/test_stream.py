@@ -1,3 +1,6 @@
+import multiprocessing
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -46,6 +49,23 @@ def test_the_number_of_workers_changes_nothing(workers):
     recipe = Recipe(batch=6, accumulate=2, workers=workers)
     batches = iter(PairStream(Numbers(), recipe, step=3).loader())
     assert [next(batches).video.tolist() for _ in range(3)] == [[18, 19, 20], [21, 22, 23], [24, 25, 26]]
+
+
+class Held(Numbers):
+    """A source of which there is to be one."""
+
+    def __reduce__(self):
+        raise AssertionError("a worker wants a copy")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers hold copies")
+def test_workers_share_the_source_also_where_python_would_copy_it():
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("forkserver", force=True)  # as it is from Python 3.14 on
+    try:
+        assert next_batch(iter(PairStream(Held(), Recipe(batch=2, workers=1)).loader())).video.tolist() == [0, 1]
+    finally:
+        multiprocessing.set_start_method(before, force=True)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():

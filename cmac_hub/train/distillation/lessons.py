@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from cmac_hub.train.distillation.mixtures import Mixtures
 from cmac_hub.train.distillation.settings import DistillSettings
 from cmac_hub.train.distillation.teacher import Teacher
-from cmac_hub.train.stream import leave_group
+from cmac_hub.train.stream import leave_group, start_method
 
 LONGEST = 0.02
 """Share of the embeddings, the longest, that mean and deviation leave out."""
@@ -39,6 +39,7 @@ class Lessons(Dataset[tuple[Tensor, Tensor]]):
             num_workers=workers,
             prefetch_factor=4 if workers else None,
             worker_init_fn=leave_group,
+            multiprocessing_context=start_method(workers),
         )
 
 
