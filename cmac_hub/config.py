@@ -86,6 +86,8 @@ class AttentionConfig:
     """Share of the features' motion in the visual joint map, likewise; guidance has the rest of both."""
     joint_smoothing: int = since(2, 0, of_weights=True)
     """How often the joint maps are averaged with their neighbors (`joint.smooth`), likewise."""
+    affinity_temperature: float = since(2, 0.0, of_weights=True)
+    """How far the visual joint map is spread over places that look alike (`joint.spread`), likewise; 0: not at all."""
     visual_strength: tuple[float, float] = since(2, (0.0, 1.0), of_weights=True)
     """Lengths of a place's visual feature that count as strength 0 and 1."""
     audio_strength: tuple[float, float] = since(2, (0.0, 1.0), of_weights=True)
@@ -106,6 +108,10 @@ class AttentionConfig:
         for name in ("strength_weight", "motion_weight"):
             if not 0 <= (weight := getattr(self, name)) <= 1:
                 raise ArgumentError(f"{name} is {weight}; it must be from 0 to 1")
+        if self.affinity_temperature != 0 and not 0.01 <= self.affinity_temperature <= 100:
+            raise ArgumentError(
+                f"affinity_temperature is {self.affinity_temperature}; it must be 0, or from 0.01 to 100"
+            )
         if (both := self.strength_weight + self.motion_weight) > 1:
             raise ArgumentError(f"strength_weight and motion_weight are {both:g} together; at most 1 is there to share")
         check_finite(self)

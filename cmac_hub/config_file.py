@@ -29,7 +29,8 @@ NEW_IN_2 = {
     "visual": {"map_shift"},
     "audio": {"kind", "win_length", "hop_length", "power", *RENAMED_IN_2["audio"].values()},
     "attention": {
-        "strength_weight", "motion_weight", "joint_smoothing", "visual_strength", "audio_strength", "visual_motion",
+        "strength_weight", "motion_weight", "joint_smoothing", "affinity_temperature", "visual_strength",
+        "audio_strength", "visual_motion",
     },
     "display": {
         *RENAMED_IN_2["display"].values(), "audio_guidance", "audio_prediction", "visual_joint", "audio_joint",

@@ -116,6 +116,10 @@ class Network(nn.Module):
         """C of the feature map of the "visual" or the "audio" encoder."""
         return int(self.encoder(modality).channels)  # type: ignore[arg-type]
 
+    def levels(self, modality: str) -> tuple[int, ...]:
+        """C of each of the maps that lie side by side in the feature map of an encoder; most have one."""
+        return getattr(self.encoder(modality), "levels", (self.channels(modality),))
+
     def require_attention(self, what: str) -> None:
         """Raises MissingPartError, which names `what` needs both encoders and the attention, when one is missing."""
         missing = [name for name in ("visual", "audio", "attention") if getattr(self.config, name) is None]
@@ -208,6 +212,8 @@ class Network(nn.Module):
                     joint.motion(visual.map.detach(), size.visual_motion) if size.motion_weight else None,
                     size.motion_weight,
                     size.joint_smoothing,
+                    joint.affinity(visual.map.detach(), self.levels("visual")) if size.affinity_temperature else None,
+                    size.affinity_temperature,
                 )
                 audio_joint = joint.join(
                     audio_guidance,

@@ -19,7 +19,8 @@ class Attention(NamedTuple):
     visual_prediction: Tensor | None = None
     """(B, T', H', W'): what the visual encoder alone attends to (Eq. 5)."""
     visual_joint: Tensor | None = None
-    """(B, T', H', W'): guidance where the visual features are strong, and change, as well (`joint.join`)."""
+    """(B, T', H', W'): guidance where the visual features are strong, and change, as well, spread over places that look
+    alike (`joint.join`)."""
     audio_guidance: Tensor | None = None
     """(B, F', S'): which frequencies and moments the clip's filter responds to (Eq. 4)."""
     audio_prediction: Tensor | None = None

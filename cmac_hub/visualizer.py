@@ -56,8 +56,8 @@ class Visualizer(nn.Module):
         Args:
             path: a video, or what `cmac_hub.media.probe` said of it.
             map: "guidance" (where the frame responds to the sound, Eq. 4), "prediction" (what the visual encoder
-                attends to by itself, Eq. 5) or "joint" (guidance where features are strong, and move, as well); the
-                default is the checkpoint's.
+                attends to by itself, Eq. 5) or "joint" (guidance where features are strong, and move, as well, spread
+                over places that look alike); the default is the checkpoint's.
             window: seconds; the default is what the network was trained on.
             hop: seconds between two maps.
             audio_track: which sound track is heard, counted from 1; the default is the first that can be decoded.

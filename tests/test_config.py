@@ -81,6 +81,12 @@ def test_the_papers_numbers():
         (lambda v: v["attention"].update(motion_weight=1.1), "motion_weight is 1.1; it must be from 0 to 1"),
         (lambda v: v["attention"].update(strength_weight=0.6, motion_weight=0.5), "are 1.1 together; at most 1"),
         (lambda v: v["attention"].update(joint_smoothing=-1), "joint_smoothing is -1; .* from 0 on"),
+        (
+            lambda v: v["attention"].update(affinity_temperature=-0.1),
+            "affinity_temperature is -0.1; it must be 0, or from 0.01 to 100",
+        ),
+        (lambda v: v["attention"].update(affinity_temperature=1e-300), "affinity_temperature is 1e-300; .* from 0.01"),
+        (lambda v: v["attention"].update(affinity_temperature=NAN), "affinity_temperature is nan"),
         (lambda v: v["attention"].update(visual_motion=[2.0, 1.0]), "visual_motion is 2, 1; the second must be larger"),
         (lambda v: v["attention"].update(visual_strength=[NAN, 1.0]), "visual_strength is .*nan.*finite"),
         (lambda v: v["display"].update(visual_joint=[0.9, 0.5]), "visual_joint is 0.9, 0.5; the second must be larger"),

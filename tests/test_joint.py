@@ -61,6 +61,10 @@ def test_the_joint_map_is_a_weighted_mean():
     expected = 0.6 * guidance + 0.1 * strength + 0.3 * motion
     torch.testing.assert_close(joint.join(guidance, strength, 0.1, motion, 0.3), expected)
     torch.testing.assert_close(joint.join(guidance, strength, 0.1, motion, 0.3, 2), joint.smooth(expected, 2))
+    alike = torch.rand(2, 15, 15, dtype=torch.float64)
+    spread = joint.smooth(joint.spread(expected, alike, 0.2), 2)
+    torch.testing.assert_close(joint.join(guidance, strength, 0.1, motion, 0.3, 2, alike, 0.2), spread)
+    torch.testing.assert_close(joint.join(guidance, strength, 0.1, motion, 0.3, 0, alike, 0.0), expected)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (1, 3), (2, 1), (1, 1)])
@@ -77,7 +81,77 @@ def test_smoothing_averages_neighbors_along_both_axes(shape):
     assert joint.smooth(values, 0) is values
 
 
+@pytest.mark.parametrize("levels", [(6,), (2, 4)])
+def test_affinity_is_how_alike_places_look_level_by_level(levels):
+    values = torch.randn(2, 6, 3, 2, 4, dtype=torch.float64)
+    got = joint.affinity(values, levels)
+    assert got.shape == (2, 8, 8)
+    places = list(itertools.product(range(2), range(4)))
+
+    def feature(n, level, y, x):
+        first = sum(levels[:level])
+        numbers = range(first, first + levels[level])
+        own = [sum(float(values[n, c, t, y, x]) for t in range(3)) / 3 for c in numbers]
+        means = [float(values[n, c].sum()) / 24 for c in numbers]
+        return [a - b for a, b in zip(own, means, strict=True)]
+
+    for n, (i, one), (j, other) in itertools.product(range(2), enumerate(places), enumerate(places)):
+        total = 0.0
+        for level in range(len(levels)):
+            a, b = feature(n, level, *one), feature(n, level, *other)
+            total += sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
+        assert float(got[n, i, j]) == pytest.approx(total / len(levels))
+
+
+def test_a_picture_without_difference_spreads_evenly_and_gives_no_nan():
+    even = joint.affinity(torch.ones(1, 4, 2, 2, 3), (4,))
+    assert not even.any()
+    got = joint.spread(torch.arange(6.0).view(1, 1, 2, 3), even, 0.2)
+    torch.testing.assert_close(got, torch.full((1, 1, 2, 3), 2.5))
+
+
+def test_spreading_goes_two_steps_over_places_that_look_alike():
+    heat, alike = torch.rand(2, 3, 2, 2, dtype=torch.float64), torch.rand(2, 4, 4, dtype=torch.float64)
+    got = joint.spread(heat, alike, 0.3)
+    for n, t in itertools.product(range(2), range(3)):
+        now = [float(v) for v in heat[n, t].flatten()]
+        for _ in range(2):
+            weights = [[math.exp(float(alike[n, i, j]) / 0.3) for j in range(4)] for i in range(4)]
+            now = [sum(w * v for w, v in zip(row, now, strict=True)) / sum(row) for row in weights]
+        assert got[n, t].flatten().tolist() == pytest.approx(now)
+
+
+def test_what_is_known_of_a_part_holds_for_the_thing():
+    # Two things of two places each, side by side; the sound answers to one half of the left one.
+    looks = torch.tensor([[1.0, 1.0, -1.0, -1.0], [0.1, -0.1, 0.1, -0.1]]).view(1, 2, 1, 1, 4)
+    got = joint.join(
+        torch.tensor([1.0, 0.0, 0.0, 0.0]).view(1, 1, 1, 4),
+        torch.zeros(1, 1, 1, 4),
+        0.0,
+        affinity=joint.affinity(looks, (2,)),
+        temperature=0.1,
+    ).flatten()
+    torch.testing.assert_close(got, torch.tensor([0.5, 0.5, 0.0, 0.0]), atol=0.01, rtol=0)
+
+
 LENGTHS = st.floats(0, 1e4, width=32)
+
+
+@given(
+    features=st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=6, max_size=6), min_size=2, max_size=4),
+    heat=st.lists(st.floats(0, 1, width=32), min_size=6, max_size=6),
+    temperature=st.floats(0.01, 10),
+)
+def test_spreading_stays_in_range_and_leaves_what_is_even(features, heat, temperature):
+    looks = torch.tensor(features).view(1, len(features), 1, 2, 3)
+    alike, values = joint.affinity(looks, (1, len(features) - 1)), torch.tensor(heat).view(1, 1, 2, 3)
+    assert (alike.abs() <= 1 + 1e-5).all()
+    torch.testing.assert_close(alike, alike.mT, atol=1e-5, rtol=0)
+    got = joint.spread(values, alike, temperature)
+    assert (got >= values.min() - 1e-5).all() and (got <= values.max() + 1e-5).all()
+    torch.testing.assert_close(
+        joint.spread(torch.full_like(values, 0.3), alike, temperature), torch.full_like(got, 0.3)
+    )
 
 
 @given(

@@ -11,7 +11,7 @@ from making import CMAC_BASE, CMAC_LITE, CMAC_NANO
 
 from cmac_hub.attention import correlate_pyramid
 from cmac_hub.errors import ArgumentError
-from cmac_hub.joint import smooth
+from cmac_hub.joint import affinity, smooth, spread
 from cmac_hub.model import CMAC
 
 
@@ -73,6 +73,23 @@ def test_the_joint_maps_are_mixed_from_guidance_and_from_how_long_features_are_a
     torch.testing.assert_close(maps.audio_joint, smooth(0.7 * maps.audio_guidance + 0.3 * audio_strength, 1))
     plain = tiny.attend(*batch)
     assert torch.equal(plain.visual_joint, plain.visual_guidance), "without weights it is guidance"
+
+
+def test_the_visual_joint_map_alone_is_spread_over_places_that_look_alike(tiny, batch):
+    attention = dataclasses.replace(tiny.config.attention, affinity_temperature=0.2)
+    network = CMAC(dataclasses.replace(tiny.config, attention=attention)).eval()
+    network.load_state_dict(tiny.state_dict())
+    maps, looks = network.attend(*batch), network(*batch).visual.map.detach()
+    expected = spread(maps.visual_guidance, affinity(looks, (looks.shape[1],)), 0.2)
+    torch.testing.assert_close(maps.visual_joint, expected)
+    assert torch.equal(maps.audio_joint, maps.audio_guidance)
+    assert (maps.visual_joint - maps.visual_guidance).abs().max() > 1e-3
+
+
+def test_levels_are_the_maps_that_lie_side_by_side(tiny):
+    lite = CMAC(CMAC_LITE)
+    assert lite.levels("visual") == (112, 1280) and sum(lite.levels("visual")) == lite.channels("visual")
+    assert tiny.levels("visual") == (tiny.channels("visual"),) and len(lite.levels("audio")) == 1
 
 
 def test_similarity(tiny, batch):

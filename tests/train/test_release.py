@@ -141,7 +141,7 @@ def test_a_release_chooses_on_validation_data_in_the_order_that_each_choice_need
     monkeypatch.setattr(module, "measure_map_shift", lambda *_: (0.25, 0.5))
     monkeypatch.setattr(module, "measure_parts", measure_parts)
     monkeypatch.setattr(module, "grade_maps", grade_maps)
-    mixture = Mixture(strength_weight=0.1, motion_weight=0.3, joint_smoothing=2)
+    mixture = Mixture(strength_weight=0.1, motion_weight=0.3, joint_smoothing=2, affinity_temperature=0.15)
     monkeypatch.setattr(module, "choose_mixture", {"graded": mixture}.__getitem__)
     monkeypatch.setattr(module, "choose_map", lambda *given: {("graded", mixture): "joint"}[given])
     monkeypatch.setattr(module, "predict_shots", predict_shots)
@@ -151,7 +151,7 @@ def test_a_release_chooses_on_validation_data_in_the_order_that_each_choice_need
     assert config.display == DisplayConfig(**limits, default_map="joint")
     assert config.visual.map_shift == (0.25, 0.5)
     attention = config.attention
-    assert (attention.strength_weight, attention.motion_weight, attention.joint_smoothing) == mixture
+    assert {name: getattr(attention, name) for name in mixture._fields} == mixture._asdict()
     assert attention.visual_strength == (0.5, 2.0)
 
 

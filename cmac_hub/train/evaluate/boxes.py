@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+
 from cmac_hub.errors import CMACError
 from cmac_hub.media.find import VIDEO_SUFFIXES
 from cmac_hub.text import Table, legible, named_file, read_json
-from cmac_hub.train.evaluate.toolbox.metrics import Box
+from cmac_hub.train.evaluate.toolbox.metrics import Box, box_mask, consensus_mask
 from cmac_hub.train.scenes.real_shots import held_out_shots
 from cmac_hub.train.scenes.splits import Split
 
@@ -36,6 +38,10 @@ class BoxedClip:
     boxes: tuple[Box, ...]
     consensus: bool = False
     """Whether the boxes are several people's answers, of which two must agree; else all of them count."""
+
+    def truth(self) -> np.ndarray:
+        """(SIDE, SIDE), above 0 where they are, see `metrics.py`."""
+        return (consensus_mask if self.consensus else box_mask)(self.boxes)
 
 
 def shot_boxes(data: Path, split: Split = "test") -> dict[str, list[BoxedClip]]:

@@ -9,24 +9,26 @@ videos are what the network is for, and in composed scenes distractors move as m
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cmac_hub.config import AttentionConfig, Map
+from cmac_hub.errors import MediaError
 from cmac_hub.geometry import Shift
-from cmac_hub.joint import join
+from cmac_hub.joint import affinity, join, motion, strength
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.boxes import shot_boxes
-from cmac_hub.train.evaluate.clip_maps import ClipMaps, predict_clips
+from cmac_hub.train.evaluate.boxes import BoxedClip, shot_boxes
+from cmac_hub.train.evaluate.clip_maps import ClipMaps, encode_clip, predict_clips
 from cmac_hub.train.evaluate.localization import by_distractors, square
 from cmac_hub.train.evaluate.toolbox.metrics import pointing_accuracy, rivals, score_maps
-from cmac_hub.train.evaluate.toolbox.scene_maps import make_scenes, predict_scenes, source_mask
+from cmac_hub.train.evaluate.toolbox.scene_maps import encode_scenes, make_scenes, predict_scenes, source_mask
 from cmac_hub.train.scenes.library import Library
 from cmac_hub.train.scenes.readers import libraries
 from cmac_hub.train.scenes.real_shots import find_shots
@@ -37,6 +39,9 @@ MOST_UNHEARD = 0.5
 """What both make together at most: with more the sound would count for less than what is seen."""
 
 SMOOTHINGS = (0, 1, 2)
+TEMPERATURES = (0.0, 0.1, 0.15)
+"""Higher ones point as well, but flatten the map: a thing that fills half of the picture is then hardly above the
+median, below which nothing is drawn."""
 
 
 class Mixture(NamedTuple):
@@ -45,23 +50,34 @@ class Mixture(NamedTuple):
     strength_weight: float = 0.0
     motion_weight: float = 0.0
     joint_smoothing: int = 0
+    affinity_temperature: float = 0.0
 
 
 def mixtures() -> list[Mixture]:
     """Those that are tried, less of everything first."""
-    tried = itertools.product(STRENGTH_WEIGHTS, MOTION_WEIGHTS, SMOOTHINGS)
+    tried = itertools.product(STRENGTH_WEIGHTS, MOTION_WEIGHTS, SMOOTHINGS, TEMPERATURES)
     found = [Mixture(*one) for one in tried if one[0] + one[1] <= MOST_UNHEARD]
     return sorted(found, key=lambda one: (one.strength_weight + one.motion_weight, *one))
 
 
+class Picture(NamedTuple):
+    """What a joint map of one window is mixed from, and what it competes with; fp32."""
+
+    guidance: Tensor
+    """(H, W), averaged over time, as are the next two."""
+    prediction: Tensor
+    strength: Tensor
+    motion: Tensor
+    """(H, W)."""
+    affinity: Tensor
+    """(P, P)."""
+
+
 @dataclass(frozen=True)
 class GradedMaps:
-    """Maps of one set of pictures whose sources are known, (H, W) each, averaged over time."""
+    """One set of pictures whose sources are known."""
 
-    heats: dict[Map, Sequence[np.ndarray]]
-    """By `Map`; "joint" is not looked at: `joint` mixes it."""
-    strengths: Sequence[np.ndarray]
-    motions: Sequence[np.ndarray]
+    pictures: Sequence[Picture]
     masks: Sequence[np.ndarray]
     shift: Shift
     reachable: float | None = None
@@ -70,22 +86,23 @@ class GradedMaps:
     def score(self, which: Map, mixture: Mixture) -> float:
         """Share of the pictures in which a map's peak lies on the source; of real ones the mean of that and of the mean
         cIoU, as a share of what a half of the picture can reach."""
-        heats = self.joint(mixture) if which == "joint" else self.heats[which]
+        heats = self.joint(mixture) if which == "joint" else [getattr(one, which).numpy() for one in self.pictures]
         if self.reachable is None:
             return pointing_accuracy(heats, self.masks, self.shift)
         found = score_maps(heats, self.masks, self.shift)
         return (found.pointing + found.mean_ciou / self.reachable) / 2
 
     def joint(self, mixture: Mixture) -> list[np.ndarray]:
-        """The joint maps of a mixture: averaged over time before, which changes nothing, as they are linear."""
-        parts = zip(self.heats["guidance"], self.strengths, self.motions, strict=True)
-        return [_mix(mixture, *(torch.from_numpy(one) for one in maps)) for maps in parts]
+        """The joint maps (H, W) of a mixture: averaged over time before, which changes nothing, as they are linear."""
+        return [_mix(mixture, *one) for one in self.pictures]
 
 
-def _mix(mixture: Mixture, guidance: Tensor, strength: Tensor, motion: Tensor) -> np.ndarray:
-    return join(
-        guidance, strength, mixture.strength_weight, motion, mixture.motion_weight, mixture.joint_smoothing
-    ).numpy()
+def _mix(
+    mixture: Mixture, guidance: Tensor, prediction: Tensor, strength: Tensor, motion: Tensor, affinity: Tensor
+) -> np.ndarray:
+    weight, motion_weight, smoothing, temperature = mixture
+    parts = guidance[None, None], strength[None, None], weight, motion[None, None], motion_weight
+    return join(*parts, smoothing, affinity[None], temperature)[0, 0].numpy()
 
 
 def measure_parts(model: CMAC, library: Library, count: int = 300) -> AttentionConfig:
@@ -105,7 +122,7 @@ def _middle(values: np.ndarray) -> tuple[float, float]:
     return low, max(high, low + 0.001)
 
 
-def grade_maps(model: CMAC, data: Path, count: int = 600) -> list[GradedMaps]:
+def grade_maps(model: CMAC, data: Path, count: int = 2000) -> list[GradedMaps]:
     """The maps of each set of validation data.
 
     Args:
@@ -113,44 +130,49 @@ def grade_maps(model: CMAC, data: Path, count: int = 600) -> list[GradedMaps]:
         data: see `cmac_hub.train.scenes.readers`; real shots are found in the collected layout.
         count: scenes of each kind of things.
     """
-    parts = {name: _alone(model, name) for name in ("strength_weight", "motion_weight")}
     shift = model.config.require_visual().map_shift
     graded = []
     for _, library in libraries(data, "validation", model.config.require_visual().size):
         scenes = make_scenes(library, model.config, count, 12345)
         groups = by_distractors(scenes)
         scenes = [scenes[i] for i in groups.get("1+", groups["all"])]
-        maps: dict[str, Any] = {name: predict_scenes(part, scenes).visual_NHW for name, part in parts.items()}
-        masks = [square(source_mask(scene)) for scene in scenes]
-        graded.append(_gather(maps, masks, shift))
-    shots = {name: predict_shots(part, data) for name, part in parts.items()}
-    if (found := shots["strength_weight"]) is not None:
-        maps = {name: one.heats for name, one in shots.items() if one is not None}
-        truths = found.truths()
-        graded.append(replace(_gather(maps, truths, shift), reachable=rivals(truths)["ceiling"].mean_ciou))
+        pictures = [one for encoded in encode_scenes(model, scenes) for one in take_apart(model, *encoded)]
+        graded.append(GradedMaps(pictures, [square(source_mask(scene)) for scene in scenes], shift))
+    pictures, truths = [], []
+    for clip in find_boxed(data):
+        with suppress(MediaError):
+            pictures += take_apart(model, *encode_clip(model, clip))
+            truths.append(clip.truth())
+    if pictures:
+        graded.append(GradedMaps(pictures, truths, shift, rivals(truths)["ceiling"].mean_ciou))
     return graded
 
 
-def _alone(model: CMAC, weight: str) -> CMAC:
-    """The network with a joint map that is strength, or motion, alone."""
-    attention = replace(model.config.require_attention(), **{**Mixture()._asdict(), weight: 1.0})
-    alone = CMAC(replace(model.config, attention=attention)).to(model.device).eval()
-    alone.load_state_dict(model.state_dict())
-    return alone
+@torch.inference_mode()
+def take_apart(model: CMAC, visual_map: Tensor, audio_map: Tensor) -> list[Picture]:
+    """The encoders' maps (B, C, T', H', W') and (B, C, F', S') of B windows -> what their joint maps are mixed from."""
+    size, maps = model.config.require_attention(), model.attend_maps(visual_map, audio_map)
+    assert maps.visual_guidance is not None and maps.visual_prediction is not None
+    parts = (
+        maps.visual_guidance.mean(1),
+        maps.visual_prediction.mean(1),
+        strength(visual_map, size.visual_strength).mean(1),
+        motion(visual_map, size.visual_motion)[:, 0],
+        affinity(visual_map, model.levels("visual")),
+    )
+    return [Picture(*one) for one in zip(*(part.float().cpu() for part in parts), strict=True)]
 
 
-def _gather(maps: Mapping[str, Mapping[Any, Any]], masks: Sequence[np.ndarray], shift: Shift) -> GradedMaps:
-    strengths, motions = (list(maps[name]["joint"]) for name in ("strength_weight", "motion_weight"))
-    heats: dict[Map, Sequence[np.ndarray]] = {which: list(maps["strength_weight"][which]) for which in get_args(Map)}
-    return GradedMaps(heats, strengths, motions, masks, shift)
+def find_boxed(data: Path) -> list[BoxedClip]:
+    """The validation shots with boxes of our own, if the data has any."""
+    if not (find_shots(data, "clips") or find_shots(data, "clips_more")):
+        return []
+    return [clip for found in shot_boxes(data, "validation").values() for clip in found]
 
 
 def predict_shots(model: CMAC, data: Path) -> ClipMaps | None:
     """The maps of the validation shots with boxes of our own; None where the data has none."""
-    if not (find_shots(data, "clips") or find_shots(data, "clips_more")):
-        return None
-    clips = [clip for found in shot_boxes(data, "validation").values() for clip in found]
-    found = predict_clips(model, clips, controls=False)
+    found = predict_clips(model, find_boxed(data), controls=False)
     return found if found.clips else None
 
 

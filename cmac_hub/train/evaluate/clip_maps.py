@@ -23,7 +23,6 @@ from cmac_hub.joint import speed
 from cmac_hub.media import probe
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import BoxedClip
-from cmac_hub.train.evaluate.toolbox.metrics import box_mask, consensus_mask
 from cmac_hub.train.evaluate.toolbox.scene_maps import DEAF, MOVING
 from cmac_hub.train.evaluate.toolbox.untrained import random_weights
 
@@ -48,7 +47,7 @@ class ClipMaps:
 
     def truths(self) -> list[np.ndarray]:
         """(SIDE, SIDE) each: where the boxes are."""
-        return [(consensus_mask if clip.consensus else box_mask)(clip.boxes) for clip in self.clips]
+        return [clip.truth() for clip in self.clips]
 
     def part(self, keep: Sequence[int]) -> ClipMaps:
         """Some of the clips; their wrong sounds stay, whichever clips they are of."""

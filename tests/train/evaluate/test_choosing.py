@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from cmac_hub.geometry import CENTERED
 from cmac_hub.train.evaluate import choosing
@@ -9,6 +10,7 @@ from cmac_hub.train.evaluate.choosing import (
     MOST_UNHEARD,
     GradedMaps,
     Mixture,
+    Picture,
     choose_map,
     choose_mixture,
     grade_maps,
@@ -21,13 +23,14 @@ from cmac_hub.train.evaluate.toolbox.scene_maps import make_scenes, predict_scen
 from cmac_hub.train.scenes.library import Library
 from cmac_hub.train.scenes.readers import libraries
 
+UNLIKE = torch.eye(4)
+"""An affinity of four places of which none looks like another: spread by it a map keeps its order."""
 
-def graded(guidance, prediction, strength=(0.0,) * 4, motion=(0.0,) * 4) -> GradedMaps:
+
+def graded(guidance, prediction, strength=(0.0,) * 4, motion=(0.0,) * 4, affinity=UNLIKE) -> GradedMaps:
     """One row of four cells, with the source in the first."""
-    mask = box_mask([(0, 0, 0.25, 1)])
-    rows = {"guidance": guidance, "prediction": prediction, "joint": guidance}
-    heats = {which: [np.array([row])] for which, row in rows.items()}
-    return GradedMaps(heats, [np.array([strength])], [np.array([motion])], [mask], CENTERED)
+    rows = (torch.tensor([row]) for row in (guidance, prediction, strength, motion))
+    return GradedMaps([Picture(*rows, affinity)], [box_mask([(0, 0, 0.25, 1)])], CENTERED)
 
 
 FIRST, SECOND, LAST = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]
@@ -36,6 +39,7 @@ FIRST, SECOND, LAST = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0
 @pytest.mark.parametrize("name", ["strength", "motion"])
 def test_the_smallest_weight_that_points_best_is_chosen(name, monkeypatch):
     monkeypatch.setattr(choosing, "SMOOTHINGS", (0,))
+    monkeypatch.setattr(choosing, "TEMPERATURES", (0.0,))
     # Guidance is for the second cell by 0.2, the other part for the first by 1: from 1/6 on the joint map is right.
     helped = graded([0.5, 0.7, 0.0, 0.0], LAST, **{name: FIRST})
     mixture = choose_mixture([helped])
@@ -50,6 +54,15 @@ def test_smoothing_is_chosen_where_one_place_of_noise_is_higher_than_a_broad_ris
     assert choose_mixture([graded([0.6, 0.6, 0.0, 0.7], LAST)]).joint_smoothing > 0
 
 
+def test_spreading_is_chosen_where_what_is_highest_belongs_to_something_low(monkeypatch):
+    monkeypatch.setattr(choosing, "SMOOTHINGS", (0,))
+    two_things = torch.block_diag(torch.ones(2, 2), torch.ones(2, 2))
+    helped = graded([0.6, 0.6, 0.0, 0.7], LAST, affinity=two_things)
+    assert choose_mixture([helped]) == Mixture(affinity_temperature=0.1)
+    assert choose_map([helped], Mixture(affinity_temperature=0.1)) == "joint"
+    assert choose_mixture([graded([0.8, 0.6, 0.0, 0.7], LAST, affinity=two_things)]) == Mixture(), "right before"
+
+
 def test_seen_parts_never_count_for_more_than_what_is_heard():
     tried = mixtures()
     assert len(tried) == len(set(tried)) > 50
@@ -60,14 +73,13 @@ def test_seen_parts_never_count_for_more_than_what_is_heard():
 def test_each_set_counts_as_much():
     one, other = graded(FIRST, SECOND), graded(SECOND, FIRST)
     assert choose_map([one, other, other], Mixture()) == "prediction"
-    heats = {which: maps * 50 for which, maps in one.heats.items()}
-    large = GradedMaps(heats, one.strengths * 50, one.motions * 50, one.masks * 50, CENTERED)
+    large = GradedMaps(one.pictures * 50, one.masks * 50, CENTERED)
     assert choose_map([large, other, other], Mixture()) == "prediction"
 
 
 def test_equals_are_equal_however_they_are_summed():
     # 0.3 and 0 beside 0.1 and 0.2: sums that floats tell apart.
-    one, other = (GradedMaps({}, [], [], [], CENTERED) for _ in range(2))
+    one, other = (GradedMaps([], [], CENTERED) for _ in range(2))
     scores = {"guidance": (0.3, 0.0), "prediction": (0.1, 0.2), "joint": (0.0, 0.0)}
     for at, graded_maps in enumerate((one, other)):
         object.__setattr__(graded_maps, "score", lambda which, _, at=at: scores[which][at])
@@ -84,9 +96,7 @@ def test_real_shots_count_as_much_as_all_scenes_and_by_how_maps_fit_as_well():
     assert choose_map([scenes, worse, graded(right, left)], Mixture()) == "guidance", "of equals the map of the paper"
     # Both point at the first cell, but only one of the two halves is full of the source.
     wide = box_mask([(0, 0, 0.5, 1)])
-    rows = {"guidance": [1.0, 0.0, 0.0, 0.9], "prediction": [1.0, 0.9, 0.0, 0.0], "joint": [1.0, 0.0, 0.0, 0.0]}
-    heats = {which: [np.array([row])] for which, row in rows.items()}
-    one = GradedMaps(heats, [np.zeros((1, 4))], [np.zeros((1, 4))], [wide], CENTERED)
+    one = replace(graded([1.0, 0.0, 0.0, 0.9], [1.0, 0.9, 0.0, 0.0]), masks=[wide])
     assert one.score("guidance", Mixture()) == one.score("prediction", Mixture()) == 1.0
     one = replace(one, reachable=1.0)
     assert one.score("guidance", Mixture()) < 0.9 < one.score("prediction", Mixture())
@@ -105,7 +115,7 @@ def test_limits_hold_nearly_all_places(tiny):
 
 
 def test_joint_maps_of_any_mixture_are_those_of_a_network_with_it(tiny, own_folder):
-    mixture = Mixture(strength_weight=0.1, motion_weight=0.3, joint_smoothing=1)
+    mixture = Mixture(strength_weight=0.1, motion_weight=0.3, joint_smoothing=1, affinity_temperature=0.2)
     limits = {"visual_strength": (0.5, 2.0), "visual_motion": (0.0, 0.5)}
     tiny.config = replace(tiny.config, attention=replace(tiny.config.attention, **limits))
     network = type(tiny)(replace(tiny.config, attention=replace(tiny.config.attention, **mixture._asdict()))).eval()
@@ -116,7 +126,11 @@ def test_joint_maps_of_any_mixture_are_those_of_a_network_with_it(tiny, own_fold
     rows = by_distractors(scenes)["1+"]
     asked = predict_scenes(network, [scenes[i] for i in rows]).visual_NHW
     np.testing.assert_allclose(np.stack(sets[0].joint(mixture)), asked["joint"], atol=1e-6)
-    np.testing.assert_allclose(np.stack(sets[0].heats["guidance"]), asked["guidance"], atol=1e-6)
+    for which in ("guidance", "prediction"):
+        heats = torch.stack([getattr(one, which) for one in sets[0].pictures])
+        np.testing.assert_allclose(heats, asked[which], atol=1e-6)
     assert not np.allclose(asked["joint"], asked["guidance"])
-    assert np.std(sets[0].motions) > 0
+    plain = np.stack(sets[0].joint(mixture._replace(affinity_temperature=0.0)))
+    assert not np.allclose(asked["joint"], plain, atol=1e-3), "it was spread"
+    assert all(one.motion.std() > 0 for one in sets[0].pictures)
     assert 0 <= sets[0].score("joint", mixture) <= 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from cmac_hub.config import CMACConfig, Map
 from cmac_hub.geometry import CENTERED, Shift
@@ -85,10 +86,8 @@ def make_absent(library: Library, config: CMACConfig, count: int, seed: int, **c
     return list(Scenes(library, [replace(level, offscreen=1.0)], count, seed))
 
 
-@torch.inference_mode()
-def predict_scenes(model: CMAC, scenes: Sequence[Scene]) -> ScenePredictions:
-    """Maps and embeddings of scenes; the size of a batch changes nothing, since the network is in eval mode."""
-    parts: list[list[np.ndarray]] = []
+def _prepare(model: CMAC, scenes: Sequence[Scene]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Some scenes at a time: what the encoders take."""
     for start in range(0, len(scenes), BATCH):
         batch = scenes[start : start + BATCH]
         clips, spectrograms = model.prepare(
@@ -96,6 +95,22 @@ def predict_scenes(model: CMAC, scenes: Sequence[Scene]) -> ScenePredictions:
             torch.from_numpy(np.stack([s.waveform for s in batch])),
         )
         assert clips is not None and spectrograms is not None
+        yield clips, spectrograms
+
+
+def encode_scenes(model: CMAC, scenes: Sequence[Scene]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Some scenes at a time: visual maps (B, C, T', H', W') and audio maps (B, C, F', S') of a model in eval mode."""
+    for clips, spectrograms in _prepare(model, scenes):
+        with torch.inference_mode():
+            maps = model.encoder("visual")(clips), model.encoder("audio")(spectrograms)
+        yield maps
+
+
+@torch.inference_mode()
+def predict_scenes(model: CMAC, scenes: Sequence[Scene]) -> ScenePredictions:
+    """Maps and embeddings of scenes; the size of a batch changes nothing, since the network is in eval mode."""
+    parts: list[list[np.ndarray]] = []
+    for clips, spectrograms in _prepare(model, scenes):
         output = model(clips, spectrograms)
         values = (
             *(getattr(output.attention, f"visual_{which}").mean(1) for which in MAPS),
