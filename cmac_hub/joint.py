@@ -73,10 +73,10 @@ def affinity(map_BCTHW: Tensor, levels: Sequence[int]) -> Tensor:
     # Channels last, as encoders lay maps out, and step by step: twice as fast on a CPU.
     first, *others = map_BCTHW.movedim(1, -1).unbind(1)
     looks_BPC = reduce(torch.add, others, first.to(_at_least_fp32(map_BCTHW))).flatten(1, 2)
-    looks_BPC = looks_BPC - looks_BPC.mean(1, keepdim=True)
+    looks_BPC = (looks_BPC - looks_BPC.mean(1, keepdim=True)).to(map_BCTHW.dtype)
     cosines = []
     for level_BPC in looks_BPC.split(list(levels), 2):
-        product_BPP = level_BPC @ level_BPC.mT
+        product_BPP = (level_BPC @ level_BPC.mT).to(_at_least_fp32(map_BCTHW))
         scale_BP = product_BPP.diagonal(dim1=1, dim2=2).clamp(min=TINY).rsqrt()
         cosines.append(product_BPP * scale_BP[:, :, None] * scale_BP[:, None])
     return torch.stack(cosines).mean(0)

@@ -50,6 +50,9 @@ def test_nothing_moves_in_a_still_and_of_one_moment_it_cannot_be_told():
 def test_half_precision_is_measured_in_fp32():
     values = torch.randn(1, 6, 2, 3, 4).bfloat16()
     assert joint.strength(values, (0.0, 1.0)).dtype == joint.motion(values, (0.0, 1.0)).dtype == torch.float32
+    alike = joint.affinity(values, (2, 4))
+    assert alike.dtype == torch.float32
+    torch.testing.assert_close(alike, joint.affinity(values.float(), (2, 4)), atol=0.02, rtol=0)
 
 
 def test_the_joint_map_is_a_weighted_mean():
