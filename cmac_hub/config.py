@@ -42,7 +42,8 @@ Normalization = Literal["cosine", "bounded", "softmax", "none"]
 
 Map = Literal["guidance", "prediction", "joint"]
 """Where one modality responds to the other (Eq. 4), what its encoder attends to by itself (Eq. 5), or the former where
-its features are strong and move as well: which of the things that usually sound makes this sound (ours, `joint.py`)."""
+its features are strong and move as well, spread over places that look alike: which of the things that usually sound
+makes this sound (ours, `joint.py`)."""
 
 HEARING: tuple[Map, ...] = ("guidance", "joint")
 """The maps that compare both streams: they say nothing where there is nothing to hear."""

@@ -13,10 +13,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from cmac_hub.config import AttentionConfig
 
 
 def strength(map_BC: Tensor, limits: tuple[float, float]) -> Tensor:
@@ -59,12 +63,12 @@ def speed(map_BCTHW: Tensor) -> Tensor:
     return torch.stack(steps).mean(0)
 
 
-def affinity(map_BCTHW: Tensor, levels: Sequence[int]) -> Tensor:
+def affinity(map_BCTHW: Tensor, level_channels: Sequence[int]) -> Tensor:
     """How alike the places of a picture look.
 
     Args:
         map_BCTHW: (B, C, T, H, W), the visual encoder's feature map.
-        levels: channels of each of the maps that lie side by side in it, C together; each counts as much.
+        level_channels: of each of the maps that lie side by side in it, C together; each map counts as much.
 
     Returns:
         (B, P, P) in [-1, 1], fp32 at least, of the P = H W places row by row: the cosine of their features, averaged
@@ -73,20 +77,15 @@ def affinity(map_BCTHW: Tensor, levels: Sequence[int]) -> Tensor:
     # Channels last, as encoders lay maps out, and step by step: twice as fast on a CPU.
     first, *others = map_BCTHW.movedim(1, -1).unbind(1)
     looks_BPC = reduce(torch.add, others, first.to(_at_least_fp32(map_BCTHW))).flatten(1, 2)
-    looks_BPC = (looks_BPC - looks_BPC.mean(1, keepdim=True)).to(map_BCTHW.dtype)
-    cosines = []
-    for level_BPC in looks_BPC.split(list(levels), 2):
-        product_BPP = (level_BPC @ level_BPC.mT).to(_at_least_fp32(map_BCTHW))
-        scale_BP = product_BPP.diagonal(dim1=1, dim2=2).clamp(min=TINY).rsqrt()
-        cosines.append(product_BPP * scale_BP[:, :, None] * scale_BP[:, None])
-    return torch.stack(cosines).mean(0)
+    looks_BPC = looks_BPC - looks_BPC.mean(1, keepdim=True)
+    levels = (F.normalize(level_BPC, dim=2) for level_BPC in looks_BPC.split(list(level_channels), 2))
+    # Multiplied in the map's own type, which a processor may be twice as fast at; no product exceeds 1.
+    units = (level_BPC.to(map_BCTHW.dtype) for level_BPC in levels)
+    return torch.stack([unit_BPC @ unit_BPC.mT for unit_BPC in units]).to(looks_BPC.dtype).mean(0)
 
-
-TINY = 1e-24
-"""Squared length of a feature that counts as none: it is like no other."""
 
 STEPS = 2
-"""Of the random walk by which a map is spread; one finds less, three no more."""
+"""Of the random walk by which a map is spread."""
 
 
 def spread(map_BTHW: Tensor, affinity_BPP: Tensor, temperature: float) -> Tensor:
@@ -106,6 +105,28 @@ def spread(map_BTHW: Tensor, affinity_BPP: Tensor, temperature: float) -> Tensor
     for _ in range(STEPS):
         map_BTP = map_BTP @ step_BPP.mT
     return map_BTP.view_as(map_BTHW)
+
+
+def mix_visual(
+    guidance_BTHW: Tensor, map_BCTHW: Tensor, size: AttentionConfig, level_channels: Sequence[int]
+) -> Tensor:
+    """The visual joint map (B, T, H, W) of guidance and the visual encoder's feature map, as a config has it."""
+    return join(
+        guidance_BTHW,
+        strength(map_BCTHW, size.visual_strength),
+        size.strength_weight,
+        motion(map_BCTHW, size.visual_motion) if size.motion_weight else None,
+        size.motion_weight,
+        size.joint_smoothing,
+        affinity(map_BCTHW, level_channels) if size.affinity_temperature else None,
+        size.affinity_temperature,
+    )
+
+
+def mix_audio(guidance_BFS: Tensor, map_BCFS: Tensor, size: AttentionConfig) -> Tensor:
+    """The audio joint map (B, F, S): without motion, which a spectrogram has none of, and not spread."""
+    strong = strength(map_BCFS, size.audio_strength)
+    return join(guidance_BFS, strong, size.strength_weight, smoothing=size.joint_smoothing)
 
 
 def join(

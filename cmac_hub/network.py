@@ -116,9 +116,16 @@ class Network(nn.Module):
         """C of the feature map of the "visual" or the "audio" encoder."""
         return int(self.encoder(modality).channels)  # type: ignore[arg-type]
 
-    def levels(self, modality: str) -> tuple[int, ...]:
-        """C of each of the maps that lie side by side in the feature map of an encoder; most have one."""
-        return getattr(self.encoder(modality), "levels", (self.channels(modality),))
+    def level_channels(self, modality: str) -> tuple[int, ...]:
+        """C of each of the maps that lie side by side in the feature map of an encoder; most have one.
+
+        Raises ArgumentError where an encoder's `level_channels` are not as many as its `channels` together.
+        """
+        encoder, channels = self.encoder(modality), self.channels(modality)
+        found = tuple(getattr(encoder, "level_channels", (channels,)))
+        if sum(found) != channels:
+            raise ArgumentError(f"{type(encoder).__name__}.level_channels is {found}; together they must be {channels}")
+        return found
 
     def require_attention(self, what: str) -> None:
         """Raises MissingPartError, which names `what` needs both encoders and the attention, when one is missing."""
@@ -205,22 +212,10 @@ class Network(nn.Module):
             with attention.without_autocast(visual.map.device):
                 visual_guidance = attention.correlate_pyramid(audio.filter.float(), visual.transformed.float(), *how)
                 audio_guidance = attention.correlate_pyramid(visual.filter.float(), audio.transformed.float(), *how)
-                visual_joint = joint.join(
-                    visual_guidance,
-                    joint.strength(visual.map.detach(), size.visual_strength),
-                    size.strength_weight,
-                    joint.motion(visual.map.detach(), size.visual_motion) if size.motion_weight else None,
-                    size.motion_weight,
-                    size.joint_smoothing,
-                    joint.affinity(visual.map.detach(), self.levels("visual")) if size.affinity_temperature else None,
-                    size.affinity_temperature,
-                )
-                audio_joint = joint.join(
-                    audio_guidance,
-                    joint.strength(audio.map.detach(), size.audio_strength),
-                    size.strength_weight,
-                    smoothing=size.joint_smoothing,
-                )
+                if only != "guidance":
+                    levels = self.level_channels("visual")
+                    visual_joint = joint.mix_visual(visual_guidance, visual.map.detach(), size, levels)
+                    audio_joint = joint.mix_audio(audio_guidance, audio.map.detach(), size)
         return Attention(
             visual_guidance=visual_guidance,
             visual_prediction=visual_prediction,

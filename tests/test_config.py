@@ -9,7 +9,16 @@ import math
 import pytest
 from making import CMAC_BASE, CMAC_LITE, CMAC_NANO, VERSION_1
 
-from cmac_hub.config import FORMAT_VERSION, AttentionConfig, CMACConfig, architecture, architectures, without_weights
+from cmac_hub.config import (
+    FORMAT_VERSION,
+    AttentionConfig,
+    CMACConfig,
+    DisplayConfig,
+    architecture,
+    architectures,
+    without_weights,
+)
+from cmac_hub.config_file import NEW_IN_2
 from cmac_hub.errors import CheckpointError
 from cmac_hub.hub import fetch, parse_source
 
@@ -207,10 +216,19 @@ def test_what_describes_weights_is_left_behind():
     visual = dataclasses.replace(CMAC_NANO.visual, size=released.visual.size)
     assert released.license != CMAC_NANO.license and released.training and released.visual.map_shift != (0.0, 0.0)
     assert without_weights(released) == dataclasses.replace(CMAC_NANO, visual=visual)
+    spread = CMACConfig.load(fetch(parse_source("cmac-lite")) / "config.json")
+    assert spread.attention.affinity_temperature and spread.attention.motion_weight
+    assert without_weights(spread) == CMAC_LITE
     licensed = dataclasses.replace(CMAC_BASE, license="cc-by-nc-4.0")
     assert without_weights(licensed) == CMAC_BASE
     silent = dataclasses.replace(CMAC_BASE, audio=None, attention=None)
     assert without_weights(silent) == silent
+
+
+def test_keys_that_came_with_format_2_are_none_of_format_1():
+    for section, config in (("attention", AttentionConfig), ("display", DisplayConfig)):
+        since = {one.name for one in dataclasses.fields(config) if one.metadata.get("since") == 2}
+        assert since and since <= NEW_IN_2[section]
 
 
 ODD = [

@@ -47,6 +47,13 @@ def test_nothing_moves_in_a_still_and_of_one_moment_it_cannot_be_told():
     assert joint.motion(torch.randn(2, 6, 1, 3, 4), (0.0, 1.0)).tolist() == torch.zeros(2, 1, 3, 4).tolist()
 
 
+def test_affinity_in_half_precision_overflows_nowhere():
+    looks = 40 * torch.randn(1, 64, 32, 3, 4)
+    alike = joint.affinity(looks.half(), (16, 48))
+    assert alike.isfinite().all()
+    torch.testing.assert_close(alike, joint.affinity(looks, (16, 48)), atol=0.01, rtol=0)
+
+
 def test_half_precision_is_measured_in_fp32():
     values = torch.randn(1, 6, 2, 3, 4).bfloat16()
     assert joint.strength(values, (0.0, 1.0)).dtype == joint.motion(values, (0.0, 1.0)).dtype == torch.float32

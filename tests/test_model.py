@@ -9,6 +9,7 @@ import pytest
 import torch
 from making import CMAC_BASE, CMAC_LITE, CMAC_NANO
 
+from cmac_hub import joint
 from cmac_hub.attention import correlate_pyramid
 from cmac_hub.errors import ArgumentError
 from cmac_hub.joint import affinity, smooth, spread
@@ -86,10 +87,29 @@ def test_the_visual_joint_map_alone_is_spread_over_places_that_look_alike(tiny, 
     assert (maps.visual_joint - maps.visual_guidance).abs().max() > 1e-3
 
 
-def test_levels_are_the_maps_that_lie_side_by_side(tiny):
+def test_levels_are_the_maps_that_lie_side_by_side(tiny, monkeypatch):
     lite = CMAC(CMAC_LITE)
-    assert lite.levels("visual") == (112, 1280) and sum(lite.levels("visual")) == lite.channels("visual")
-    assert tiny.levels("visual") == (tiny.channels("visual"),) and len(lite.levels("audio")) == 1
+    assert lite.level_channels("visual") == (112, 1280)
+    assert tiny.level_channels("visual") == (tiny.channels("visual"),) and lite.level_channels("audio") == (256,)
+    monkeypatch.setattr(tiny.visual_encoder, "level_channels", (1, 2), raising=False)
+    with pytest.raises(ArgumentError, match=r"R2Plus1D.level_channels is \(1, 2\); together they must be 32"):
+        tiny.level_channels("visual")
+
+
+def test_each_level_counts_as_much_and_no_gradient_goes_through_what_places_look_like(monkeypatch):
+    torch.manual_seed(0)
+    attention = dataclasses.replace(CMAC_LITE.attention, affinity_temperature=0.2)
+    network = CMAC(dataclasses.replace(CMAC_LITE, attention=attention)).eval()
+    visual_map, audio_map = torch.randn(1, 1392, 2, 3, 4), torch.randn(1, 256, 4, 5)
+    plain, levels = network.attend_maps(visual_map, audio_map), (112, 1280)
+    expected = spread(plain.visual_guidance, affinity(visual_map, levels), 0.2)
+    torch.testing.assert_close(plain.visual_joint, expected)
+    alike = []
+    monkeypatch.setattr(joint, "affinity", lambda looks, levels: alike.append(looks) or affinity(looks, levels))
+    network(torch.randn(1, 3, 4, 64, 64), torch.randn(1, 1, 64, 100))
+    assert not alike[0].requires_grad
+    maps = network.attend_maps(visual_map, audio_map, only="guidance")
+    assert maps.visual_joint is maps.audio_joint is maps.visual_prediction is None and len(alike) == 1
 
 
 def test_similarity(tiny, batch):

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cmac_hub.cli.batch import run_all
 from cmac_hub.cli.told import Observed, check_told, telling
 from cmac_hub.cli.tracks import other_tracks
-from cmac_hub.config import HEARING
+from cmac_hub.config import DEFAULT_NETWORK, HEARING
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.hub import load
-from cmac_hub.media import probe
+from cmac_hub.media import MediaInfo, probe
 from cmac_hub.media.find import DRAWN, VIDEO_SUFFIXES, Input, find_inputs
 from cmac_hub.media.writer import check_video_output
+from cmac_hub.moments import Peak
 from cmac_hub.network import Network
 from cmac_hub.optimize import optimize_for_inference
 from cmac_hub.visualizer import HOP, Visualizer
+
+FOR_REAL_VIDEOS = "cmac-lite"
+"""The released network that lights up most of them."""
 
 
 def localize(options: argparse.Namespace) -> int:
@@ -56,15 +61,24 @@ def localize(options: argparse.Namespace) -> int:
             taken.add(target)
         if not options.json:
             print(target)
-        if peaks and peaks[0].padded:
-            print(f"cmac: {one.path} is shorter than a window: padded with silence and its last frame", file=sys.stderr)
-        drawn = options.map or visualizer.model.config.display.default_map
-        if peaks and not any(peak.audible for peak in peaks) and drawn in HEARING:
-            others = other_tracks(info, None)
-            print(f"cmac: {one.path} has no audible sound{others}: the frames say so, nothing is lit", file=sys.stderr)
+        for remark in _remarks(peaks, info, options, visualizer.model):
+            print(f"cmac: {one.path} {remark}", file=sys.stderr)
 
     with telling(options, visualizer, named) as told:
         return run_all(inputs, work, options.debug, told.fail)
+
+
+def _remarks(peaks: list[Peak], info: MediaInfo, options: argparse.Namespace, network: Network) -> Iterator[str]:
+    """What is to be said of a file that was drawn."""
+    if peaks and peaks[0].padded:
+        yield "is shorter than a window: padded with silence and its last frame"
+    drawn = options.map or network.config.display.default_map
+    claiming = [peak for peak in peaks if peak.audible or drawn not in HEARING]
+    if peaks and not claiming:
+        yield f"has no audible sound{other_tracks(info, None)}: the frames say so, nothing is lit"
+    if claiming and options.scale == "absolute" and not any(peak.lit for peak in claiming):
+        other = f", --model {FOR_REAL_VIDEOS} is made for real videos" if network.config.name == DEFAULT_NETWORK else ""
+        yield f"stays dark, as nothing stands out: --scale relative lights the likeliest places{other}"
 
 
 def _how(options: argparse.Namespace, observed: Observed) -> dict[str, Any]:

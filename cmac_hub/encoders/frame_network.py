@@ -103,7 +103,7 @@ class FrameNetwork(FrameEncoder):
             self.trunk = EfficientNetLite0(config.level)
         else:
             self.trunk = TimmTrunk(config.backbone.removeprefix(TIMM), config.level == "joined", config.multiple)
-        self.channels, self.levels = sum(self.trunk.channels), tuple(self.trunk.channels)
+        self.channels, self.level_channels = sum(self.trunk.channels), tuple(self.trunk.channels)
         layers = (TemporalLayer(self.channels, config.temporal_channels) for _ in range(config.temporal_layers))
         self.layers = nn.Sequential(*layers)
 

@@ -92,6 +92,19 @@ def test_silence_is_said(cmac, tmp_path, which):
     assert "no audible sound" in one_error(err)
 
 
+def test_a_video_that_stays_dark_is_said_with_what_to_do_next(cmac, tmp_path):
+    gray = np.full((50, 64, 96, 3), 120, np.uint8)
+    path = write_media(tmp_path / "gray.mp4", times=np.arange(50) / 25, images=gray, sound=tone(2.0))
+    told = []
+    for options in ((), ("--scale", "relative"), ("--model", "cmac-lite", "--map", "guidance")):
+        code, _, err = cmac("localize", path, "-o", tmp_path / "out.mp4", "--overwrite", *options, model=None)
+        assert code == 0
+        told.append(err)
+    assert "--scale relative lights the likeliest places, --model cmac-lite" in one_error(told[0])
+    assert told[1] == ""
+    assert "cmac-lite" not in told[2] and (told[2] == "" or "stays dark" in one_error(told[2]))
+
+
 def test_a_file_is_probed_once_on_its_way_through(cmac, clip, tmp_path, monkeypatch):
     """Its header is read once; then it is opened for each stream that is decoded or copied, and no more."""
     from cmac_hub.media import decode, info, writer

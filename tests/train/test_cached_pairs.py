@@ -48,6 +48,18 @@ def cached(recipe, lite_file):
     return recipe.replace(architecture=lite_file, bank=0, cached_pairs=6, batch=4, bf16=False, drawn_clips=100)
 
 
+class Held(Numbered):
+    """A source of which there is to be one."""
+
+    def __reduce__(self):
+        raise AssertionError("a worker wants a copy")
+
+
+@pytest.mark.usefixtures("copying")
+def test_the_source_is_not_copied(cached):
+    assert len(CachedPairs(Held(), cached.replace(workers=1), CMAC(cached.config), progress=False)) == 6
+
+
 def test_a_pair_is_what_the_trunk_makes_of_its_frames(cached):
     torch.manual_seed(0)
     model = CMAC(cached.config)

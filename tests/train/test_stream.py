@@ -1,6 +1,3 @@
-import multiprocessing
-import sys
-
 import pytest
 import torch
 from hypothesis import given
@@ -58,14 +55,9 @@ class Held(Numbers):
         raise AssertionError("a worker wants a copy")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers hold copies")
+@pytest.mark.usefixtures("copying")
 def test_workers_share_the_source_also_where_python_would_copy_it():
-    before = multiprocessing.get_start_method()
-    multiprocessing.set_start_method("forkserver", force=True)  # as it is from Python 3.14 on
-    try:
-        assert next_batch(iter(PairStream(Held(), Recipe(batch=2, workers=1)).loader())).video.tolist() == [0, 1]
-    finally:
-        multiprocessing.set_start_method(before, force=True)
+    assert next_batch(iter(PairStream(Held(), Recipe(batch=2, workers=1)).loader())).video.tolist() == [0, 1]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():

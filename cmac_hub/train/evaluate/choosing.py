@@ -9,7 +9,7 @@ videos are what the network is for, and in composed scenes distractors move as m
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch import Tensor
 from cmac_hub.config import AttentionConfig, Map
 from cmac_hub.errors import MediaError
 from cmac_hub.geometry import Shift
-from cmac_hub.joint import affinity, join, motion, strength
+from cmac_hub.joint import affinity, join, motion, spread, strength
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import BoxedClip, shot_boxes
 from cmac_hub.train.evaluate.clip_maps import ClipMaps, encode_clip, predict_clips
@@ -60,17 +60,26 @@ def mixtures() -> list[Mixture]:
     return sorted(found, key=lambda one: (one.strength_weight + one.motion_weight, *one))
 
 
-class Picture(NamedTuple):
-    """What a joint map of one window is mixed from, and what it competes with; fp32."""
+class Parts(NamedTuple):
+    """What a joint map of one window is mixed from, averaged over time; (H, W) fp32 each."""
 
     guidance: Tensor
-    """(H, W), averaged over time, as are the next two."""
-    prediction: Tensor
     strength: Tensor
     motion: Tensor
-    """(H, W)."""
-    affinity: Tensor
-    """(P, P)."""
+
+
+class Picture(NamedTuple):
+    """One window, as it is graded."""
+
+    parts: Mapping[float, Parts]
+    """Temperature -> the parts spread by it, which gives what their mixture would give, as it is linear."""
+    prediction: Tensor
+    """(H, W) fp32."""
+
+    @property
+    def guidance(self) -> Tensor:
+        """(H, W) fp32."""
+        return self.parts[0.0].guidance
 
 
 @dataclass(frozen=True)
@@ -94,15 +103,13 @@ class GradedMaps:
 
     def joint(self, mixture: Mixture) -> list[np.ndarray]:
         """The joint maps (H, W) of a mixture: averaged over time before, which changes nothing, as they are linear."""
-        return [_mix(mixture, *one) for one in self.pictures]
+        return [_mix(mixture, one.parts[mixture.affinity_temperature]) for one in self.pictures]
 
 
-def _mix(
-    mixture: Mixture, guidance: Tensor, prediction: Tensor, strength: Tensor, motion: Tensor, affinity: Tensor
-) -> np.ndarray:
-    weight, motion_weight, smoothing, temperature = mixture
-    parts = guidance[None, None], strength[None, None], weight, motion[None, None], motion_weight
-    return join(*parts, smoothing, affinity[None], temperature)[0, 0].numpy()
+def _mix(mixture: Mixture, parts: Parts) -> np.ndarray:
+    guidance, strength, motion = (one[None] for one in parts)
+    weights = mixture.strength_weight, mixture.motion_weight
+    return join(guidance, strength, weights[0], motion, weights[1], mixture.joint_smoothing)[0].numpy()
 
 
 def measure_parts(model: CMAC, library: Library, count: int = 300) -> AttentionConfig:
@@ -153,14 +160,14 @@ def take_apart(model: CMAC, visual_map: Tensor, audio_map: Tensor) -> list[Pictu
     """The encoders' maps (B, C, T', H', W') and (B, C, F', S') of B windows -> what their joint maps are mixed from."""
     size, maps = model.config.require_attention(), model.attend_maps(visual_map, audio_map)
     assert maps.visual_guidance is not None and maps.visual_prediction is not None
-    parts = (
-        maps.visual_guidance.mean(1),
-        maps.visual_prediction.mean(1),
-        strength(visual_map, size.visual_strength).mean(1),
-        motion(visual_map, size.visual_motion)[:, 0],
-        affinity(visual_map, model.levels("visual")),
-    )
-    return [Picture(*one) for one in zip(*(part.float().cpu() for part in parts), strict=True)]
+    alike = affinity(visual_map, model.level_channels("visual"))
+    seen = strength(visual_map, size.visual_strength), motion(visual_map, size.visual_motion)
+    parts_B3HW = torch.stack([one.float().mean(1) for one in (maps.visual_guidance, *seen)], 1)
+    spread_at = {t: spread(parts_B3HW, alike, t) if t else parts_B3HW for t in TEMPERATURES}
+    return [
+        Picture({t: Parts(*parts_B3HW[i].cpu()) for t, parts_B3HW in spread_at.items()}, prediction_HW)
+        for i, prediction_HW in enumerate(maps.visual_prediction.float().mean(1).cpu())
+    ]
 
 
 def find_boxed(data: Path) -> list[BoxedClip]:

@@ -61,6 +61,12 @@ def test_a_resumed_run_equals_an_unbroken_one(settings, recordings, teacher, tmp
     assert log_of(tmp_path / "whole") == log_of(tmp_path / "parts") and len(log_of(tmp_path / "whole")) == 6
 
 
+@pytest.mark.usefixtures("copying")
+def test_the_teacher_is_not_copied(settings, recordings, teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(teacher), "__reduce__", lambda self: pytest.fail("a worker wants a copy"))
+    teach(dataclasses.replace(settings, workers=1), recordings, teacher, tmp_path / "run")
+
+
 def test_it_learns_what_the_teacher_says(settings, recordings, teacher, tmp_path):
     settings = dataclasses.replace(settings, steps=60, batch=16, standard_windows=64, learning_rate=1e-2)
     teach(settings, recordings, teacher, tmp_path / "run")

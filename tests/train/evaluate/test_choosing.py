@@ -1,15 +1,24 @@
+import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from cmac_hub.encoders import FrameNetworkConfig
+from cmac_hub.errors import MediaError
 from cmac_hub.geometry import CENTERED
+from cmac_hub.joint import spread
+from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate import choosing
+from cmac_hub.train.evaluate.boxes import BoxedClip
 from cmac_hub.train.evaluate.choosing import (
     MOST_UNHEARD,
+    TEMPERATURES,
     GradedMaps,
     Mixture,
+    Parts,
     Picture,
     choose_map,
     choose_mixture,
@@ -29,8 +38,9 @@ UNLIKE = torch.eye(4)
 
 def graded(guidance, prediction, strength=(0.0,) * 4, motion=(0.0,) * 4, affinity=UNLIKE) -> GradedMaps:
     """One row of four cells, with the source in the first."""
-    rows = (torch.tensor([row]) for row in (guidance, prediction, strength, motion))
-    return GradedMaps([Picture(*rows, affinity)], [box_mask([(0, 0, 0.25, 1)])], CENTERED)
+    rows_13HW = torch.tensor([guidance, strength, motion]).view(1, 3, 1, 4)
+    parts = {t: Parts(*(spread(rows_13HW, affinity[None], t) if t else rows_13HW)[0]) for t in TEMPERATURES}
+    return GradedMaps([Picture(parts, torch.tensor([prediction]))], [box_mask([(0, 0, 0.25, 1)])], CENTERED)
 
 
 FIRST, SECOND, LAST = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]
@@ -114,9 +124,19 @@ def test_limits_hold_nearly_all_places(tiny):
         assert ((lengths >= low - 1e-3) & (lengths <= high + 1e-3)).mean() == pytest.approx(0.96, abs=0.02)
 
 
-def test_joint_maps_of_any_mixture_are_those_of_a_network_with_it(tiny, own_folder):
-    mixture = Mixture(strength_weight=0.1, motion_weight=0.3, joint_smoothing=1, affinity_temperature=0.2)
-    limits = {"visual_strength": (0.5, 2.0), "visual_motion": (0.0, 0.5)}
+@pytest.fixture(scope="module")
+def two_levels(tiny_config):
+    """A network whose feature map is two maps side by side."""
+    torch.manual_seed(5)
+    visual = FrameNetworkConfig(frames=2, size=32, level="joined", temporal_layers=0)
+    return CMAC(replace(tiny_config, visual=visual)).eval()
+
+
+@pytest.mark.parametrize(("name", "fast"), [("tiny", 0.5), ("two_levels", 50.0)])
+def test_joint_maps_of_any_mixture_are_those_of_a_network_with_it(name, fast, own_folder, request):
+    tiny = copy.copy(request.getfixturevalue(name))
+    mixture = Mixture(strength_weight=0.1, motion_weight=0.3, joint_smoothing=1, affinity_temperature=0.15)
+    limits = {"visual_strength": (0.5, 2.0), "visual_motion": (0.0, fast)}
     tiny.config = replace(tiny.config, attention=replace(tiny.config.attention, **limits))
     network = type(tiny)(replace(tiny.config, attention=replace(tiny.config.attention, **mixture._asdict()))).eval()
     network.load_state_dict(tiny.state_dict())
@@ -131,6 +151,25 @@ def test_joint_maps_of_any_mixture_are_those_of_a_network_with_it(tiny, own_fold
         np.testing.assert_allclose(heats, asked[which], atol=1e-6)
     assert not np.allclose(asked["joint"], asked["guidance"])
     plain = np.stack(sets[0].joint(mixture._replace(affinity_temperature=0.0)))
-    assert not np.allclose(asked["joint"], plain, atol=1e-3), "it was spread"
-    assert all(one.motion.std() > 0 for one in sets[0].pictures)
+    assert not np.allclose(asked["joint"], plain, atol=1e-5), "it was spread"
+    assert all(one.parts[0.0].motion.std() > 0 for one in sets[0].pictures)
     assert 0 <= sets[0].score("joint", mixture) <= 1
+
+
+def test_a_shot_that_cannot_be_read_costs_its_box_as_well(tiny, own_folder, monkeypatch):
+    size, shots = tiny.config.visual.size // 8, []
+
+    def encode_clip(model, clip):
+        if clip.path.name == "broken":
+            raise MediaError("broken")
+        shots.append(clip)
+        return torch.randn(1, tiny.channels("visual"), 2, size, size), torch.randn(1, tiny.channels("audio"), 8, 13)
+
+    clips = [BoxedClip(Path(name), None, ((0.0, 0.0, side, 1.0),)) for name, side in (("broken", 0.2), ("whole", 0.5))]
+    monkeypatch.setattr(choosing, "encode_clip", encode_clip)
+    monkeypatch.setattr(choosing, "find_boxed", lambda data: clips)
+    *scenes, real = grade_maps(tiny, own_folder, count=4)
+    assert scenes and all(one.reachable is None for one in scenes)
+    assert len(real.pictures) == len(real.masks) == len(shots) == 1
+    assert np.array_equal(real.masks[0], box_mask([(0.0, 0.0, 0.5, 1.0)])), "of the shot that was read"
+    assert real.reachable == pytest.approx(1.0), "the box is a half of the picture"

@@ -17,6 +17,7 @@ from cmac_hub.media import probe, windows
 from cmac_hub.registry import VisualConfig
 from cmac_hub.train.augmentation import ZOOM, ClipAugmentation
 from cmac_hub.train.interrupts import is_killed_worker
+from cmac_hub.train.stream import start_method
 
 
 def read_clips(path: Path, config: VisualConfig, window: float, moments: np.ndarray, size: int | None = None) -> Tensor:
@@ -112,8 +113,13 @@ def read_ahead(clips: UniformClips | RandomClips, description: str, workers: int
     Raises:
         CMACError: the system killed one of them.
     """
+    workers = min(workers or os.cpu_count() or 1, len(clips))
     loader = DataLoader(
-        clips, batch_size=None, num_workers=min(workers or os.cpu_count() or 1, len(clips)), worker_init_fn=_one_thread
+        clips,
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=_one_thread,
+        multiprocessing_context=start_method(workers),
     )
     try:
         yield from tqdm(loader, desc=description, disable=None)

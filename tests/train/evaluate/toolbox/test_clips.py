@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import signal
 
@@ -41,16 +40,6 @@ def test_clips_are_the_same_whoever_decodes_them_and_a_broken_file_is_none(paths
     assert first.shape == last.shape == (8, 32, 32, 3) and not torch.equal(first, last), "two draws of one video"
 
 
-@pytest.fixture
-def forking():
-    """Processes that see what is patched here: from Python 3.14 on they are no more forked unless one asks for it."""
-    before = multiprocessing.get_start_method()
-    multiprocessing.set_start_method("fork", force=True)
-    yield
-    multiprocessing.set_start_method(before, force=True)
-
-
-@pytest.mark.usefixtures("forking")
 def test_a_killed_process_that_decodes_is_one_line(paths, tiny_config, monkeypatch):
     monkeypatch.setattr(UniformClips, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(CMACError, match="was killed, perhaps because the memory was full; use fewer, --workers 1"):
