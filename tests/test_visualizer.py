@@ -188,8 +188,9 @@ def test_each_is_given_every_moment_with_the_maps_that_are_asked_for(visualizer,
         peaks = visualizer.render(clip, out, map="guidance", each=drawn.append, all_maps=all_maps)
         list(visualizer.locate(clip, map="guidance", each=located.append, all_maps=all_maps))
         assert [m.time for m in drawn] == [m.time for m in located] == [p.time for p in peaks]
-        assert {m.attention.visual_joint is not None for m in drawn + located} == {True}
-        assert {m.attention.visual_prediction is not None for m in drawn + located} == {all_maps}
+        assert {m.attention.visual_guidance is not None for m in drawn + located} == {True}
+        for other in ("visual_joint", "visual_prediction"):
+            assert {getattr(m.attention, other) is not None for m in drawn + located} == {all_maps}
 
 
 def test_what_cannot_be_drawn(visualizer, clip, video_only, audio_only, tmp_path):
