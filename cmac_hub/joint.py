@@ -113,7 +113,7 @@ def mix_visual(
     """The visual joint map (B, T, H, W) of guidance and the visual encoder's feature map, as a config has it."""
     return join(
         guidance_BTHW,
-        strength(map_BCTHW, size.visual_strength),
+        strength(map_BCTHW, size.visual_strength) if size.strength_weight else None,
         size.strength_weight,
         motion(map_BCTHW, size.visual_motion) if size.motion_weight else None,
         size.motion_weight,
@@ -125,14 +125,14 @@ def mix_visual(
 
 def mix_audio(guidance_BFS: Tensor, map_BCFS: Tensor, size: AttentionConfig) -> Tensor:
     """The audio joint map (B, F, S): without motion, which a spectrogram has none of, and not spread."""
-    strong = strength(map_BCFS, size.audio_strength)
+    strong = strength(map_BCFS, size.audio_strength) if size.strength_weight else None
     return join(guidance_BFS, strong, size.strength_weight, smoothing=size.joint_smoothing)
 
 
 def join(
     guidance: Tensor,
-    strength: Tensor,
-    strength_weight: float,
+    strength: Tensor | None = None,
+    strength_weight: float = 0.0,
     motion: Tensor | None = None,
     motion_weight: float = 0.0,
     smoothing: int = 0,
@@ -141,10 +141,12 @@ def join(
 ) -> Tensor:
     """Guidance where features are strong and change: the weighted mean of the three, spread and smoothed.
 
-    (B, ..., H, W) each; in [0, 1] where guidance is. Without motion (an audio map has none) guidance takes its share.
-    A temperature of 0, or no affinity (B, P, P), spreads nothing.
+    (B, ..., H, W) each; in [0, 1] where guidance is, which takes the share of what is not there. A temperature of 0, or
+    no affinity (B, P, P), spreads nothing.
     """
-    joint = torch.lerp(guidance, strength.to(guidance.dtype), strength_weight)
+    joint = guidance
+    if strength is not None:
+        joint = torch.lerp(guidance, strength.to(guidance.dtype), strength_weight)
     if motion is not None:
         joint = joint + motion_weight * (motion.to(guidance.dtype) - guidance)
     if affinity is not None and temperature:
