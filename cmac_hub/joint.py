@@ -108,25 +108,25 @@ def spread(map_BTHW: Tensor, affinity_BPP: Tensor, temperature: float) -> Tensor
 
 
 def mix_visual(
-    guidance_BTHW: Tensor, map_BCTHW: Tensor, size: AttentionConfig, level_channels: Sequence[int]
+    guidance_BTHW: Tensor, map_BCTHW: Tensor, config: AttentionConfig, level_channels: Sequence[int]
 ) -> Tensor:
     """The visual joint map (B, T, H, W) of guidance and the visual encoder's feature map, as a config has it."""
     return join(
         guidance_BTHW,
-        strength(map_BCTHW, size.visual_strength) if size.strength_weight else None,
-        size.strength_weight,
-        motion(map_BCTHW, size.visual_motion) if size.motion_weight else None,
-        size.motion_weight,
-        size.joint_smoothing,
-        affinity(map_BCTHW, level_channels) if size.affinity_temperature else None,
-        size.affinity_temperature,
+        strength(map_BCTHW, config.visual_strength) if config.strength_weight else None,
+        config.strength_weight,
+        motion(map_BCTHW, config.visual_motion) if config.motion_weight else None,
+        config.motion_weight,
+        config.joint_smoothing,
+        affinity(map_BCTHW, level_channels) if config.affinity_temperature else None,
+        config.affinity_temperature,
     )
 
 
-def mix_audio(guidance_BFS: Tensor, map_BCFS: Tensor, size: AttentionConfig) -> Tensor:
+def mix_audio(guidance_BFS: Tensor, map_BCFS: Tensor, config: AttentionConfig) -> Tensor:
     """The audio joint map (B, F, S): without motion, which a spectrogram has none of, and not spread."""
-    strong = strength(map_BCFS, size.audio_strength) if size.strength_weight else None
-    return join(guidance_BFS, strong, size.strength_weight, smoothing=size.joint_smoothing)
+    strong = strength(map_BCFS, config.audio_strength) if config.strength_weight else None
+    return join(guidance_BFS, strong, config.strength_weight, smoothing=config.joint_smoothing)
 
 
 def join(
@@ -141,15 +141,15 @@ def join(
 ) -> Tensor:
     """Guidance where features are strong and change: the weighted mean of the three, spread and smoothed.
 
-    (B, ..., H, W) each; in [0, 1] where guidance is, which takes the share of what is not there. A temperature of 0, or
-    no affinity (B, P, P), spreads nothing.
+    (B, ..., H, W) each; in [0, 1] where guidance is, which takes the share of what is not there. Without affinity
+    (B, P, P) nothing is spread.
     """
     joint = guidance
     if strength is not None:
         joint = torch.lerp(guidance, strength.to(guidance.dtype), strength_weight)
     if motion is not None:
         joint = joint + motion_weight * (motion.to(guidance.dtype) - guidance)
-    if affinity is not None and temperature:
+    if affinity is not None:
         joint = spread(joint, affinity, temperature)
     return smooth(joint, smoothing)
 

@@ -15,8 +15,8 @@ network class. `config.json` names the kind; nothing outside of `cmac_hub/encode
     register_encoder("mine", MyConfig, MyEncoder)
 
 A visual encoder that reads its frames one by one inherits from `cmac_hub.encoders.FrameEncoder`, so that overlapping
-windows can share them. One whose feature map is several maps side by side may set
-`self.level_channels`, so that each of them counts as much where places are compared (`joint.affinity`).
+windows can share them. One whose feature map is several maps side by side may set `self.level_channels`, so that each
+of them counts as much where places are compared (`joint.affinity`).
 """
 
 from __future__ import annotations

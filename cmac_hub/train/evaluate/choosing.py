@@ -179,7 +179,8 @@ def find_boxed(data: Path) -> list[BoxedClip]:
 
 def predict_shots(model: CMAC, data: Path) -> ClipMaps | None:
     """The maps of the validation shots with boxes of our own; None where the data has none."""
-    found = predict_clips(model, find_boxed(data), controls=False)
+    clips = find_boxed(data)
+    found = predict_clips(model, clips, controls=False) if clips else ClipMaps()
     return found if found.clips else None
 
 
