@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
+from cmac_hub.encoders.inputs import check_clips, check_spectrograms
 from cmac_hub.encoders.planes import PointConv, SpatialConv, TemporalConv
 from cmac_hub.errors import ArgumentError
 from cmac_hub.registry import AudioConfig, VisualConfig, register_encoder
@@ -101,8 +102,7 @@ class AVIDVisual(nn.Module):
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Raises ValueError for an input that has not five dimensions or not three channels."""
-        if clips_BCTHW.ndim != 5 or clips_BCTHW.shape[1] != 3:
-            raise ArgumentError(f"clips have shape {tuple(clips_BCTHW.shape)}; expected (B, 3, T, H, W)")
+        check_clips(clips_BCTHW)
         x_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
         for part in self.children():
             x_BCTHW = part(x_BCTHW)
@@ -137,8 +137,7 @@ class AVIDAudio(nn.Module):
 
     def forward(self, spectrograms_BCFS: Tensor) -> Tensor:
         """Raises ValueError for an input that has not four dimensions or not one channel."""
-        if spectrograms_BCFS.ndim != 4 or spectrograms_BCFS.shape[1] != 1:
-            raise ArgumentError(f"spectrograms have shape {tuple(spectrograms_BCFS.shape)}; expected (B, 1, F, S)")
+        check_spectrograms(spectrograms_BCFS)
         x_BCFS = spectrograms_BCFS.contiguous(memory_format=torch.channels_last)
         for part in self.children():
             x_BCFS = part(x_BCFS)

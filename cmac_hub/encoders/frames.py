@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from cmac_hub.encoders.inputs import check_clips
+
 
 class FrameEncoder(nn.Module):
     """Base of a visual encoder that looks at each frame before it joins them.
@@ -24,7 +26,8 @@ class FrameEncoder(nn.Module):
         raise NotImplementedError
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
-        """Clips (B, 3, T, H, W), normalized -> (B, C, T', H', W')."""
+        """Clips (B, 3, T, H, W), normalized -> (B, C, T', H', W'). Raises ValueError for another shape."""
+        check_clips(clips_BCTHW)
         b, _, t, _, _ = clips_BCTHW.shape
         features_NCHW = self.encode_frames(clips_BCTHW.transpose(1, 2).flatten(0, 1))
         return self.join_frames(features_NCHW.unflatten(0, (b, t)).transpose(1, 2))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
+from cmac_hub.encoders.inputs import check_clips
 from cmac_hub.encoders.lean import Factors, NormChain, Residual, computed_twice
 from cmac_hub.encoders.onednn import fits
 from cmac_hub.encoders.planes import PointConv, SpatialConv, TemporalConv
@@ -162,8 +163,7 @@ class R2Plus1D(nn.Module):
         Raises:
             ValueError: the input has not five dimensions or not three channels.
         """
-        if clips_BCTHW.ndim != 5 or clips_BCTHW.shape[1] != 3:
-            raise ArgumentError(f"clips have shape {tuple(clips_BCTHW.shape)}; expected (B, 3, T, H, W)")
+        check_clips(clips_BCTHW)
         if fits(clips_BCTHW) and (count := self.together(clips_BCTHW)) < len(clips_BCTHW):
             return torch.cat([self._encode(some_BCTHW) for some_BCTHW in clips_BCTHW.split(count)])
         return self._encode(clips_BCTHW)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from cmac_hub.checks import check_whole
 from cmac_hub.encoders.initialization import initialize
+from cmac_hub.encoders.inputs import check_spectrograms
 from cmac_hub.encoders.lean import NormChain, Residual
-from cmac_hub.errors import ArgumentError
 from cmac_hub.registry import AudioConfig, register_encoder
 
 
@@ -90,8 +90,7 @@ class ResNet9(nn.Module):
         Raises:
             ValueError: the input has not four dimensions or not one channel.
         """
-        if spectrograms_BCFS.ndim != 4 or spectrograms_BCFS.shape[1] != 1:
-            raise ArgumentError(f"spectrograms have shape {tuple(spectrograms_BCFS.shape)}; expected (B, 1, F, S)")
+        check_spectrograms(spectrograms_BCFS)
         x_BCFS = spectrograms_BCFS.contiguous(memory_format=torch.channels_last)
         for part in self.children():
             x_BCFS = part(x_BCFS)

@@ -96,5 +96,11 @@ def test_impossible_numbers_are_refused(wrong, message):
 
 
 def test_a_wrong_shape_is_told(network):
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match=r"frames .* expected \(N, 3, H, W\)"):
         network.encode_frames(torch.randn(2, 1, 64, 64))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 64, 64), (1, 4, 4, 64, 64)])
+def test_a_wrong_shape_of_clips_is_told_as_that(network, shape):
+    with pytest.raises(ValueError, match=r"clips .* expected \(B, 3, T, H, W\)"):
+        network(torch.randn(shape))
