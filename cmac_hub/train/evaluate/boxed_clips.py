@@ -101,8 +101,8 @@ def evaluate_boxes(model: CMAC, clips: Sequence[BoxedClip], *, progress: bool = 
     """Scores of a network's maps, of controls and of trivial rivals on the same videos.
 
     Returns:
-        {"scores": name -> BoxScores, "over_disc" and "over_wrong_sound": see `compare`, "as_drawn": the default map's
-        name and its `Drawn`, "missing": names of videos that could not be read}.
+        {"scores": name -> BoxScores, "over_disc" and "over_wrong_sound": see `compare`, "as_drawn": map -> fields of
+        `Drawn`, "missing": names of videos that could not be read}.
 
     Raises:
         CMACError: no video could be read.
@@ -140,9 +140,9 @@ def tabulate(report: dict[str, Any]) -> str:
                 for what, (value, low, high) in compared.items()
             ]
             lines.append(f"{name} over {rival}, points and 95 % interval: {', '.join(told)}")
-    drawn = report["as_drawn"]
-    shares = ", ".join(f"{name} {100 * drawn[name]:.1f}" for name in ("right", "wrong", "dark"))
-    lines.append(f"As drawn ({drawn['map']}), percent: {shares}; median lit area {100 * drawn['area']:.1f}")
+    for name, drawn in report["as_drawn"].items():
+        shares = ", ".join(f"{what} {100 * drawn[what]:.1f}" for what in ("right", "wrong", "dark"))
+        lines.append(f"{name} as drawn, percent: {shares}; median lit area {100 * drawn['area']:.1f}")
     return "\n".join(lines)
 
 
@@ -162,12 +162,13 @@ def _read(model: CMAC, clips: Sequence[BoxedClip], progress: bool) -> ClipMaps:
 
 def _evaluate(model: CMAC, found: ClipMaps) -> dict[str, Any]:
     grades = grade(found)
-    drawn, shift = model.config.display.default_map, model.config.require_visual().map_shift
-    limits = model.config.display.limits("visual", drawn)
-    shares = grade_drawn(found.heats[drawn], grades.truths, limits, shift)._asdict()
+    display, shift = model.config.display, model.config.require_visual().map_shift
     return {
         "scores": score(grades),
         **compare(grades),
-        "as_drawn": {"map": drawn, **shares},
+        "as_drawn": {
+            which: grade_drawn(found.heats[which], grades.truths, display.limits("visual", which), shift)._asdict()
+            for which in get_args(Map)
+        },
         "missing": found.missing,
     }

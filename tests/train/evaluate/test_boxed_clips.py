@@ -1,9 +1,11 @@
+import dataclasses
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cmac_hub.config import DisplayConfig
 from cmac_hub.errors import CMACError
 from cmac_hub.train.evaluate.boxed_clips import compare, evaluate_boxes, grade, measure_clips, measure_shots, score
 from cmac_hub.train.evaluate.boxes import BoxedClip
@@ -35,6 +37,20 @@ def test_the_table_says_how_sure_the_distances_are(tiny, two):
     assert "guidance over the centered disc, points and 95 % interval: pointing" in table
     assert "joint over a wrong sound, points and 95 % interval: pointing" in table
     assert scores["whole image"]["pointing"] is None
+
+
+def test_each_map_is_graded_as_it_is_drawn(tiny, two, monkeypatch):
+    """One of them above every value it can have, one below, the third around the middle."""
+    limits = {"guidance": (1.5, 2.0), "prediction": (-2.0, -1.5), "joint": (0.4, 0.6)}
+    display = {f"visual_{name}": pair for name, pair in limits.items()}
+    monkeypatch.setattr(tiny, "config", dataclasses.replace(tiny.config, display=DisplayConfig(**display)))
+    report, table = measure_clips(tiny, two)
+    drawn = report["as_drawn"]
+    assert list(drawn) == ["guidance", "prediction", "joint"]
+    assert drawn["guidance"] == {"right": 0.0, "wrong": 0.0, "dark": 1.0, "area": 0.0}
+    assert drawn["prediction"]["dark"] == 0.0 and drawn["prediction"]["area"] > 0.0
+    assert drawn["prediction"]["right"] == report["scores"]["prediction"]["pointing"]
+    assert "guidance as drawn, percent: right 0.0, wrong 0.0, dark 100.0; median lit area 0.0" in table
 
 
 def test_folders_and_drumsticks_are_reported_apart(tiny, shots):
