@@ -14,11 +14,11 @@ dependencies = [
 ]
 
 
-def cmac(name="cmac-nano", **arguments):
+def cmac(name="cmac-lite", **arguments):
     """The CMAC network with trained weights, in eval mode: features, attention maps, similarity.
 
     Args:
-        name: "cmac-nano" or "cmac-lite" (inside the repository, no download), "owner/repo" on the Hub, or a folder.
+        name: "cmac-lite" or "cmac-nano" (inside the repository, no download), "owner/repo" on the Hub, or a folder.
         arguments: revision, device, dtype, cache_dir, token, local_files_only; see `cmac_hub.hub.load`.
 
     Returns:
@@ -43,7 +43,7 @@ def cmac_lite(**arguments):
     return cmac("cmac-lite", **arguments)
 
 
-def cmac_visual_encoder(name="cmac-nano", **arguments):
+def cmac_visual_encoder(name="cmac-lite", **arguments):
     """The visual half alone, in eval mode: clips (B, 3, T, H, W), normalized -> unpooled maps (B, C, T', H', W').
 
     Args:
@@ -56,7 +56,7 @@ def cmac_visual_encoder(name="cmac-nano", **arguments):
     return cmac(name, **arguments).encoder("visual")
 
 
-def cmac_audio_encoder(name="cmac-nano", **arguments):
+def cmac_audio_encoder(name="cmac-lite", **arguments):
     """The audio half alone, in eval mode: spectrograms (B, 1, F, S), normalized -> unpooled maps (B, C, F', S').
 
     Args:
@@ -69,7 +69,7 @@ def cmac_audio_encoder(name="cmac-nano", **arguments):
     return cmac(name, **arguments).encoder("audio")
 
 
-def cmac_parts(name="cmac-nano", **arguments):
+def cmac_parts(name="cmac-lite", **arguments):
     """The same network in three parts: (visual_encoder, audio_encoder, visualizer), each in eval mode.
 
     Args:

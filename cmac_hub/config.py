@@ -35,8 +35,8 @@ MOST_BYTES = 2**20
 LONGEST = 600.0
 """Seconds of a network's window: all of it is in memory at once."""
 
-DEFAULT_NETWORK = "cmac-nano"
-"""The weights that are taken when no network is named."""
+DEFAULT_NETWORK = "cmac-lite"
+"""The weights that are taken when no network is named: those for real videos."""
 
 Normalization = Literal["cosine", "bounded", "softmax", "none"]
 

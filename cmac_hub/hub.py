@@ -42,8 +42,8 @@ class Source(NamedTuple):
 
 
 REGISTERED: dict[str, Source] = {
-    "cmac-nano": Source("package", "cmac-nano"),
     "cmac-lite": Source("package", "cmac-lite"),
+    "cmac-nano": Source("package", "cmac-nano"),
 }
 """Name -> what it stands for: weights in the package, which need no network; or `Source("hub", "owner/repo", COMMIT)`,
 a repository at the commit that a version of the package was tested with. The one place that names them."""
@@ -169,7 +169,7 @@ def load(
     """A trained network of the class `network`, in eval mode.
 
     Args:
-        name: a registered name ("cmac-nano", inside the package), "owner/repo" or "hf-hub:owner/repo[@revision]" on
+        name: a registered name ("cmac-lite", inside the package), "owner/repo" or "hf-hub:owner/repo[@revision]" on
             the Hub, "local-dir:path", or a path, see `parse_source`.
         network: made from a config alone.
         revision: branch, tag or commit on the Hub.

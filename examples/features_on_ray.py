@@ -42,7 +42,7 @@ class Worker:
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("videos")
 parser.add_argument("output", type=Path)
-parser.add_argument("--model", default="cmac-nano")
+parser.add_argument("--model", default="cmac-lite")
 parser.add_argument("--workers", type=int, default=2, help="actors, one core each")
 options = parser.parse_args()
 rows = [

@@ -47,7 +47,7 @@ if __name__ == "__main__":  # Processes that are spawned read this file again.
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("videos")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--model", default="cmac-nano")
+    parser.add_argument("--model", default="cmac-lite")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     inputs = find_inputs([options.videos])

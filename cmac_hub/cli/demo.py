@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save
 
-from cmac_hub.config import DEFAULT_NETWORK
 from cmac_hub.demo import DEMO_SEEDS, DemoScene, make_scene
 from cmac_hub.errors import ArgumentError, CMACError
 from cmac_hub.features import features_of_file
@@ -20,6 +19,9 @@ from cmac_hub.media import write_video
 from cmac_hub.moments import Peak
 from cmac_hub.page import PORT, serve
 from cmac_hub.pretrained import load_cmac
+
+NETWORK = "cmac-nano"
+"""What looks at the scene when no other is named: it learned from drawn scenes, too."""
 
 SEED = 4
 """Of the scene that is drawn when none is asked for."""
@@ -38,7 +40,7 @@ def demo(options: argparse.Namespace) -> int:
     scene = make_scene(seed)
     video = folder / "demo.mp4"
     write_drawn_scene(scene, video, options.overwrite)
-    visualizer = load_cmac(options.model or DEFAULT_NETWORK, device=options.device).visualizer
+    visualizer = load_cmac(options.model or NETWORK, device=options.device).visualizer
     peaks = visualizer.render(
         video, folder / "demo_attention.mp4", layout="panel", window=options.window, overwrite=options.overwrite
     )
@@ -48,7 +50,7 @@ def demo(options: argparse.Namespace) -> int:
     features = features_of_file(visualizer.model, video, window=options.window)
     with replacing(folder / "demo_features.safetensors", options.overwrite) as temporary:
         temporary.write_bytes(save(features.to_dict()))
-    _print_summary(scene, peaks, folder)
+    _print_summary(visualizer.model.config.name, scene, peaks, folder)
     return 0
 
 
@@ -69,7 +71,7 @@ def write_drawn_scene(scene: DemoScene, path: Path, overwrite: bool) -> None:
     write_video(path, scene.frames(), scene.frame_rate, *sound, size=size, overwrite=overwrite)
 
 
-def _print_summary(scene: DemoScene, peaks: list[Peak], folder: Path) -> None:
+def _print_summary(network: str, scene: DemoScene, peaks: list[Peak], folder: Path) -> None:
     audible = [peak for peak in peaks if peak.audible]
     on_source, on_distractor = 0, 0
     for peak in audible:
@@ -83,6 +85,6 @@ def _print_summary(scene: DemoScene, peaks: list[Peak], folder: Path) -> None:
         f"the scene    a {scene.source} sounds, a {scene.distractor} is silent, {scene.width} x {scene.height} pixels"
     )
     print(f"the source   around x {center[0]:.0f}, y {center[1]:.0f}")
-    print(f"attention    peaks around x {x:.0f}, y {y:.0f} (median of {len(audible)} windows)")
+    print(f"{network:<12} peaks around x {x:.0f}, y {y:.0f} (median of {len(audible)} windows)")
     print(f"             on the {scene.source} in {on_source} windows, on the {scene.distractor} in {on_distractor}")
     print(f"look at      {folder / 'demo_attention.mp4'}, {folder / 'demo_figure.png'}")

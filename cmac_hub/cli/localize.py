@@ -23,9 +23,6 @@ from cmac_hub.network import Network
 from cmac_hub.optimize import optimize_for_inference
 from cmac_hub.visualizer import HOP, Visualizer
 
-FOR_REAL_VIDEOS = "cmac-lite"
-"""The released network that lights up most of them."""
-
 
 def localize(options: argparse.Namespace) -> int:
     """Draws an overlay video for every input."""
@@ -77,7 +74,8 @@ def _remarks(peaks: list[Peak], info: MediaInfo, options: argparse.Namespace, ne
     if peaks and not claiming:
         yield f"has no audible sound{other_tracks(info, None)}: the frames say so, nothing is lit"
     if claiming and options.scale == "absolute" and not any(peak.lit for peak in claiming):
-        other = f", --model {FOR_REAL_VIDEOS} is made for real videos" if network.config.name == DEFAULT_NETWORK else ""
+        own = network.config.name == DEFAULT_NETWORK
+        other = "" if own else f", --model {DEFAULT_NETWORK} is made for real videos"
         yield f"stays dark, as nothing stands out: --scale relative lights the likeliest places{other}"
 
 

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from cmac_hub.config import DEFAULT_NETWORK
 from cmac_hub.errors import ArgumentError, CMACError
 from cmac_hub.hub import REGISTERED
 from cmac_hub.page.finding import Finder
@@ -19,9 +20,6 @@ PORT = 7860
 
 HERE = "127.0.0.1"
 
-BEST_FOR_CLIPS = "cmac-lite"
-"""The network that is chosen at first: the one for real videos."""
-
 SETTINGS = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """Gradio counts its users and looks for newer versions otherwise."""
 
@@ -30,7 +28,7 @@ def serve(
     port: int = PORT,
     *,
     address: str = HERE,
-    network: str = BEST_FOR_CLIPS,
+    network: str = DEFAULT_NETWORK,
     device: str = "cpu",
     window: float | None = None,
 ) -> None:
