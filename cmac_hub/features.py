@@ -17,9 +17,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cmac_hub.errors import MediaError
+from cmac_hub.eval_mode import evaluating
 from cmac_hub.inference import SILENCE, batches, level, windows_for
 from cmac_hub.media import MediaInfo
-from cmac_hub.network import Network, evaluating
+from cmac_hub.network import Network
 from cmac_hub.preprocessing import cut_windows
 from cmac_hub.windows import Window
 

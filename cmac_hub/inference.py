@@ -17,8 +17,9 @@ from cmac_hub.ahead import ahead
 from cmac_hub.config import CMACConfig
 from cmac_hub.encoders import FrameEncoder
 from cmac_hub.errors import ArgumentError, MediaError
+from cmac_hub.eval_mode import in_eval_mode
 from cmac_hub.media import MediaInfo, Tee
-from cmac_hub.network import Network, in_eval_mode
+from cmac_hub.network import Network
 from cmac_hub.preprocessing import check_window, stack
 from cmac_hub.windows import Window
 

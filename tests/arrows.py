@@ -16,9 +16,9 @@ PACKAGE = Path(__file__).parents[1] / "cmac_hub"
 
 ORDER = (
     "version allocator errors checks cores ahead text streams command_line files registry encoders config_file config "
-    "weights_file windows sides outputs geometry mel attention joint preprocessing network optimize media inference "
-    "features feature_folder drawing lit moments maps_file canvas rendering figure card download hub model visualizer "
-    "pretrained report demo page train.scenes.layout "
+    "weights_file windows sides outputs geometry mel attention joint preprocessing eval_mode network optimize media "
+    "inference features feature_folder drawing lit moments maps_file canvas rendering figure card download hub model "
+    "visualizer pretrained report demo page train.scenes.layout "
     "train.arguments train.fields train.writing train.multiple_instance train.objective train.recipe "
     "train.augmentation train.stream train.scenes train.videos train train.evaluate.sets train.evaluate.toolbox "
     "train.evaluate train.ablate train.publish train.published train.release train.own_footage "

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from cmac_hub.encoders import FrameEncoder
+from cmac_hub.eval_mode import in_eval_mode
 from cmac_hub.model import CMAC
-from cmac_hub.network import in_eval_mode
 from cmac_hub.train.fields import RecipeError
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.stream import Pair, PairSource, start_method

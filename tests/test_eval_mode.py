@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cmac_hub import CMAC
-from cmac_hub.network import evaluating, in_eval_mode
+from cmac_hub.eval_mode import evaluating, in_eval_mode
 from cmac_hub.visualizer import Visualizer
 
 
