@@ -40,7 +40,8 @@ def descriptors():
     return len(os.listdir("/proc/self/fd"))
 first, *arguments = sys.argv[1:]
 command = arguments[0]
-assert main([command, first, "-o", arguments.pop(), "--overwrite"]) == 0
+named = arguments[arguments.index("--model"):][:2]
+assert main([command, first, "-o", arguments.pop(), "--overwrite", *named]) == 0
 before, seen, done = descriptors(), [], threading.Event()
 def watch():
     while not done.wait(0.5):

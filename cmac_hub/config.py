@@ -125,8 +125,8 @@ class AttentionConfig:
 
 @dataclass(frozen=True)
 class DisplayConfig:
-    """How maps are drawn, measured on validation scenes: values up to the first number stay dark, from the second on
-    they are drawn at full strength.
+    """How maps are drawn, measured on validation scenes, and on real shots where the data has them: values up to the
+    first number stay dark, from the second on they are drawn at full strength.
 
     Raises:
         ValueError: an unknown map, or limits that do not rise.

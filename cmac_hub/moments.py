@@ -34,7 +34,7 @@ class Peak:
     padded: bool
     """Whether part of the window lay outside of the file."""
     lit: bool
-    """Whether the map stands out as known sources do: above the checkpoint's limits, on whatever scale it is drawn, and
+    """Whether the map exceeds the network's own limits (`config.display`), on whatever scale it is drawn, and
     for a map that hears only where there is anything to hear."""
     box: Box | None
     """Left, top, right, bottom in pixels of the displayed frame, right and bottom excluded: the region around the peak

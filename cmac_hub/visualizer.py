@@ -164,7 +164,7 @@ class Visualizer(nn.Module):
             map: see `heatmaps`.
             window: see `heatmaps`.
             hop: see `heatmaps`.
-            scale: "absolute" lights only what stands out as known sources do (the checkpoint's limits), and may stay
+            scale: "absolute" lights only what exceeds the network's own limits (`config.display`), and may stay
                 dark; "relative" lights the highest places of every moment that has sound, sure or not.
             audio_track: see `heatmaps`; it is the one that the output has.
             batch_size: see `heatmaps`; the default is 8, or fewer where frames are large. Where frames cannot wait in

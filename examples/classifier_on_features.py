@@ -1,4 +1,4 @@
-"""A classifier trained on features of labelled folders, one a class: videos/train/dog/1.mp4, videos/test/cat/7.mp4.
+"""A classifier trained on features of labeled folders, one a class: videos/train/dog/1.mp4, videos/test/cat/7.mp4.
 
 cmac features videos/ -o features/
 python examples/classifier_on_features.py features/train features/test                # or with: visual, or: audio

@@ -1,7 +1,7 @@
 """The encoders and the attention maps as three ONNX files for any batch size, each compared with PyTorch.
 
 pip install ".[onnx]"
-python examples/export_to_onnx.py onnx/ --model cmac-nano --video 1280 720
+python examples/export_to_onnx.py onnx/ --video 1280 720
 
 visual_encoder.onnx: clips -> visual_map; audio_encoder.onnx: spectrograms -> audio_map; maps.onnx: both of these -> the
 six attention maps and both embeddings. They take what `CMAC.preprocess` makes of videos of that shape.
@@ -45,7 +45,7 @@ def export(module, inputs, outputs, name):
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("output", type=Path)
-parser.add_argument("--model", default="cmac-nano")
+parser.add_argument("--model", default="cmac-lite")
 parser.add_argument("--video", type=int, nargs=2, default=(1280, 720), help="width and height of the videos it is for")
 options = parser.parse_args()
 network = CMAC.from_pretrained(options.model).requires_grad_(False)  # Not its copy for inference.

@@ -10,7 +10,7 @@ import torch
 from cmac_hub import CMAC
 from cmac_hub.media.find import find_inputs
 
-model = CMAC.from_pretrained("cmac-lite")
+model = CMAC.from_pretrained()
 paths = [one.path for one in find_inputs([sys.argv[1]])]
 found = {}
 for path, features in zip(paths, model.extract_features(paths), strict=True):

@@ -18,7 +18,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-MUST_HOLD = ("cmac_hub/weights/cmac-nano/model.safetensors", "cmac_hub/train/recipes/nano.json", "cmac_hub/py.typed")
+MUST_HOLD = (
+    *(f"cmac_hub/weights/{name}/model.safetensors" for name in ("cmac-lite", "cmac-nano")),
+    *("cmac_hub/train/recipes/nano.json", "cmac_hub/py.typed"),
+)
 """Files that are no Python, and easily left out of a package."""
 
 TESTS = ("tests/test_golden.py", "tests/test_files.py", "tests/cli/test_features.py", "tests/media/test_reader.py")

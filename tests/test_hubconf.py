@@ -35,7 +35,8 @@ def test_each_network_and_each_half():
     for entry in ("cmac_nano", "cmac_lite"):
         assert torch.hub.load(ROOT, entry, source="local").config.name == entry.replace("_", "-")
     visual = torch.hub.load(ROOT, "cmac_visual_encoder", source="local")
-    audio = torch.hub.load(ROOT, "cmac_audio_encoder", "cmac-lite", source="local", dtype=torch.bfloat16)
+    audio = torch.hub.load(ROOT, "cmac_audio_encoder", "cmac-nano", source="local", dtype=torch.bfloat16)
+    assert audio.channels == 128
     assert visual(torch.zeros(1, 3, 8, 32, 32)).shape[:2] == (1, visual.channels) and not visual.training
     assert next(audio.parameters()).dtype == torch.bfloat16
 

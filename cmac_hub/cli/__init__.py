@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--scale",
         choices=get_args(Scale),
         default="absolute",
-        help="light only what stands out as known sources do, or the likeliest places of every moment, sure or not",
+        help="light only what exceeds the network's own limits, or the likeliest places of every moment, sure or not",
     )
     localize.add_argument(
         "--json", action="store_true", help="print a line of JSON a window: peak, lit box, sound, ..."
@@ -80,7 +80,9 @@ def build_parser() -> argparse.ArgumentParser:
     figure.set_defaults(run="cmac_hub.cli.localize:figure")
 
     info = commands.add_parser("info", help="print what a model is, setting by setting")
-    info.add_argument("model", nargs="?", default=DEFAULT_NETWORK, metavar="MODEL", help=MODEL_HELP)
+    info.add_argument(
+        "model", nargs="?", default=DEFAULT_NETWORK, metavar="MODEL", help=f"{MODEL_HELP}; default: {DEFAULT_NETWORK}"
+    )
     info.set_defaults(run="cmac_hub.cli.models:info")
 
     download = commands.add_parser("download", help="fetch a model into the cache")
@@ -101,10 +103,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     for command in (localize, features, figure, demo):
         command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
-        command.add_argument("--model", default=DEFAULT_NETWORK, help=MODEL_HELP)
         command.add_argument("--device", type=_device, default="cpu", help="cpu, cuda, mps, ...")
         command.add_argument("--window", type=seconds, help="seconds that the network is shown at once")
-    demo.set_defaults(model=None)
+    for command in (localize, features, figure):
+        command.add_argument("--model", default=DEFAULT_NETWORK, help=f"{MODEL_HELP}; default: {DEFAULT_NETWORK}")
+    demo.add_argument("--model", help=f"{MODEL_HELP}; default: cmac-nano, {DEFAULT_NETWORK} with --serve")
     for command, default in ((localize, "auto"), (features, "float32"), (figure, "auto")):
         command.add_argument(
             "--dtype",

@@ -74,8 +74,7 @@ def _remarks(peaks: list[Peak], info: MediaInfo, options: argparse.Namespace, ne
     if peaks and not claiming:
         yield f"has no audible sound{other_tracks(info, None)}: the frames say so, nothing is lit"
     if claiming and options.scale == "absolute" and not any(peak.lit for peak in claiming):
-        own = network.config.name == DEFAULT_NETWORK
-        other = "" if own else f", --model {DEFAULT_NETWORK} is made for real videos"
+        other = f", --model {DEFAULT_NETWORK} is made for real videos" if options.model == "cmac-nano" else ""
         yield f"stays dark, as nothing stands out: --scale relative lights the likeliest places{other}"
 
 

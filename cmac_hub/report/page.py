@@ -133,17 +133,17 @@ hear</dd>
 <em>Matches best</em> and <em>least</em>: the audible windows where it is highest and lowest. Compare them within a
 video rather than between videos</dd>
 <dt>peak</dt><dd>the highest value of the map, drawn from 0.4 to 1; above the dashed line it is seen to be lit</dd>
-<dt>nothing lit</dt><dd>there is something to hear, and no place of the picture stands out as known sources do: shaded;
-named where it lasts for a window or longer</dd>
+<dt>nothing lit</dt><dd>there is something to hear, and no place of the picture exceeds the network's own limits:
+shaded; named where it lasts for a window or longer</dd>
 </dl>
 <p>Times are those of the drawn videos, which the links open at that moment.</p>
 </details>
 """
 
 CAUTION = (
-    "A hint, no finding: the network may light something for a sound that comes from elsewhere, and often misses a "
-    "source that is in the picture. A low agreement there is a second hint. How often each is right is in the model's "
-    "card."
+    "A hint, no finding: many networks light something for a sound that comes from elsewhere (cmac-lite nearly "
+    "always), and all of them miss sources that are in the picture. A low agreement is the better hint. How often each "
+    "is right is in the model's card."
 )
 
 

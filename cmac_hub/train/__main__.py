@@ -125,7 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     release = found.add_parser("release", help="turn a training checkpoint into a folder that users load")
     release.add_argument("checkpoint", type=Path, help="a run folder (its latest), or a checkpoint .pt")
     release.add_argument("-o", "--output", type=Path, required=True)
-    release.add_argument("--data", type=Path, help=f"{LIBRARY}: measures how maps are drawn, on validation scenes")
+    release.add_argument("--data", type=Path, help=f"{LIBRARY}: measures how maps are drawn, on its validation split")
     release.add_argument("--note", default="", help="one line for the config's training summary")
     release.add_argument(
         "--license", default="", help="of the weights, as strict as that of the strictest data, e.g. cc-by-nc-4.0"

@@ -40,7 +40,11 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """`--model`, of `load_network`, its device and encoders of one's own."""
-    parser.add_argument("--model", default=DEFAULT_NETWORK, help="a name or folder, a run folder, or a checkpoint .pt")
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_NETWORK,
+        help=f"a name or folder, a run folder, or a checkpoint .pt; default: {DEFAULT_NETWORK}",
+    )
     add_device(parser)
     add_imports(parser)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -57,7 +58,7 @@ def test_demo(cmac, tmp_path):
     made = {p.name for p in (tmp_path / "demo").iterdir()}
     assert made == {"demo.mp4", "demo_attention.mp4", "demo_figure.png", "demo_features.safetensors"}
     assert "the source" in out
-    assert "attention" in out
+    assert "\ntiny         peaks around" in out
     scene = make_scene(4)
     frames = list(read_frames(tmp_path / "demo" / "demo.mp4"))
     assert len(frames) == len(scene)
@@ -70,6 +71,14 @@ def test_demo(cmac, tmp_path):
     assert probe(tmp_path / "demo" / "demo_attention.mp4").has_audio
     assert "visual" in load_file(tmp_path / "demo" / "demo_features.safetensors")
     assert cmac("demo", "-o", tmp_path / "demo")[0] == 1
+
+
+def test_the_demo_finds_its_source(cmac, tmp_path):
+    """With the network that learned from drawn scenes, which is not the one that is taken elsewhere."""
+    out = cmac("demo", "-o", tmp_path, model=None)[1]
+    assert "\ncmac-nano    peaks around" in out
+    on_source, on_distractor = map(int, re.search(r"on the \w+ in (\d+) windows, on the \w+ in (\d+)", out).groups())
+    assert on_source > 20 and on_distractor == 0
 
 
 @pytest.mark.parametrize(

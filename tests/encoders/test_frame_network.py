@@ -38,7 +38,7 @@ def test_a_new_network_gives_each_frame_its_backbones_map(network):
     torch.testing.assert_close(network(clips), frames.unflatten(0, (2, 4)).transpose(1, 2))
 
 
-def test_trained_layers_look_at_the_neighbours_in_time_only():
+def test_trained_layers_look_at_the_neighbors_in_time_only():
     torch.manual_seed(0)
     layer = FrameNetwork(dataclasses.replace(SMALL, temporal_layers=1)).eval().layers[0]
     torch.nn.init.normal_(layer.project.weight)

@@ -62,7 +62,7 @@ def test_the_last_frame_lasts_as_long_as_it_did(tmp_path):
         assert probe(slides).duration == probe(out).duration == pytest.approx(4.0, abs=2e-3), suffix
 
 
-def test_odd_sizes_and_colours(tmp_path):
+def test_odd_sizes_and_colors(tmp_path):
     colors = np.array([[220, 40, 40], [40, 200, 60], [50, 60, 210], [128, 128, 128]], np.uint8)
     with VideoWriter(tmp_path / "odd.mp4", width=63, height=47, frame_rate=25) as writer:
         for index, color in enumerate(colors):

@@ -131,7 +131,7 @@ def measure_clips(model: CMAC, clips: Sequence[BoxedClip]) -> tuple[dict[str, An
 
 
 def tabulate(report: dict[str, Any]) -> str:
-    """Markdown: the scores in percent, and a line for each distance of `compare`."""
+    """Markdown: the scores in percent, a line for each distance of `compare`, and one for each map as it is drawn."""
     lines = [as_table(report["scores"]), ""]
     for key, rival in (("over_disc", "the centered disc"), ("over_wrong_sound", "a wrong sound")):
         for name, compared in report[key].items():
