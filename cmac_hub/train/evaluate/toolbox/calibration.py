@@ -55,8 +55,9 @@ def calibrate(
         for each field of `DisplayConfig` that has limits (low, high). Guidance and joint compare both streams: `low`
         leaves nine tenths of the scenes dark whose source is not in the picture. Prediction does not: nine tenths of
         the places outside of a source (of the cells that it does not dominate) lie below its `low`. Half of the sources
-        have a peak above `high`, which is at least `low` + 0.02. With real shots the `low` of visual maps that compare
-        both is low enough for `LIT` of them to be seen, and `high` is the mean of both medians.
+        have a peak above `high`, which is at least `low` + 0.02. With real shots the `high` of visual maps that compare
+        both is the median of their peaks, and `low` is low enough for `LIT` of them to be seen; prediction's `high` is
+        the mean of both medians.
     """
     scenes = make_scenes(library, model.config, count, 54321)
     found = predict_scenes(model, scenes)
@@ -74,11 +75,12 @@ def calibrate(
             low, high = float(np.quantile(must_be_dark, 0.9)), float(np.median(peaks))
             if shots is not None and modality == "visual":
                 reached = [float(one.max()) for one in shots[which]]
-                high = (high + float(np.median(reached))) / 2
                 if which in HEARING:
+                    seen, high = (float(value) for value in np.quantile(reached, [1 - LIT, 0.5]))
                     # So much below the quantile that its strength is the least that is seen.
-                    seen = float(np.quantile(reached, 1 - LIT))
-                    low = min(low, seen - (max(high, seen) - seen) * VISIBLE / (255 - VISIBLE))
+                    low = min(low, seen - (high - seen) * VISIBLE / (255 - VISIBLE))
+                else:
+                    high = (high + float(np.median(reached))) / 2
             limits[f"{modality}_{which}"] = (round(low, 3), round(max(high, low + 0.02), 3))
     return limits
 

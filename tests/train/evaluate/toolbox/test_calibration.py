@@ -60,14 +60,14 @@ def test_the_limits_equal_a_hand_computed_case(tiny, monkeypatch):
     assert found["audio_guidance"] == pytest.approx((0.225, 0.275), abs=1e-3)
     assert found["audio_prediction"] == pytest.approx((0.1125, 0.35), abs=1e-3)
     assert found["visual_joint"] == pytest.approx((0.1125, 0.1375), abs=1e-3)
-    # Of 21 shots twenty reach 0.3 and one stays at 0.1: 0.95 of them reach a value between 0.3 and 0.3.
-    peaks = [np.full((2, 2), 0.1), *np.full((20, 2, 2), 0.3)]
+    # Of 21 shots twenty reach 0.3, which is 0.95 of them, and eleven 0.4.
+    peaks = [np.full((2, 2), 0.1), *np.full((9, 2, 2), 0.3), *np.full((11, 2, 2), 0.4)]
     shots = dict.fromkeys(("guidance", "prediction", "joint"), peaks)
     real = calibrate(tiny, Library.of_drawings("validation", count=1), shots)
-    # Strength is 64 of 255 at 0.3: 0.3 = low + (0.425 - low) * 64 / 255.
-    assert real["visual_guidance"] == pytest.approx((0.258, 0.425), abs=1e-3), "lower, so that shots light up"
-    assert real["visual_prediction"] == pytest.approx((0.225, 0.5)), "which hears nothing and is dark elsewhere"
-    assert real["visual_joint"] == pytest.approx((0.1125, 0.219), abs=1e-3), "low enough already"
+    # Strength is 64 of 255 at 0.3: 0.3 = low + (0.4 - low) * 64 / 255.
+    assert real["visual_guidance"] == pytest.approx((0.266, 0.4), abs=1e-3), "lower, so that shots light up"
+    assert real["visual_prediction"] == pytest.approx((0.225, 0.55)), "which hears nothing and is dark elsewhere"
+    assert real["visual_joint"] == pytest.approx((0.1125, 0.4), abs=1e-3), "low enough already"
     assert {k: v for k, v in real.items() if "audio" in k} == {k: v for k, v in found.items() if "audio" in k}
 
 
