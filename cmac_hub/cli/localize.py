@@ -74,7 +74,7 @@ def _remarks(peaks: list[Peak], info: MediaInfo, options: argparse.Namespace, ne
     if peaks and not claiming:
         yield f"has no audible sound{other_tracks(info, None)}: the frames say so, nothing is lit"
     if claiming and options.scale == "absolute" and not any(peak.lit for peak in claiming):
-        other = f", --model {DEFAULT_NETWORK} is made for real videos" if options.model == "cmac-nano" else ""
+        other = f", --model {DEFAULT_NETWORK} is made for real videos" if network.config.name == "cmac-nano" else ""
         yield f"stays dark, as nothing stands out: --scale relative lights the likeliest places{other}"
 
 

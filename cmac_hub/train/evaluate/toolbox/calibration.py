@@ -34,6 +34,8 @@ FEWEST_CELLS = 6
 
 Limits = tuple[float, float]
 
+NARROWEST = 0.02
+"""By how much `high` is above `low`, at least."""
 
 LIT = 0.95
 """Share of the real validation shots that are to light up, so that four in five of others do: with thirty shots that is
@@ -55,9 +57,9 @@ def calibrate(
         for each field of `DisplayConfig` that has limits (low, high). Guidance and joint compare both streams: `low`
         leaves nine tenths of the scenes dark whose source is not in the picture. Prediction does not: nine tenths of
         the places outside of a source (of the cells that it does not dominate) lie below its `low`. Half of the sources
-        have a peak above `high`, which is at least `low` + 0.02. With real shots the `high` of visual maps that compare
-        both is the median of their peaks, and `low` is low enough for `LIT` of them to be seen; prediction's `high` is
-        the mean of both medians.
+        have a peak above `high`, which is at least `low` + `NARROWEST`. With real shots the `high` of visual maps that
+        compare both is the median of their peaks, and `low` is low enough for `LIT` of them to be seen; prediction's
+        `high` is the mean of both medians.
     """
     scenes = make_scenes(library, model.config, count, 54321)
     found = predict_scenes(model, scenes)
@@ -77,11 +79,13 @@ def calibrate(
                 reached = [float(one.max()) for one in shots[which]]
                 if which in HEARING:
                     seen, high = (float(value) for value in np.quantile(reached, [1 - LIT, 0.5]))
+                    # Or what `NARROWEST` adds to `high` would come on top of what `low` is reckoned from.
+                    high = max(high, seen + NARROWEST * (255 - VISIBLE) / 255)
                     # So much below the quantile that its strength is the least that is seen.
                     low = min(low, seen - (high - seen) * VISIBLE / (255 - VISIBLE))
                 else:
                     high = (high + float(np.median(reached))) / 2
-            limits[f"{modality}_{which}"] = (round(low, 3), round(max(high, low + 0.02), 3))
+            limits[f"{modality}_{which}"] = (round(low, 3), round(max(high, low + NARROWEST), 3))
     return limits
 
 

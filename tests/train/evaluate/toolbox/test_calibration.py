@@ -68,6 +68,9 @@ def test_the_limits_equal_a_hand_computed_case(tiny, monkeypatch):
     assert real["visual_guidance"] == pytest.approx((0.266, 0.4), abs=1e-3), "lower, so that shots light up"
     assert real["visual_prediction"] == pytest.approx((0.225, 0.55)), "which hears nothing and is dark elsewhere"
     assert real["visual_joint"] == pytest.approx((0.1125, 0.4), abs=1e-3), "low enough already"
+    alike = dict.fromkeys(shots, np.full((21, 2, 2), 0.3))
+    low, high = calibrate(tiny, Library.of_drawings("validation", count=1), alike)["visual_guidance"]
+    assert (0.3 - low) / (high - low) == pytest.approx(64 / 255, abs=0.03), "seen, where all peaks are alike, too"
     assert {k: v for k, v in real.items() if "audio" in k} == {k: v for k, v in found.items() if "audio" in k}
 
 
