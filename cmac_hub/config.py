@@ -38,6 +38,9 @@ LONGEST = 600.0
 DEFAULT_NETWORK = "cmac-lite"
 """The weights that are taken when no network is named: those for real videos."""
 
+DEMO_NETWORK = "cmac-nano"
+"""What looks at the scene of `cmac demo`: it learned from drawn scenes, too."""
+
 Normalization = Literal["cosine", "bounded", "softmax", "none"]
 
 Map = Literal["guidance", "prediction", "joint"]

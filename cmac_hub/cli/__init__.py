@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import get_args
 
 from cmac_hub.command_line import add_debug, add_imports, moment, run, seconds
-from cmac_hub.config import DEFAULT_NETWORK, DType, Layout, Map, Scale
+from cmac_hub.config import DEFAULT_NETWORK, DEMO_NETWORK, DType, Layout, Map, Scale
 from cmac_hub.streams import lasting_streams
 from cmac_hub.version import __version__
 
@@ -107,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--window", type=seconds, help="seconds that the network is shown at once")
     for command in (localize, features, figure):
         command.add_argument("--model", default=DEFAULT_NETWORK, help=f"{MODEL_HELP}; default: {DEFAULT_NETWORK}")
-    demo.add_argument("--model", help=f"{MODEL_HELP}; default: cmac-nano, {DEFAULT_NETWORK} with --serve")
+    demo.add_argument("--model", help=f"{MODEL_HELP}; default: {DEMO_NETWORK}, {DEFAULT_NETWORK} with --serve")
     for command, default in ((localize, "auto"), (features, "float32"), (figure, "auto")):
         command.add_argument(
             "--dtype",

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save
 
+from cmac_hub.config import DEMO_NETWORK
 from cmac_hub.demo import DEMO_SEEDS, DemoScene, make_scene
 from cmac_hub.errors import ArgumentError, CMACError
 from cmac_hub.features import features_of_file
@@ -19,9 +20,6 @@ from cmac_hub.media import write_video
 from cmac_hub.moments import Peak
 from cmac_hub.page import PORT, serve
 from cmac_hub.pretrained import load_cmac
-
-NETWORK = "cmac-nano"
-"""What looks at the scene when no other is named: it learned from drawn scenes, too."""
 
 SEED = 4
 """Of the scene that is drawn when none is asked for."""
@@ -40,7 +38,7 @@ def demo(options: argparse.Namespace) -> int:
     scene = make_scene(seed)
     video = folder / "demo.mp4"
     write_drawn_scene(scene, video, options.overwrite)
-    visualizer = load_cmac(options.model or NETWORK, device=options.device).visualizer
+    visualizer = load_cmac(options.model or DEMO_NETWORK, device=options.device).visualizer
     peaks = visualizer.render(
         video, folder / "demo_attention.mp4", layout="panel", window=options.window, overwrite=options.overwrite
     )

@@ -14,7 +14,7 @@ from cmac_hub.cli.tracks import other_tracks
 from cmac_hub.config import DEFAULT_NETWORK, HEARING
 from cmac_hub.errors import MediaError, OutputError
 from cmac_hub.files import make_folder, replacing
-from cmac_hub.hub import load
+from cmac_hub.hub import REGISTERED, load
 from cmac_hub.media import MediaInfo, probe
 from cmac_hub.media.find import DRAWN, VIDEO_SUFFIXES, Input, find_inputs
 from cmac_hub.media.writer import check_video_output
@@ -74,7 +74,8 @@ def _remarks(peaks: list[Peak], info: MediaInfo, options: argparse.Namespace, ne
     if peaks and not claiming:
         yield f"has no audible sound{other_tracks(info, None)}: the frames say so, nothing is lit"
     if claiming and options.scale == "absolute" and not any(peak.lit for peak in claiming):
-        other = f", --model {DEFAULT_NETWORK} is made for real videos" if network.config.name == "cmac-nano" else ""
+        lesser = network.config.name in REGISTERED.keys() - {DEFAULT_NETWORK}
+        other = f", --model {DEFAULT_NETWORK} is made for real videos" if lesser else ""
         yield f"stays dark, as nothing stands out: --scale relative lights the likeliest places{other}"
 
 
