@@ -112,7 +112,7 @@ class Report:
             for number, name, seconds in sorted(self._unlit, key=lambda one: -one[2])
         )
         return (
-            f"<details>\n<summary>Sound while nothing is lit: the source may not be in the picture "
+            f"<details>\n<summary>Sound while nothing is lit: the source is not in the picture, or was missed "
             f"({len(self._unlit)})</summary>\n<p>{CAUTION}</p>\n<ul>{rows}</ul>\n</details>\n"
         )
 

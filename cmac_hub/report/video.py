@@ -188,4 +188,4 @@ def _unlit(video: Video, folder: Path) -> str:
         found.append(f'<span><a href="{address}">{clock(begin)} to {clock(end)}</a></span>')
     if len(stretches) > len(longest):
         found.append(f"<span>and {len(stretches) - len(longest)} shorter</span>")
-    return " ".join(found) + (" <em>the source may not be in the picture</em>" if found else "")
+    return " ".join(found) + (" <em>the source is not in the picture, or was missed</em>" if found else "")
