@@ -3,7 +3,8 @@
 python benchmarks/encoders.py
 python benchmarks/encoders.py --turns 3 --shapes 16x112
 
-All variants of a row take turns; the least of their times counts, which other programs disturb least.
+All variants of a row take turns, each called twice with the second call counted; the least of their times counts, which
+other programs disturb least.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def main() -> int:
         for shape in options.shapes:
             for batch in options.batches:
                 print(beside_torchvision(shape, batch, options.turns), flush=True)
-        print("\n| encoder | as it is, ms | optimized, float32 | bfloat16 |\n| --- | --- | --- | --- |")
+        print("\n| encoder | as it is, ms | optimized, float32 | bfloat16 | GFLOP/s |\n| --- | --- | --- | --- | --- |")
         for name in options.models:
             for row in own(name, options.turns):
                 print(row, flush=True)
@@ -72,7 +73,7 @@ def beside_torchvision(shape: str, batch: int, turns: int) -> str:
         expected = body(clips)
     cosine = F.cosine_similarity(*(one.float().mean((2, 3, 4)) for one in (expected, variants["bfloat16"](clips))))
     ratios = " | ".join(f"{best['torchvision'] / best[name]:.2f}x" for name in ("ours", *VARIANTS))
-    speeds = ", ".join(f"{counter.get_total_flops() / best[name] / 1e9:.0f}" for name in VARIANTS)
+    speeds = rates(counter, [best[name] for name in VARIANTS])
     return f"| {batch}x{shape} | {1000 * best['torchvision']:.0f} | {ratios} | {cosine.min():.4f} | {speeds} |"
 
 
@@ -96,15 +97,23 @@ def own(name: str, turns: int) -> list[str]:
             run = encoder.encode_frames if framewise and modality == "visual" else encoder
             calls[variant] = lambda run=run, given=given: run(given)
         best = least(calls, turns)
+        with FlopCounterMode(display=False) as counter:
+            calls["as it is"]()
         ratios = " | ".join(f"{best['as it is'] / best[variant]:.2f}x" for variant in VARIANTS)
+        speeds = rates(counter, list(best.values()))
         what = "x".join(map(str, given.shape))
-        rows.append(f"| {name}, {modality}, {what} | {1000 * best['as it is']:.1f} | {ratios} |")
+        rows.append(f"| {name}, {modality}, {what} | {1000 * best['as it is']:.1f} | {ratios} | {speeds} |")
     return rows
+
+
+def rates(counter: FlopCounterMode, seconds: list[float]) -> str:
+    """GFLOP/s of the operations that were counted, in several times."""
+    return ", ".join(f"{counter.get_total_flops() / one / 1e9:.0f}" for one in seconds)
 
 
 def least(calls: dict[str, Callable[[], Tensor]], turns: int) -> dict[str, float]:
     """Seconds of each call, the least of some turns."""
-    return {name: min(found) for name, found in in_turns(calls, turns).items()}
+    return {name: min(found) for name, found in in_turns(calls, turns, twice=True).items()}
 
 
 def product_speed(dtype: torch.dtype, size: int = 2048) -> float:

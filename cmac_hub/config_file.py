@@ -7,7 +7,9 @@ that was renamed is read under its old name in files of the older format. Unknow
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from contextlib import suppress
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cmac_hub.errors import CheckpointError, short
 from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind, known_kinds
@@ -82,11 +84,11 @@ def build(kind: type, values: Any, where: str, version: int) -> Any:
     required = {name for name, f in known.items() if f.metadata.get("since", 1) <= version}
     if missing := sorted(required - values.keys()):
         raise CheckpointError(f"missing config keys in '{where or 'config'}': {', '.join(missing)}")
-    default = kind()
+    hints = _hints(kind)
     try:
         return kind(
             **{
-                name: _value(value, getattr(default, name), f"{where}.{name}" if where else name, version)
+                name: _value(value, hints[name], f"{where}.{name}" if where else name, version)
                 for name, value in values.items()
             }
         )
@@ -96,27 +98,55 @@ def build(kind: type, values: Any, where: str, version: int) -> Any:
         raise CheckpointError(f"the config is not valid: {short(error, 400)}") from error
 
 
-def _value(value: Any, like: Any, where: str, version: int) -> Any:
-    """One value, of the kind that the default has."""
-    if where in ("visual", "audio", "attention") and value is None:
-        return None
+def _hints(kind: type) -> dict[str, Any]:
+    """What each field of a dataclass may hold: its annotation, or, where that names what is not to be found (a class of
+    a function), the type of its default."""
+    try:
+        return get_type_hints(kind)
+    except (NameError, TypeError):
+        default = kind()
+        return {field.name: type(getattr(default, field.name)) for field in dataclasses.fields(kind)}
+
+
+def _value(value: Any, hint: Any, where: str, version: int) -> Any:
+    """One value, of the kind that an annotation names."""
+    origin, parts = get_origin(hint) or hint, get_args(hint)
+    if origin in (Union, UnionType):
+        return None if value is None and NoneType in parts else _one_of(value, parts, where, version)
     if where in MODALITIES and isinstance(value, dict):
         if not isinstance(kind := value.get("kind"), str):
             given = f"is {short(repr(kind))}" if "kind" in value else "is missing"
             raise CheckpointError(f"config key '{where}.kind' {given}; {known_kinds(MODALITIES[where])}")
         return build(encoder_kind(kind, MODALITIES[where]).config_class, value, where, version)
-    if dataclasses.is_dataclass(like):
-        return build(type(like), value, where, version)
-    if isinstance(like, tuple) and isinstance(value, list | tuple) and len(value) == len(like):
-        return tuple(
-            _value(one, element, f"{where}[{i}]", version)
-            for i, (one, element) in enumerate(zip(value, like, strict=True))
-        )
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, where, version)  # type: ignore[arg-type]
+    if origin in (tuple, list) and isinstance(value, list | tuple):
+        alike = origin is list or not parts or parts[-1] is ...
+        kinds = (parts[:1] or (Any,)) * len(value) if alike else parts
+        if len(kinds) == len(value):
+            elements = zip(value, kinds, strict=True)
+            return origin(_value(one, kind, f"{where}[{i}]", version) for i, (one, kind) in enumerate(elements))
     if type(value) in (int, float) and LARGEST < abs(value) < float("inf"):
         raise CheckpointError(f"config key '{where}' is larger than any setting is; accepted is at most {LARGEST:,}")
-    if isinstance(like, float) and type(value) is int:
+    if hint is float and type(value) is int:
         value = float(value)
-    if type(value) is not type(like):
-        expected = f"{type(like).__name__}" + (f" of {len(like)}" if isinstance(like, tuple) else "")
-        raise CheckpointError(f"config key '{where}' is {short(repr(value))}; expected a {expected}")
+    accepted = {type(part) for part in parts} if origin is Literal else {origin}
+    if hint is not Any and type(value) not in accepted:
+        raise CheckpointError(f"config key '{where}' is {short(repr(value))}; expected {_told(hint)}")
     return value
+
+
+def _one_of(value: Any, hints: tuple[Any, ...], where: str, version: int) -> Any:
+    """A value of the first of some kinds that it fits; the last one says what is wrong."""
+    *others, last = (hint for hint in hints if hint is not NoneType)
+    for hint in others:
+        with suppress(CheckpointError):
+            return _value(value, hint, where, version)
+    return _value(value, last, where, version)
+
+
+def _told(hint: Any) -> str:
+    parts = get_args(hint)
+    if get_origin(hint) is tuple and ... not in parts:
+        return f"a tuple of {len(parts)}"
+    return str(hint) if parts else f"{'an' if hint is int else 'a'} {hint.__name__}"

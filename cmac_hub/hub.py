@@ -25,7 +25,7 @@ from cmac_hub.encoders.packed import PackedConv
 from cmac_hub.errors import CheckpointError
 from cmac_hub.files import make_folder, replacing
 from cmac_hub.network import Network
-from cmac_hub.weights_file import read_weights, without_numbers
+from cmac_hub.weights_file import check_keys, check_numbers, read_weights, shapes_of, without_numbers
 
 REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)(?:@(.+))?")
 """'owner/repo' or 'owner/repo@revision'."""
@@ -141,7 +141,14 @@ def build(
             raise CheckpointError(f"{folder} has no {name}{refused}; expected {CONFIG} and {WEIGHTS}")
     config = CMACConfig.load(folder / CONFIG)
     model = without_numbers(network, config, folder / CONFIG)
-    state = read_weights(folder / WEIGHTS, model.state_dict())
+    try:
+        state = read_weights(folder / WEIGHTS, model.state_dict())
+    except CheckpointError as error:
+        own = model.state_dict().keys() - without_numbers(Network, config, folder / CONFIG).state_dict().keys()
+        if own:
+            load = "load_state_dict(CMAC.from_pretrained(...).state_dict(), strict=False)"
+            raise CheckpointError(f"{error}; {network.__name__} has parts of its own: make it, then {load}") from error
+        raise
     model.load_state_dict(state, strict=True, assign=True)
     try:
         # Moving nothing tells as well whether there is such a device.
@@ -191,6 +198,9 @@ def load(
 def save_checkpoint(network: Network, folder: str | Path, *, half: bool = False) -> None:
     """Writes `config.json` and `model.safetensors` of a network; both are written before either takes its place.
 
+    Warns of weights that could not be loaded again: parts that the config does not describe, other names that pruning
+    or a parametrization gave them, NaN.
+
     Args:
         network: of any dtype.
         folder: made when missing.
@@ -210,6 +220,13 @@ def save_checkpoint(network: Network, folder: str | Path, *, half: bool = False)
     with replacing(folder / CONFIG) as config, replacing(folder / WEIGHTS) as weights:
         config.write_text(network.config.to_text(), encoding="utf-8")
         weights.write_bytes(save(state, metadata={"format": "pt"}))
+    try:
+        expected = without_numbers(type(network), network.config, folder / CONFIG).state_dict()
+        check_keys(shapes_of(expected), shapes_of(state), f"{folder / WEIGHTS} does not fit its config")
+        check_numbers(state, expected, str(folder / WEIGHTS))
+    except CheckpointError as error:
+        # What was trained is not thrown away for it.
+        warnings.warn(f"saved, but from_pretrained will refuse it: {error}", stacklevel=2)
 
 
 def config_hash(config: CMACConfig) -> str:

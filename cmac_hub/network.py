@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from cmac_hub import attention, joint, preprocessing
+from cmac_hub.checks import check_choice
 from cmac_hub.config import CMACConfig, Map
 from cmac_hub.encoders.tiles import cut_tiles, lay_tiles
 from cmac_hub.errors import ArgumentError, MissingPartError
@@ -47,7 +48,10 @@ class Network(nn.Module):
 
     def __init__(self, config: CMACConfig | None = None) -> None:
         super().__init__()
-        config = config or CMACConfig()
+        config = CMACConfig() if config is None else config
+        if not isinstance(config, CMACConfig):
+            how = "CMAC.from_pretrained(name) gives trained weights, architecture(name) a config"
+            raise ArgumentError(f"config is {config!r}; give a CMACConfig: {how}")
         self.config = config
         self.visual_encoder = None if config.visual is None else make_encoder(config.visual)
         self.audio_encoder = None if config.audio is None else make_encoder(config.audio)
@@ -71,6 +75,7 @@ class Network(nn.Module):
 
     def encoder(self, modality: str) -> nn.Module:
         """The "visual" or the "audio" encoder. Raises MissingPartError when the network has none."""
+        check_choice("modality", modality, ("visual", "audio"))
         found: nn.Module | None = getattr(self, f"{modality}_encoder")
         if found is None:
             raise MissingPartError(f"the network {self.config.name!r} has no {modality} encoder")
@@ -111,6 +116,7 @@ class Network(nn.Module):
 
     def embed(self, modality: str, map_BC: Tensor) -> Embedded:
         """The feature map (B, C, ...) of the "visual" or the "audio" encoder -> pooled features and embeddings."""
+        self._check_map(modality, map_BC)
         features_BC = map_BC.flatten(2).mean(2)
         if self.config.attention is None:
             return Embedded(features_BC, None)
@@ -140,6 +146,7 @@ class Network(nn.Module):
         return self._stream("audio", self.encoder("audio")(spectrograms_BCFS))
 
     def _stream(self, modality: str, map_BC: Tensor) -> Stream:
+        self._check_map(modality, map_BC)
         transformed = getattr(self, f"{modality}_transform")(map_BC)
         filter_BC = attention.make_filter(transformed)
         return Stream(map_BC, transformed, filter_BC, self.project(modality, filter_BC))
@@ -162,6 +169,16 @@ class Network(nn.Module):
         _check_pairs(clips, spectrograms)
         visual, audio = self.visual_stream(clips, encoded, tiles), self.audio_stream(spectrograms)
         return Output(visual, audio, self._attention(visual, audio))
+
+    def _check_map(self, modality: str, given: object) -> None:
+        """Raises ArgumentError for what an encoder of one's own gave that is no feature map."""
+        axes = 5 if modality == "visual" else 4
+        channels = self.channels(modality)
+        if isinstance(given, Tensor) and given.ndim == axes and given.shape[1] == channels:
+            return
+        what = tuple(given.shape) if isinstance(given, Tensor) else f"a {type(given).__name__}"
+        expected = f"(B, {channels}, {'T, H, W' if modality == 'visual' else 'F, S'})"
+        raise ArgumentError(f"{type(self.encoder(modality)).__name__} gave {what}; expected a map {expected}")
 
     def _attention(self, visual: Stream | None, audio: Stream | None, only: Map | None = None) -> Attention:
         visual_guidance = audio_guidance = visual_joint = audio_joint = None
@@ -310,4 +327,7 @@ def _check_pairs(clips: Tensor | None, spectrograms: Tensor | None) -> None:
 def make_encoder(config: VisualConfig | AudioConfig) -> nn.Module:
     """An encoder of the kind that the config names, with random weights."""
     modality = VisualConfig if isinstance(config, VisualConfig) else AudioConfig
-    return encoder_kind(config.kind, modality).network_class(config)
+    encoder = encoder_kind(config.kind, modality).network_class(config)
+    if not isinstance(getattr(encoder, "channels", None), int):
+        raise ArgumentError(f"{type(encoder).__name__} has no channels; it must set self.channels, those of its map")
+    return encoder

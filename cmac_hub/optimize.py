@@ -9,6 +9,7 @@ from typing import TypeVar, get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.parametrize import is_parametrized
 
 from cmac_hub.checks import check_choice
 from cmac_hub.config import DType
@@ -41,7 +42,7 @@ def choose_dtype(dtype: DType | torch.dtype, device: torch.device) -> torch.dtyp
 def optimize_for_inference(network: AnyNetwork, dtype: DType | torch.dtype = "auto") -> AnyNetwork:
     """See `CMAC.optimize_for_inference`."""
     chosen = choose_dtype(dtype, network.device)
-    fast = copy.deepcopy(network).eval().requires_grad_(False)
+    fast = _plain(copy.deepcopy(network).eval().requires_grad_(False))
     with torch.no_grad():
         for modality, example in _examples(fast).items():
             encoder = copy.deepcopy(fast.encoder(modality))
@@ -57,6 +58,19 @@ def optimize_for_inference(network: AnyNetwork, dtype: DType | torch.dtype = "au
             if fast.config.attention is not None:
                 pack(getattr(fast, f"{modality}_transform"), before, chosen)
     return fast
+
+
+def _plain(network: AnyNetwork) -> AnyNetwork:
+    """The network with weights in the place of what computes them, such as `weight_norm` or adapters."""
+    for module in network.modules():
+        if is_parametrized(module):
+            # PyTorch's `remove_parametrizations` would change the class, which the network this is a copy of shares.
+            weights = {name: getattr(module, name).detach() for name in module.parametrizations}  # type: ignore[union-attr]
+            del module.parametrizations
+            module.__class__ = type(module).__mro__[1]
+            for name, weight in weights.items():
+                module.register_parameter(name, torch.nn.Parameter(weight, requires_grad=False))
+    return network
 
 
 def _examples(network: Network) -> dict[str, Tensor]:

@@ -10,6 +10,8 @@ import pytest
 import torch
 from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.utils import prune
 
 import cmac_hub
 from cmac_hub import CMAC, hub, load_cmac
@@ -305,3 +307,38 @@ def test_a_registered_name_may_lie_on_the_hub(folder, monkeypatch):
     CMAC.from_pretrained("cmac-later", revision="main")
     assert asked == [("owner/later", "v3"), ("owner/later", "main")]
     assert "cmac-later" in hub.accepted()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda one: one.add_module("fc", nn.Linear(4, 3)), "unknown fc.(bias|weight) .and 1 more"),
+        (lambda one: prune.l1_unstructured(one.audio_encoder.stem[0], "weight", 0.5), "missing audio_encoder"),
+        (lambda one: one.heads["shared"].bias.data.fill_(torch.nan), "heads.shared.bias holds NaN"),
+    ],
+)
+def test_weights_that_could_not_be_loaded_are_saved_with_a_warning(tiny_config, tmp_path, change, message):
+    network = CMAC(tiny_config)
+    change(network)
+    with pytest.warns(UserWarning, match=f"saved, but from_pretrained will refuse it: .*{message}"):
+        network.save_pretrained(tmp_path)
+    assert (tmp_path / "model.safetensors").exists()
+    with pytest.raises(CheckpointError, match=message):
+        CMAC.from_pretrained(tmp_path)
+
+
+class WithHead(CMAC):
+    """A class of one's own with a part of its own."""
+
+    def __init__(self, config=None):
+        super().__init__(config)
+        self.fc = nn.Linear(4, 3)
+
+
+def test_a_part_of_ones_own_is_told_how_it_gets_trained_weights(folder, tiny, tmp_path):
+    with pytest.raises(CheckpointError, match=r"missing fc.weight.*WithHead has parts of its own: make it, then"):
+        WithHead.from_pretrained(folder)
+    own = WithHead(tiny.config)
+    own.load_state_dict(CMAC.from_pretrained(folder).state_dict(), strict=False)
+    own.save_pretrained(tmp_path)
+    torch.testing.assert_close(WithHead.from_pretrained(tmp_path).state_dict(), own.state_dict())

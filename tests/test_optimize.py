@@ -172,3 +172,15 @@ def test_an_encoder_that_cannot_be_packed_stays_and_that_is_said():
 def test_a_network_of_one_encoder():
     fast = CMAC(CMACConfig(visual=R2Plus1DConfig(width=4, frames=2, size=32), audio=None, attention=None))
     assert fast.optimize_for_inference("float32").audio_encoder is None
+
+
+@pytest.mark.parametrize("part", ["visual_encoder.stem.0", "audio_encoder.stem.0", "visual_transform"])
+def test_weights_that_are_computed_become_plain_ones(part):
+    network = trained("base")
+    module = next(one for one in network.get_submodule(part).modules() if hasattr(one, "weight"))
+    nn.utils.parametrizations.weight_norm(module)
+    fast = network.optimize_for_inference(torch.float32)
+    clips, spectrograms = torch.randn(1, 3, 4, 48, 48), torch.randn(1, 1, 257, 40)
+    expected, found = network.attend(clips, spectrograms), fast.attend(clips, spectrograms)
+    torch.testing.assert_close(found.visual_guidance, expected.visual_guidance, atol=1e-4, rtol=1e-4)
+    assert any("parametrizations" in name for name, _ in network.named_parameters()), "the network itself stays"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 import torch
 from torch import nn
 
-from cmac_hub import CMAC, CMACConfig, MissingPartError, VisualConfig, load_cmac, register_encoder
+from cmac_hub import CMAC, CheckpointError, CMACConfig, MissingPartError, VisualConfig, load_cmac, register_encoder
 from cmac_hub.encoders import FrameEncoder
 from cmac_hub.visualizer import Visualizer
 
@@ -70,6 +71,71 @@ def test_a_second_encoder_of_a_kind_is_refused():
         register_encoder("r2plus1d", ToyConfig, ToyEncoder)
     with pytest.raises(ValueError, match="no config of kind 'other'"):
         register_encoder("other", ToyConfig, ToyEncoder)
+
+
+@dataclass(frozen=True)
+class FieldsConfig(ToyConfig):
+    kind: str = "fields"
+    backbone: str | None = None
+    dropout: float = 0
+    dims: tuple[int, ...] = (1, 2)
+    levels: tuple = ()
+    pairs: tuple[tuple[int, str], ...] = ()
+    norm: Literal["batch", "layer"] = "batch"
+    either: int | str = 3
+    exact: bool = False
+
+
+register_encoder("fields", FieldsConfig, ToyEncoder)
+
+
+def test_fields_of_a_config_hold_what_their_annotations_say(tiny_config):
+    given = {"backbone": "resnet18", "dropout": 0.1, "dims": (1, 2, 3), "levels": (4,), "pairs": ((1, "a"), (2, "b"))}
+    for values in ({}, {**given, "norm": "layer", "either": "x", "exact": True}):
+        config = dataclasses.replace(tiny_config, visual=FieldsConfig(**values))
+        assert CMACConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("backbone", 3, "'visual.backbone' is 3; expected a str"),
+        ("dropout", "much", "expected a float"),
+        ("dims", [1, 2.5], r"'visual.dims\[1\]' is 2.5; expected an int"),
+        ("pairs", [[1]], r"'visual.pairs\[0\]' is \[1\]; expected a tuple of 2"),
+        ("levels", "all", "expected a tuple"),
+        ("norm", 1, "expected typing.Literal"),
+        ("either", [1], "expected a str"),
+        ("exact", 1, "expected a bool"),
+    ],
+)
+def test_other_values_are_refused_by_name(tiny_config, field, value, message):
+    values = dataclasses.replace(tiny_config, visual=FieldsConfig()).to_dict()
+    values["visual"][field] = value
+    with pytest.raises(CheckpointError, match=message):
+        CMACConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"channels": None}, "ToyEncoder has no channels"),
+        ({"forward": lambda clips: clips.mean((2, 3, 4))}, r"gave \(2, 3\); expected a map \(B, 6, T, H, W\)"),
+        ({"forward": lambda clips: (clips,)}, "gave a tuple; expected a map"),
+        ({"forward": lambda clips: clips}, r"gave \(2, 3, 4, 32, 32\); expected"),
+    ],
+)
+def test_what_an_encoder_gives_is_checked(toy, monkeypatch, change, message):
+    if "channels" in change:
+        monkeypatch.setattr(ToyEncoder, "__init__", lambda one, config: nn.Module.__init__(one))
+        with pytest.raises(ValueError, match=message):
+            CMAC(toy.config)
+        return
+    network = CMAC(toy.config)
+    network.visual_encoder.forward = change["forward"]
+    for task in (network.embed_visual, network.attend):
+        with pytest.raises(ValueError, match=message):
+            task(torch.randn(2, 3, 4, 32, 32))
 
 
 def parts(config: CMACConfig, **missing: None) -> CMAC:
