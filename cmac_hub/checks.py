@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
-from cmac_hub.errors import ArgumentError
+from cmac_hub.errors import ArgumentError, short
 
 
 def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
@@ -26,15 +27,22 @@ def check_most(**values: tuple[float, float]) -> None:
 def check_positive(**values: float | tuple[float, ...]) -> None:
     """Raises ArgumentError, by name, for a value that is not a positive number, or not a tuple of such."""
     for name, value in values.items():
-        if not all(one > 0 and math.isfinite(one) for one in _elements(value)):
-            raise ArgumentError(f"{name} is {value}; it must be a positive number")
+        if not _all(lambda one: one > 0 and math.isfinite(one), value):
+            raise ArgumentError(f"{name} is {_told(value)}; it must be a positive number")
 
 
 def check_whole(lowest: int = 1, /, **values: int | tuple[int, ...]) -> None:
     """Raises ArgumentError, by name, for a value that is not a whole number from `lowest` on, or a tuple of such."""
     for name, value in values.items():
-        if not all(one >= lowest and one % 1 == 0 for one in _elements(value)):
-            raise ArgumentError(f"{name} is {value}; it must be a whole number from {lowest} on")
+        if not _all(lambda one: one >= lowest and one % 1 == 0, value):
+            raise ArgumentError(f"{name} is {_told(value)}; it must be a whole number from {lowest} on")
+
+
+def check_number(**values: float) -> None:
+    """Raises ArgumentError, by name, for a value that is no finite number."""
+    for name, value in values.items():
+        if not _all(math.isfinite, value):
+            raise ArgumentError(f"{name} is {_told(value)}; it must be a finite number")
 
 
 def check_finite(settings: Any) -> None:
@@ -50,6 +58,18 @@ def check_rising(**values: tuple[float, float]) -> None:
     for name, (low, high) in values.items():
         if not low < high:
             raise ArgumentError(f"{name} is {low:g}, {high:g}; the second must be larger")
+
+
+def _all(test: Callable[[Any], bool], value: Any) -> bool:
+    """Whether each number passes; texts and arrays are no numbers."""
+    try:
+        return all(test(one) for one in _elements(value))
+    except (TypeError, ValueError, RuntimeError):
+        return False
+
+
+def _told(value: object) -> str:
+    return short(repr(value)) if isinstance(value, str) or hasattr(value, "shape") else str(value)
 
 
 def _elements(value: Any) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable
@@ -113,11 +114,15 @@ class CMAC(
         heard = {"audio_track": audio_track}
         if (media is not None) == (frames is not None or waveform is not None):
             raise ArgumentError("give either a path (or some paths) or frames and/or a waveform by keyword")
+        if media is not None and (frame_rate is not None or sample_rate is not None):
+            raise ArgumentError("frame_rate and sample_rate are those of arrays; a file tells its own: leave them out")
         if media is None:
+            if audio_track is not None:
+                raise ArgumentError("audio_track is one of a file; leave it out beside arrays")
             return features.features_of_arrays(self, frames, frame_rate, waveform, sample_rate, **how)
         if isinstance(media, str | os.PathLike):
             return features.features_of_file(self, media, **how, **heard, progress=bool(progress))
-        paths = list(media)
+        paths = _paths(media)
         show = len(paths) > 1 and sys.stderr is not None if progress is None else progress
         return features.features_of_files(self, paths, **how, **heard, progress=show)
 
@@ -194,3 +199,16 @@ class CMAC(
 
     def _save_pretrained(self, save_directory: Path) -> None:
         hub.save_checkpoint(self, save_directory)
+
+
+def _paths(media: object) -> list[str | os.PathLike[str]]:
+    """Several paths. Raises ArgumentError for anything else."""
+    found: list[Any] = list(media) if isinstance(media, Iterable) and not isinstance(media, io.IOBase) else [media]
+    for one in found:
+        if not isinstance(one, str | os.PathLike):
+            given = f"is a {type(media).__name__}" if found == [media] else f"holds a {type(one).__name__}"
+            raise ArgumentError(
+                f"media {given}; give a path, some paths, or arrays by keyword: frames= and frame_rate=, waveform= and "
+                "sample_rate="
+            )
+    return found

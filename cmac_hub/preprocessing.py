@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -23,6 +24,13 @@ from cmac_hub.windows import Window, WindowGrid, fit_size, on_screen
 
 MOST_SECONDS = 600.0
 """The longest window: of ten minutes an audio encoder's maps take some hundred megabytes, of an hour some gigabytes."""
+
+LOUDEST = 32.0
+"""Of full scale: what is louder was never divided by it."""
+
+LARGEST_FILTER = 2**24
+"""About so many numbers torchaudio's filter may have: 44100 to 16000 hertz, or 441 to 160, takes 441 * 160. Rates of no
+common factor are resampled by FFmpeg, as those of files are: 22049 hertz would take gigabytes."""
 
 
 @lru_cache(maxsize=8)
@@ -83,7 +91,8 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
     the louder one is heard, and a warning says so.
 
     Raises:
-        ValueError: integers, a shape that is neither, a value that is not finite, or a rate below 1.
+        ValueError: integers, also as floats (above `LOUDEST`), a shape that is neither, no samples, a value that is not
+            finite, or a rate below 1.
     """
     samples = _on_cpu(waveform)
     shape = tuple(samples.shape)
@@ -95,16 +104,33 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
         raise ArgumentError(f"the waveform has shape {shape}; expected (channels, n): transpose it")
     if not samples.isfinite().all():
         raise ArgumentError("the waveform holds values that are not finite; give float in [-1, 1]")
+    if not shape[-1]:
+        raise ArgumentError("the waveform is empty; give at least one sample")
+    if (peak := samples.abs().max()) > LOUDEST:
+        raise ArgumentError(f"the waveform reaches {peak:.0f}; give float in [-1, 1], such as int16 divided by 32768")
     samples = samples.to(torch.float32).clamp(-1, 1)
-    if not 1 <= sample_rate < float("inf"):
-        raise ArgumentError(f"the sample rate is {sample_rate}; it must be at least 1 hertz")
+    if isinstance(sample_rate, str) or not 1 <= sample_rate < float("inf"):
+        raise ArgumentError(f"the sample rate is {sample_rate!r}; it must be at least 1 hertz")
     if samples.ndim == 2:
         samples = _mixed_down(samples)
     if round(sample_rate) == config.sample_rate:
         return samples
+    given = round(sample_rate)
+    if given * config.sample_rate // math.gcd(given, config.sample_rate) ** 2 > LARGEST_FILTER:
+        return _resampled_by_ffmpeg(samples, given, config.sample_rate)
     from torchaudio.functional import resample as resample_by_sinc
 
-    return resample_by_sinc(samples, round(sample_rate), config.sample_rate)
+    return resample_by_sinc(samples, given, config.sample_rate)
+
+
+def _resampled_by_ffmpeg(samples: Tensor, given: int, wanted: int) -> Tensor:
+    import av
+
+    frame = av.AudioFrame.from_ndarray(samples.numpy()[None], format="fltp", layout="mono")
+    frame.sample_rate = given
+    resampler = av.AudioResampler("fltp", "mono", wanted)
+    pieces = [one.to_ndarray()[0] for given_ in (frame, None) for one in resampler.resample(given_)]
+    return torch.from_numpy(np.concatenate(pieces)) if pieces else samples[:1]
 
 
 def _mixed_down(samples_CN: Tensor) -> Tensor:
@@ -197,8 +223,6 @@ def cut_windows(
         if sample_rate is None:
             raise ArgumentError("sample_rate is missing; give the waveform's rate in hertz")
         samples = resample(waveform, sample_rate, config.audio).numpy()
-        if not len(samples):
-            raise ArgumentError("the waveform is empty; give at least one sample")
         duration = max(duration, len(samples) / config.audio.sample_rate)
     rate = 0 if config.audio is None else config.audio.sample_rate
     return _cut(grid, duration, resized, times, samples, rate)

@@ -13,9 +13,9 @@ import numpy as np
 from torch import nn
 
 from cmac_hub.canvas import Canvas
-from cmac_hub.checks import check_choice
+from cmac_hub.checks import check_choice, check_number
 from cmac_hub.config import HEARING, Layout, Map, Scale
-from cmac_hub.errors import MediaError
+from cmac_hub.errors import ArgumentError, MediaError, OutputError
 from cmac_hub.geometry import over_frame
 from cmac_hub.maps_file import writing_maps
 from cmac_hub.media import MediaInfo, Tee, as_info, read_frame
@@ -35,10 +35,15 @@ class Visualizer(nn.Module):
 
     Args:
         model: a trained network.
+
+    Raises:
+        ValueError: it is something else.
     """
 
     def __init__(self, model: Network) -> None:
         super().__init__()
+        if not isinstance(model, Network):
+            raise ArgumentError(f"model is a {type(model).__name__}; give a network, as CMAC.from_pretrained makes it")
         self.model = model
 
     def heatmaps(
@@ -131,6 +136,8 @@ class Visualizer(nn.Module):
             ValueError: as for `heatmaps`.
         """
         info, _ = self._check(path, "prediction", audio_track)
+        if Path(output).suffix.lower() != ".npz":
+            raise OutputError(f"{output} ends in {Path(output).suffix or 'no suffix'}; maps are a .npz file")
         with writing_maps(Path(output), info, overwrite) as maps:
             for moment in self._observe(info, "prediction", window, hop, batch_size, all_maps=True):
                 maps.add(moment)
@@ -215,10 +222,11 @@ class Visualizer(nn.Module):
 
         Raises:
             MediaError: the file cannot be read or has no video stream; or the time lies outside of it.
-            ValueError: a window that is not positive, or too short for a spectrogram.
+            ValueError: a time that is no number, a window that is not positive, or too short for a spectrogram.
         """
         from cmac_hub.figure import draw_figure
 
+        check_number(time=time)
         info, _ = self._check(path, "prediction", audio_track)
         span = self.model.config.window if window is None else window
         # The first window's center is a moment of any file, however short it is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from cmac_hub import Features, inference
-from cmac_hub.errors import MediaError
+from cmac_hub.errors import ArgumentError, MediaError
 
 
 def test_of_a_file(tiny, clip):
@@ -151,3 +152,30 @@ def test_a_process_without_stderr_shows_no_progress(tiny, clip, monkeypatch):
     """As Python without a window on Windows."""
     monkeypatch.setattr("sys.stderr", None)
     assert len(tiny.extract_features([clip, clip])) == 2
+
+
+@pytest.mark.parametrize(
+    ("media", "message"),
+    [
+        (np.zeros((8, 64, 64, 3), np.uint8), "media holds a ndarray; give a path, some paths, or arrays by keyword"),
+        (torch.zeros(8, 64), "media holds a Tensor"),
+        (b"dog.mp4", "media holds a int"),
+        (io.BytesIO(b"dog"), "media is a BytesIO"),
+        (5, "media is a int"),
+        (["dog.mp4", None], "media holds a NoneType"),
+    ],
+)
+def test_what_is_no_path_is_refused(tiny, media, message):
+    with pytest.raises(ArgumentError, match=message):
+        tiny.extract_features(media)
+
+
+def test_what_belongs_to_arrays_or_files_alone_is_refused_beside_the_other(tiny, clip):
+    with pytest.raises(ArgumentError, match="those of arrays"):
+        tiny.extract_features(clip, frame_rate=25)
+    with pytest.raises(ArgumentError, match="audio_track is one of a file"):
+        tiny.extract_features(waveform=np.zeros(16000, np.float32), sample_rate=16000, audio_track=1)
+    with pytest.raises(ArgumentError, match="audio_track is '1'; it is a number"):
+        tiny.extract_features(clip, audio_track="1")
+    with pytest.raises(MediaError, match="is an address; addresses are not read"):
+        tiny.extract_features("https://example.org/dog.mp4")

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+import torchaudio
+from counting import counted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import CMAC_BASE, CMAC_LITE, CMAC_NANO, tone, write_media
@@ -213,3 +215,47 @@ def test_impossible_rates_are_refused(rate):
     for value in (rate, 0.2):
         with pytest.raises(ArgumentError, match=f"the sample rate is {value}; it must be at least 1 hertz"):
             cut_windows(None, None, waveform, value, CMAC_NANO, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("rate", [22049, 44101, 44100.7, 15999, 16001, 96001, 1000003])
+def test_rates_without_a_common_factor_cost_no_more_and_keep_the_pitch(rate):
+    times = np.arange(int(2 * rate)) / round(rate)
+    with counted() as work:
+        heard = resample(np.sin(2 * np.pi * 440 * times).astype(np.float32) / 2, rate, CMAC_NANO.audio).numpy()
+    assert work.peak < 2**28
+    assert len(heard) == pytest.approx(32000, abs=2)
+    expected = np.sin(2 * np.pi * 440 * np.arange(len(heard)) / 16000) / 2
+    assert np.abs(heard - expected)[1000:-1000].max() < 0.01
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 24000, 32000, 44100, 48000, 47952, 96000, 192000])
+def test_common_rates_are_resampled_by_their_own_ratio(rate):
+    samples = torch.randn(rate // 4, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    expected = torchaudio.functional.resample(samples, rate, 16000)
+    torch.testing.assert_close(resample(samples, rate, CMAC_NANO.audio), expected)
+
+
+def test_whole_numbers_as_floats_are_refused():
+    loud = np.sin(np.arange(1600)).astype(np.float32) * 3276
+    with pytest.raises(ArgumentError, match=r"the waveform reaches 3276; give float in .-1, 1., such as int16 divided"):
+        resample(loud, 16000, CMAC_NANO.audio)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_nothing_is_no_sound(rate):
+    with pytest.raises(ArgumentError, match="the waveform is empty"):
+        resample(np.zeros(0, np.float32), rate, CMAC_NANO.audio)
+
+
+def test_texts_and_arrays_are_no_numbers():
+    frames, sound = np.zeros((8, 64, 64, 3), np.uint8), np.zeros(16000, np.float32)
+    for arrays, message in (
+        ((frames, "25", None, None), "frame_rate is '25'; it must be a positive number"),
+        ((frames, sound, None, None), r"frame_rate is array\(.*; it must be a positive number"),
+        ((None, None, sound, "16000"), "the sample rate is '16000'"),
+    ):
+        with pytest.raises(ArgumentError, match=message) as caught:
+            cut_windows(*arrays, CMAC_NANO, 1.0, 1.0)
+        assert len(str(caught.value)) < 400
+    with pytest.raises(ArgumentError, match="window is '1'; it must be a positive number"):
+        cut_windows(frames, 25, None, None, CMAC_NANO, "1", 1.0)

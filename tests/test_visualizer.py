@@ -12,7 +12,7 @@ import torch
 from making import tone, write_media
 
 from cmac_hub.config import HEARING, Map, Scale
-from cmac_hub.errors import MediaError, OutputError
+from cmac_hub.errors import ArgumentError, MediaError, OutputError
 from cmac_hub.geometry import over_frame
 from cmac_hub.media import probe, read_frames, windows
 from cmac_hub.media.frames import decode_frames
@@ -262,3 +262,15 @@ def test_short_clips_are_padded_and_say_so(visualizer, tmp_path):
     peaks = visualizer.render(path, tmp_path / "out.mp4")
     assert peaks[0].padded
     assert len(frame_times(tmp_path / "out.mp4")) == 6
+
+
+def test_what_is_no_network_path_time_or_maps_file_is_refused(visualizer, clip, tmp_path):
+    with pytest.raises(ArgumentError, match="model is a str; give a network"):
+        Visualizer("cmac-lite")
+    with pytest.raises(ArgumentError, match="the path is a list; give the path of one file"):
+        visualizer.locate([clip])
+    for time in ("1.0", float("nan"), float("inf")):
+        with pytest.raises(ArgumentError, match=r"time is .*; it must be a finite number"):
+            visualizer.figure(clip, time)
+    with pytest.raises(OutputError, match=r"ends in .npy; maps are a .npz file"):
+        visualizer.save_maps(clip, tmp_path / "maps.npy")

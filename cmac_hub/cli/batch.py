@@ -9,6 +9,9 @@ from collections.abc import Callable
 from cmac_hub.errors import is_expected, one_line
 from cmac_hub.media.find import Input
 
+TWICE = "give the folder that holds both, whose order is kept, or rename one"
+"""What to do about two inputs of one name."""
+
 
 def run_all(
     inputs: list[Input],
@@ -42,7 +45,8 @@ def run_all(
             if on_failure is not None:
                 on_failure(one, line)
     if failed:
-        print(f"cmac: {len(failed)} of {len(inputs)} files failed, the others are done:", file=sys.stderr)
+        others = "" if len(failed) == len(inputs) else ", the others are done"
+        print(f"cmac: {len(failed)} of {len(inputs)} files failed{others}:", file=sys.stderr)
         for line in failed:
             print(f"  {line}", file=sys.stderr)
     return 1 if failed else 0

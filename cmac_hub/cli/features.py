@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from cmac_hub.cli.batch import run_all
+from cmac_hub.cli.batch import TWICE, run_all
 from cmac_hub.cli.feature_files import FeatureWriter, target_of, write_index
 from cmac_hub.cli.workers import Crew, cores
 from cmac_hub.command_line import import_modules
@@ -23,11 +23,16 @@ from cmac_hub.errors import OutputError
 from cmac_hub.files import make_folder
 from cmac_hub.media.find import Input, find_inputs
 
+LIKE_FILES = {".safetensors", ".csv", ".json", ".npz", ".npy", ".pt"}
+
 
 def features(options: argparse.Namespace) -> int:
     """Writes NAME.EXT.safetensors for every input and index.csv beside them."""
     inputs = find_inputs(options.inputs)
-    folder = make_folder(Path(options.output))
+    folder = Path(options.output)
+    if folder.suffix.lower() in LIKE_FILES and not folder.is_dir():
+        raise OutputError(f"{folder} looks like a file; give the folder that features of videos go into")
+    make_folder(folder)
     # Of the whole list, so that no two shards write one file.
     owners: dict[Path, Path] = {}
     for one in inputs:
@@ -50,7 +55,7 @@ def features(options: argparse.Namespace) -> int:
             bar.update()
             if not owned(one):
                 target = target_of(folder, one)
-                raise OutputError(f"{target} was written for another input of this call already; rename one of them")
+                raise OutputError(f"{target} was written for another input of this call already; {TWICE}")
             if count > 1:
                 next(outcomes).tell()
             else:

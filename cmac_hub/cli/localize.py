@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cmac_hub.cli.batch import run_all
-from cmac_hub.cli.told import Observed, check_told, telling
+from cmac_hub.cli.batch import TWICE, run_all
+from cmac_hub.cli.told import Observed, check_told, telling, told_besides
 from cmac_hub.cli.tracks import other_tracks
 from cmac_hub.config import DEFAULT_NETWORK, HEARING
 from cmac_hub.errors import MediaError, OutputError
@@ -29,10 +30,12 @@ def localize(options: argparse.Namespace) -> int:
     inputs = find_inputs(options.inputs, VIDEO_SUFFIXES, drawn=False, output=options.output)
     targets = _targets(inputs, options)
     named = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
-    if named and inputs[0].path.exists():
-        check_video_output(targets[inputs[0].path], options.overwrite, inputs[0].path)
-    if options.output is not None and not named:
+    if options.output is not None and (not named or names_folder(options.output)):
         make_folder(Path(options.output))
+    # A single video that is there already is refused, unless something else is asked for.
+    refused = named and not told_besides(options)
+    if named and inputs[0].path.exists() and (refused or not targets[inputs[0].path].exists()):
+        check_video_output(targets[inputs[0].path], options.overwrite, inputs[0].path)
     check_told(options, named)
     visualizer = _visualizer(options)
     taken: set[Path] = set()
@@ -40,8 +43,8 @@ def localize(options: argparse.Namespace) -> int:
     def work(one: Input) -> None:
         target = targets[one.path]
         if target in taken:
-            raise OutputError(f"{target} was written for another input of this call already; rename one of them")
-        if not named and target.exists() and not options.overwrite:
+            raise OutputError(f"{target} was written for another input of this call already; {TWICE}")
+        if not refused and target.exists() and not options.overwrite:
             taken.add(target)
             print(f"cmac: {target} exists already and is kept, however it was drawn", file=sys.stderr)
             if told.wants(one):
@@ -100,7 +103,9 @@ def _visualizer(options: argparse.Namespace) -> Visualizer:
 def _targets(inputs: list[Input], options: argparse.Namespace) -> dict[Path, Path]:
     """Each input's output: the file that was named, or STEM_attention.mp4 in the folder that was, or beside it."""
     single = len(inputs) == 1 and not Path(options.inputs[0]).is_dir()
-    if options.output is not None and single and not Path(options.output).is_dir():
+    if options.output is not None and single and not names_folder(options.output):
+        if not Path(options.output).suffix:
+            raise OutputError(f"{options.output} is no folder yet; write {options.output}/ to make it, or NAME.mp4")
         return {inputs[0].path: Path(options.output)}
     if options.output is not None and Path(options.output).suffix.lower() in VIDEO_SUFFIXES:
         raise OutputError(f"{options.output} names one video; give a folder for the outputs of several")
@@ -110,6 +115,11 @@ def _targets(inputs: list[Input], options: argparse.Namespace) -> dict[Path, Pat
         folder = one.path.parent if options.output is None else Path(options.output) / one.relative.parent
         targets[one.path] = folder / name
     return targets
+
+
+def names_folder(output: str) -> bool:
+    """Whether an output is a folder: one that is there, or a name that ends in a slash."""
+    return Path(output).is_dir() or output.endswith(("/", os.sep))
 
 
 def figure(options: argparse.Namespace) -> int:

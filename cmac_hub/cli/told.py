@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from cmac_hub.cli.batch import TWICE
 from cmac_hub.errors import OutputError
 from cmac_hub.files import check_output, make_folder, naming, replacing
 from cmac_hub.maps_file import writing_maps
@@ -109,7 +110,7 @@ class Telling:
             return Path(self._options.maps)
         path = Path(self._options.maps) / one.relative.parent / f"{one.path.stem}{DRAWN}.npz"
         if path in self._taken:
-            raise OutputError(f"{path} was written for another input of this call already; rename one of them")
+            raise OutputError(f"{path} was written for another input of this call already; {TWICE}")
         return None if path.exists() and not self._options.overwrite else path
 
 
@@ -138,6 +139,11 @@ def _row(path: Path, peak: Peak) -> dict[str, Any]:
         if values[name] is not None:
             values[name] = f"{values[name]:.{digits}f}"
     return values
+
+
+def told_besides(options: argparse.Namespace) -> bool:
+    """Whether anything is asked for besides drawings."""
+    return bool(options.json or options.csv or options.report or options.maps)
 
 
 def check_told(options: argparse.Namespace, single: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from itertools import islice
@@ -10,7 +11,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from cmac_hub.errors import MediaError
+from cmac_hub.errors import ArgumentError, MediaError
 from cmac_hub.media.opening import MOST_PIXELS, codec_name, open_media, video_stream
 from cmac_hub.media.orientation import UPRIGHT, Orientation, frame_orientation
 from cmac_hub.media.stamps import LONGEST_GAP
@@ -89,7 +90,10 @@ def probe(path: str | Path, audio_track: int | None = None) -> MediaInfo:
 
     Raises:
         MediaError: the file cannot be opened, or holds neither video nor audio; or not that track.
+        ValueError: what is given is no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentError(f"the path is a {type(path).__name__}; give the path of one file")
     return _probe(Path(path), audio_track)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,8 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
     """
     path = Path(path)
     if not path.exists():
+        if re.match("[a-z][a-z0-9+.-]+:/", str(path)):
+            raise MediaError(f"{path} is an address; addresses are not read, only files: download it first")
         raise MediaError(f"there is no file {path}")
     if path.is_dir():
         raise MediaError(f"{path} is a folder; give a media file")

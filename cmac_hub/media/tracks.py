@@ -9,7 +9,7 @@ from typing import NamedTuple
 import av
 from av.container import InputContainer
 
-from cmac_hub.errors import MediaError
+from cmac_hub.errors import ArgumentError, MediaError
 from cmac_hub.media.opening import codec_name
 
 
@@ -51,12 +51,15 @@ def choose_track(path: Path, tracks: Sequence[AudioTrack], wanted: int | None) -
     """The number of the track that is heard: the one that is wanted, else the first that can be decoded, if any.
 
     Raises:
+        ArgumentError: what is wanted is no number.
         MediaError: the wanted one is not there, or cannot be decoded; the message lists those that are there.
     """
     if wanted is None:
         return next((one.number for one in tracks if one.codec), None)
     if any(one.number == wanted and one.codec for one in tracks):
         return wanted
+    if not isinstance(wanted, int):
+        raise ArgumentError(f"audio_track is {wanted!r}; it is a number, counted from 1")
     there = f"its tracks are {'; '.join(map(str, tracks))}" if tracks else "it has none"
     there_is = any(one.number == wanted for one in tracks)
     what = f"audio track {wanted} of {path} cannot be decoded" if there_is else f"{path} has no audio track {wanted}"

@@ -201,3 +201,8 @@ def test_shards_and_workers_that_are_none(wrong, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["features", "x.mp4", "-o", "out", *wrong])
     assert caught.value.code == 2 and wrong[1] in capsys.readouterr().err
+
+
+def test_a_folder_that_looks_like_a_file_is_refused(cmac, clip, tmp_path):
+    code, _, err = cmac("features", clip, "-o", tmp_path / "clip.safetensors")
+    assert code == 1 and "looks like a file; give the folder" in err and not (tmp_path / "clip.safetensors").exists()

@@ -115,3 +115,31 @@ def test_outputs_inside_of_the_input_folder_are_no_inputs(cmac, clip, tmp_path):
     assert [p.name for p in tmp_path.rglob("*_attention*.mp4")] == ["a_attention.mp4"]
     inside = tmp_path / "attention"
     assert find_inputs([str(inside)], output=tmp_path)[0].path == inside / "a_attention.mp4", "the other way round"
+
+
+def test_one_video_that_is_there_is_looked_at_for_what_else_is_asked_for(cmac, clip, tmp_path):
+    out, maps = tmp_path / "out.mp4", tmp_path / "maps.npz"
+    assert cmac("localize", clip, "-o", out)[0] == 0
+    stamp = out.stat().st_mtime_ns
+    code, stdout, err = cmac("localize", clip, "-o", out, "--maps", maps, "--json")
+    assert code == 0 and "is kept" in err and maps.exists()
+    assert json.loads(stdout.splitlines()[0])["file"] == str(clip)
+    assert out.stat().st_mtime_ns == stamp
+    code, _, err = cmac("localize", clip, "-o", out)
+    assert code == 1 and "exists already" in err
+
+
+def test_a_slash_at_the_end_means_a_folder(cmac, clip, tmp_path):
+    code, out, _ = cmac("localize", clip, "-o", f"{tmp_path}/new/")
+    assert (code, out.strip()) == (0, str(tmp_path / "new" / f"{clip.stem}_attention.mp4"))
+    code, _, err = cmac("localize", clip, "-o", tmp_path / "other")
+    assert code == 1 and f"other is no folder yet; write {tmp_path}/other/ to make it, or NAME.mp4" in err
+
+
+def test_two_inputs_of_one_name_are_told_what_to_do(cmac, clip, tmp_path):
+    names = [tmp_path / folder / "a.mp4" for folder in ("cat", "dog")]
+    for name in names:
+        name.parent.mkdir()
+        shutil.copy(clip, name)
+    code, _, err = cmac("localize", *names, "-o", tmp_path / "out")
+    assert code == 1 and "give the folder that holds both, whose order is kept, or rename one" in err
