@@ -50,9 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     pack.add_argument("data", type=Path, help=LIBRARY)
     pack.add_argument("-o", "--output", type=Path, required=True, help="folder, new or empty")
     pack.add_argument("--split", nargs="+", choices=SPLITS, default=SPLITS, help="whose files come along")
-    pack.add_argument(
-        "--size", type=positive, default=128, help="pixels of the largest clips to be cut from the real shots"
-    )
+    pack.add_argument("--size", type=positive, default=128, help="pixels of the largest clips that are trained on")
     pack.add_argument("--bit-rate", type=positive, default=24000, help="bits a second of a sound")
     pack.set_defaults(run=commands.pack)
 

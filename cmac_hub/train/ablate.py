@@ -126,12 +126,14 @@ def ablate(
         the table in Markdown; empty on the other processes.
 
     Raises:
-        RecipeError: an unknown table, or a recipe that is not valid.
+        RecipeError: an unknown table, a recipe that is not valid, or a seed among the overrides.
         CMACError: the folder holds runs of another length; recordings of `esc50` are missing; there are some to probe
             with, and scikit-learn is not installed.
     """
     if table not in TABLES:
         raise RecipeError(f"unknown table {table!r}; accepted are {', '.join(TABLES)}")
+    if "seed" in (overrides or {}):
+        raise RecipeError("recipe key 'seed' is of each run; give --seeds")
     esc50 = esc50 or esc50_of(data)
     if esc50 is not None:
         # What is missing is an error before hours of training, not after them.

@@ -35,8 +35,6 @@ class CachedPairs:
             bank, whose momentum network would have to encode the frames itself.
     """
 
-    videos: int | None = None
-
     def __init__(self, source: PairSource, recipe: Recipe, model: CMAC, *, progress: bool = True) -> None:
         encoder = in_eval_mode(model.encoder("visual"))
         if not isinstance(encoder, FrameEncoder):
@@ -49,6 +47,7 @@ class CachedPairs:
                 "recipe key 'cached_pairs' goes with one clip a video, without a bank and without tiles; "
                 "set bank to 0 and tiles to 1"
             )
+        self.videos = source.videos
         self.recipe, self._hash, self._order_of = recipe, source.hash(), -1
         self._order = np.empty(0, np.int64)
         features: list[Tensor] = []

@@ -80,6 +80,8 @@ def pretrain(options: argparse.Namespace) -> int:
     _settle(options.threads)
     initial = None
     if options.initial is not None:
+        if options.visual_from is not None or options.audio_from is not None:
+            raise RecipeError("--from gives both encoders; leave out --visual-from and --audio-from, or --from")
         initial = load_network(options.initial, "cpu")
     elif options.visual_from is not None or options.audio_from is not None:
         initial = begin_with_parts(recipe, options.visual_from, options.audio_from)
@@ -185,6 +187,8 @@ def scenes(options: argparse.Namespace) -> int:
         options.background_level and tuple(options.background_level),
     )
     if options.data is None:
+        if options.things != "known":
+            raise CMACError("--things new are of a library; give its folder: --data")
         library = Library.of_drawings(options.split)
     else:
         library = load_library(options.data, options.split, options.things, clip_size=options.size)

@@ -84,13 +84,11 @@ def make_modules(recipe: Recipe, initial: CMAC | None, world: World) -> Modules:
         momentum = MomentumNetwork(model, recipe.ema_momentum)
         bank = MemoryBank(recipe.bank, recipe.config.require_attention().embedding, recipe.seed).to(world.device)
     optimizer = make_optimizer(recipe, model)
-    for network in (model, momentum):
-        if network is not None:
-            set_training(network, recipe)
     # All processes alike: each way of computing exchanges statistics in its own way.
     fused = recipe.fused_norms and not world.any(not can_fuse(world.device))
     for network in (model, None if momentum is None else momentum.network):
         if network is not None:
+            set_training(network, recipe, like=model)
             set_fused(network, fused)
             set_computing(network, recipe)
     return Modules(model, momentum, bank, optimizer)

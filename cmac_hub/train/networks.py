@@ -36,10 +36,16 @@ def load_checkpoint(path: Path) -> tuple[CMAC, dict[str, Any]]:
 
 
 def inherited_license(before: dict[str, Any], own: str) -> str:
-    """The license of weights that began with others, or whose parts did: the first that is not `own`."""
+    """The license of weights that began with others, or whose parts did: the strictest, the first of equal ones."""
     parts = (before, *(part for part in before.values() if isinstance(part, dict)))
     found = [part["license"] for part in parts if isinstance(part.get("license"), str)]
-    return next((license for license in found if license != own), own)
+    return max([*(license for license in found if license != own), own], key=_strictness)
+
+
+def _strictness(license: str) -> tuple[bool, ...]:
+    """Of two licenses the one that forbids more, as far as its name tells: commerce, changes, other terms."""
+    terms = license.lower().split("-")
+    return tuple(term in terms for term in ("nc", "nd", "sa"))
 
 
 def load_network(name: str, device: str | None = None) -> CMAC:

@@ -60,11 +60,16 @@ def freeze(network: nn.Module, recipe: Recipe) -> None:
     """Takes from learning what a recipe leaves as it is.
 
     Raises:
-        RecipeError: `frozen_stages` of a network without that many stages.
+        RecipeError: `frozen_stages` of a network without that many stages, `trunk_rate` of one without a trunk.
     """
     for part, rate in slow_parts(network, recipe):
         part.requires_grad_(rate > 0)
     trunk = find_trunk(network)
+    if recipe.trunk_rate < 1 and trunk is None:
+        raise RecipeError(
+            f"recipe key 'trunk_rate' is {recipe.trunk_rate:g}; it is of a trunk that looks at single frames, and the "
+            "visual encoder has none; leave it out"
+        )
     if recipe.frozen_stages:
         stages = getattr(trunk, "stages", [])
         if recipe.frozen_stages > len(stages):
@@ -93,11 +98,17 @@ def decayed(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dic
     return [group for group in groups if group["params"]]
 
 
-def set_training(network: nn.Module, recipe: Recipe) -> None:
-    """Training mode, batch norms in eval mode if the recipe freezes them; slow encoders in eval mode altogether."""
+def set_training(network: nn.Module, recipe: Recipe, like: nn.Module | None = None) -> None:
+    """Training mode; in eval mode are slow encoders, batch norms that do not learn, and all if the recipe freezes them.
+
+    `like` tells what learns, where `network` is a copy that nothing learns in.
+    """
     network.train()
     for part, _ in slow_parts(network, recipe):
         part.eval()
-    for module in network.modules():
-        if recipe.frozen_batch_norm and isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
+    learning = dict((like or network).named_modules())
+    for name, module in network.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            own = list(learning[name].parameters(recurse=False))
+            if recipe.frozen_batch_norm or (own and not any(one.requires_grad for one in own)):
+                module.eval()

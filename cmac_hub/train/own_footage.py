@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from cmac_hub.config import CMACConfig
 from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.files import make_folder
 from cmac_hub.media import probe
@@ -107,12 +108,22 @@ def finetune(
     better = after.mean_reciprocal_rank > before.mean_reciprocal_rank
     report = {"before": before._asdict(), "after": after._asdict(), "kept": "after" if better else "before"}
     if world.first:
-        kept = CMAC(dataclasses.replace(initial.config, training=training_summary(read_checkpoint(run))))
+        kept = CMAC(_trained_config(initial.config, recipe.config, training_summary(read_checkpoint(run))))
         kept.load_state_dict((trained if better else initial).state_dict())
         kept.config = kept.config if better else initial.config
         write(kept, run / "released")
         write_json(run / "own.json", report)
     return report
+
+
+def _trained_config(before: CMACConfig, trained: CMACConfig, training: dict[str, Any]) -> CMACConfig:
+    """That of the network before, with what it was trained and measured with."""
+    clips, compared = trained.require_visual(), trained.require_attention()
+    visual = dataclasses.replace(before.require_visual(), size=clips.size, frames=clips.frames)
+    attention = dataclasses.replace(
+        before.require_attention(), scales=compared.scales, normalization=compared.normalization
+    )
+    return dataclasses.replace(before, visual=visual, attention=attention, training=training)
 
 
 def usable(manifest: Manifest, *, progress: bool = True) -> list[Segment]:

@@ -4,8 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from cmac_hub.train.distributed import World
+from cmac_hub.train.modules import make_modules
 from cmac_hub.train.optimization import learning_rate, make_optimizer, set_training
-from cmac_hub.train.recipe import Recipe
+from cmac_hub.train.recipe import Recipe, RecipeError, load_recipe
+
+NORMS = nn.modules.batchnorm._BatchNorm
 
 
 def test_the_learning_rate_rises_stays_and_falls():
@@ -37,3 +41,21 @@ def test_frozen_batch_norms_stay_as_they_are():
     assert network[0].training and not network[1].training
     set_training(network, Recipe())
     assert network[1].training
+
+
+def test_momentum_networks_and_frozen_stages_keep_their_statistics():
+    recipe = load_recipe("lite", bank=64, batch=4, size=64, frozen_stages=2, trunk_rate=1.0)
+    parts = make_modules(recipe, None, World())
+    for network in (parts.model, parts.momentum.network):
+        still = [name for name, one in network.named_modules() if isinstance(one, NORMS) and not one.training]
+        assert any(name.startswith("audio_encoder") for name in still) == (recipe.audio_rate < 1)
+        assert any(".stages.1." in name for name in still) and not any(".stages.2." in name for name in still)
+    slow = make_modules(load_recipe("lite", bank=64, batch=4, size=64), None, World())
+    modes = [{n: m.training for n, m in one.named_modules()} for one in (slow.model, slow.momentum.network)]
+    assert all(modes[0][name] == mode for name, mode in modes[1].items() if name)
+    assert not modes[1]["visual_encoder.trunk"]
+
+
+def test_a_rate_of_a_trunk_that_is_not_there_is_refused():
+    with pytest.raises(RecipeError, match=r"'trunk_rate' is 0.5; it is of a trunk"):
+        make_modules(load_recipe("nano", trunk_rate=0.5), None, World())

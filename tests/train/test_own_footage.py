@@ -85,6 +85,7 @@ def test_the_better_network_is_kept(tiny, tiny_file, videos, tmp_path, monkeypat
     run = tmp_path / "run"
     data = ["--data", str(videos / "manifest.csv"), "--from", str(tmp_path / "start")]
     small = [f"architecture={tiny_file}", "cached_pairs=0", "steps=2", "batch=4", "workers=0", "warmup_steps=1"]
+    small += ["frames=4", "scales=1"]
     code = main(["pretrain", "--recipe", "finetune_own", *data, "-o", str(run), "--device", "cpu", "--set", *small])
     out = capsys.readouterr().out
     assert code == 0 and ("new network is kept" if better else "you began with is kept") in out
@@ -94,6 +95,7 @@ def test_the_better_network_is_kept(tiny, tiny_file, videos, tmp_path, monkeypat
     same = all(torch.equal(value, kept.state_dict()[name]) for name, value in tiny.state_dict().items())
     assert same is not better and kept.config.display == tiny.config.display
     assert (kept.config.training.get("steps") == 2) is better
+    assert (kept.config.visual.frames, kept.config.attention.scales) == ((4, 1) if better else (8, 2))
     parts = ((run / f"{name}.csv").read_text().splitlines() for name in ("training", "held_out"))
     trained, held = ([row["path"] for row in csv.DictReader(lines)] for lines in parts)
     assert len(trained) == 10 and len(held) == 2 and not set(trained) & set(held)

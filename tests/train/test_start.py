@@ -9,7 +9,7 @@ from cmac_hub.errors import CMACError
 from cmac_hub.hub import checkpoint_hash
 from cmac_hub.model import CMAC
 from cmac_hub.train.checkpoint import read_checkpoint
-from cmac_hub.train.networks import load_checkpoint
+from cmac_hub.train.networks import inherited_license, load_checkpoint
 from cmac_hub.train.pretrain import pretrain
 from cmac_hub.train.release import release
 from cmac_hub.train.start import Start, begin_with_parts, check_start
@@ -106,3 +106,11 @@ def test_weights_inherit_the_license_of_those_they_began_with(tiny, recipe, tmp_
     assert part.config.license == "cc-by-nc-4.0" and part.config.training["audio"]["clips"] == 5
     pretrain(recipe.replace(steps=1, warmup_steps=0), None, tmp_path / "again", initial=part, progress=False)
     assert release(tmp_path / "again", tmp_path / "third", None).config.license == "cc-by-nc-4.0"
+
+
+def test_of_two_licenses_the_stricter_counts():
+    parts = {"visual": {"license": "bsd-3-clause"}, "audio": {"license": "cc-by-nc-4.0"}}
+    assert inherited_license(parts, "apache-2.0") == "cc-by-nc-4.0"
+    assert inherited_license(dict(reversed(parts.items())), "apache-2.0") == "cc-by-nc-4.0"
+    assert inherited_license({"visual": {"license": "mit"}}, "apache-2.0") == "mit"
+    assert inherited_license({"license": "mit"}, "cc-by-nc-sa-4.0") == "cc-by-nc-sa-4.0"

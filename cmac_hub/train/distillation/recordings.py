@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from tqdm import tqdm
@@ -20,23 +21,27 @@ from cmac_hub.train.scenes.layout import SEE_LAYOUT
 from cmac_hub.train.scenes.library import Library, Sound, Thing, load_sound
 from cmac_hub.train.scenes.real_shots import training_shots
 from cmac_hub.train.scenes.sound_font import with_notes
-from cmac_hub.train.scenes.splits import load_splits
+from cmac_hub.train.scenes.splits import Split, load_splits
 
 Files = dict[str, list[Path]]
 """Group -> its recordings."""
+
+PARTS = ({"train"}, set(get_args(Split)))
 
 
 def recording_files(root: Path) -> Files:
     """Recordings for training, by thing. Raises CMACError for a folder of no known layout."""
     found: Files = defaultdict(list)
     if is_folder_library(root):
-        files, known = folder_files(root), None
+        files = folder_files(root)
+        seen, pictured = ({one.thing for one in files if one.kind == "picture" and one.split in part} for part in PARTS)
+        known = {one.thing for one in files} - (pictured - seen)
     elif (root / "scenes").is_dir():
         files, known = collected_files(root), {r.name for r in load_splits().rows("thing") if r.split == "train"}
     else:
         raise CMACError(f"{root} has no folder 'scenes' or 'things'; {SEE_LAYOUT}")
     for one in files:
-        if (one.kind, one.split) == ("sound", "train") and (known is None or one.thing in known):
+        if (one.kind, one.split) == ("sound", "train") and one.thing in known:
             found[one.thing].append(one.path)
     return dict(found)
 

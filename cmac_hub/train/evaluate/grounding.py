@@ -27,6 +27,7 @@ from cmac_hub.train.evaluate.toolbox.scene_maps import (
     MAPS,
     ScenePredictions,
     by_things,
+    for_network,
     make_absent,
     on_source,
     predict_scenes,
@@ -167,13 +168,7 @@ def _frequencies(
 
 
 def _scenes(library: Library, config: CMACConfig, count: int, seed: int, **changes: Any) -> list[Scene]:
-    level = replace(
-        MEDIUM,
-        size=config.require_visual().size,
-        frames=config.require_visual().frames,
-        drawn=0.0,
-        background_sound=1.0,
-    )
+    level = for_network(MEDIUM, config, background_sound=1.0)
     return list(Scenes(library, [replace(level, **changes)], count, seed))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cmac_hub.model import CMAC
-from cmac_hub.train.evaluate.toolbox.scene_maps import THINGS, predict_scenes
+from cmac_hub.train.evaluate.toolbox.scene_maps import THINGS, for_network, predict_scenes
 from cmac_hub.train.scenes.compose import Scene, compose
 from cmac_hub.train.scenes.library import Library, Thing, pick
 from cmac_hub.train.scenes.readers import libraries
@@ -58,8 +58,7 @@ def evaluate_movement(model: CMAC, library: Library, count: int = 300, seed: int
 
 def make_twins(library: Library, model: CMAC, count: int, seed: int, moving: float) -> tuple[list[Scene], list[Scene]]:
     """(first scenes, second scenes), row by row twins of one large thing; `moving` as in `SceneSettings`."""
-    visual = model.config.require_visual()
-    settings = replace(EASY, size=visual.size, frames=visual.frames, drawn=0.0, moving=moving)
+    settings = for_network(EASY, model.config, moving=moving)
     sides: tuple[list[Scene], list[Scene]] = ([], [])
     for number in range(count):
         rng = np.random.default_rng([seed, number])

@@ -14,7 +14,7 @@ from cmac_hub.media import windows
 from cmac_hub.train.scenes.backdrops import cut_film
 from cmac_hub.train.scenes.library import FILM_RATE, SAMPLE_RATE
 from cmac_hub.train.scenes.real_shots import ShotFile, training_shots
-from cmac_hub.train.scenes.settings import Footage
+from cmac_hub.train.scenes.settings import Footage, SceneSettings
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,14 @@ def read_shots(
             yield file, Shot(np.concatenate(pictures), np.concatenate(sounds))
 
 
-def cut_shot(shot: Shot, rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """A random second, square cut, flip and color of one shot: (T, H, W, 3) uint8 and (n,) float32."""
-    clip, start = cut_film(shot.frames_THWC, rng, size, frames, seconds=1.0, smallest=0.65)
+def cut_shot(shot: Shot, rng: np.random.Generator, settings: SceneSettings) -> tuple[np.ndarray, np.ndarray]:
+    """A random stretch as long as a scene, square cut, flip and color of one shot: (T, H, W, 3) uint8 and (n,) fp32."""
+    seconds, size = settings.seconds, settings.size
+    clip, start = cut_film(shot.frames_THWC, rng, size, settings.frames, seconds=seconds, smallest=0.65)
     gain, offset = rng.uniform(0.7, 1.3, 3) * rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
     clip = np.clip(clip * gain + offset, 0, 255).astype(np.uint8)
     first = start * SAMPLE_RATE // Shot.RATE
-    sound = shot.waveform[first : first + SAMPLE_RATE] * 10 ** (rng.uniform(-12, 3) / 20)
+    length = round(seconds * SAMPLE_RATE)
+    part = shot.waveform[first : first + length]
+    sound = np.pad(part, (0, length - len(part))) * 10 ** (rng.uniform(-12, 3) / 20)
     return clip, np.clip(sound, -1, 1).astype(np.float32)

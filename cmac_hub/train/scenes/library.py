@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import torch
 from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 
 from cmac_hub import demo
 from cmac_hub.errors import CMACError
 from cmac_hub.media import read_audio
+from cmac_hub.preprocessing import resample
+from cmac_hub.registry import AudioConfig
 from cmac_hub.train.scenes.splits import Split
 
 T = TypeVar("T")
@@ -34,6 +38,13 @@ FILM_RATE = 8
 """Frames a second of kept footage."""
 BLOCK = SAMPLE_RATE // 20
 """Samples of the stretches whose loudness is kept."""
+
+
+def at_rate(waveform_N: np.ndarray, config: AudioConfig) -> Tensor:
+    """What a scene sounds like to a network: (n,) fp32 at `SAMPLE_RATE` -> at the config's rate."""
+    if config.sample_rate == SAMPLE_RATE:
+        return torch.from_numpy(waveform_N)
+    return resample(waveform_N, SAMPLE_RATE, config)
 
 
 class File(NamedTuple):

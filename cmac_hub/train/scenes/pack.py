@@ -47,7 +47,7 @@ def pack(
         root: a folder that `pretrain --data` takes.
         folder: of the copy; new, or empty.
         splits: whose files come along.
-        size: pixels of the largest clips that will be cut from the shots.
+        size: pixels of the largest clips that will be composed, or cut from the shots.
         bit_rate: of sounds, bits a second.
         progress: show progress bars on stderr.
 
@@ -66,7 +66,7 @@ def pack(
     for number, file in enumerate(tqdm(files, disable=not progress, unit="file", desc="pack")):
         if file.split not in splits:
             continue
-        if (written := _write(file, folder, f"{file.kind}_{number:05d}", bit_rate)) is not None:
+        if (written := _write(file, folder, f"{file.kind}_{number:05d}", size, bit_rate)) is not None:
             rows.append((file.kind, file.thing, written, file.split))
             counts[file.kind] += 1
     if "train" in splits:
@@ -83,7 +83,7 @@ def pack(
     return counts
 
 
-def _write(file: File, folder: Path, name: str, bit_rate: int) -> str | None:
+def _write(file: File, folder: Path, name: str, size: int, bit_rate: int) -> str | None:
     """One file at the library's own size; None for a sound that is all but silent."""
     if file.kind == "sound":
         sound = load_sound(file.path)
@@ -92,9 +92,9 @@ def _write(file: File, folder: Path, name: str, bit_rate: int) -> str | None:
         write_audio(folder / f"{name}.opus", sound.samples / np.float32(32767), SAMPLE_RATE, bit_rate)
         return f"{name}.opus"
     if file.kind == "background":
-        Image.fromarray(load_photograph(file.path)).save(folder / f"{name}.jpg", quality=90)
+        Image.fromarray(load_photograph(file.path, size)).save(folder / f"{name}.jpg", quality=90)
         return f"{name}.jpg"
-    premultiplied = load_picture(file.path)
+    premultiplied = load_picture(file.path, size)
     height, width = premultiplied.shape[:2]
     picture = Image.frombytes("RGBa", (width, height), premultiplied.tobytes()).convert("RGBA")
     picture.save(folder / f"{name}.webp", lossless=True)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cmac_hub.errors import CMACError
 from cmac_hub.train.augmentation import flip_and_gain
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.scenes.compose import compose
 from cmac_hub.train.scenes.footage import cut_shot, load_shots
-from cmac_hub.train.scenes.library import FEWEST, Thing, pick
+from cmac_hub.train.scenes.library import FEWEST, Thing, at_rate, pick
 from cmac_hub.train.scenes.readers import load_library
 from cmac_hub.train.scenes.settings import CURRICULA, QUIETEST, SceneSettings
 from cmac_hub.train.scenes.sound_font import find_font, with_notes
@@ -43,6 +44,7 @@ class ScenePairs:
                 level,
                 size=visual.size,
                 frames=visual.frames,
+                seconds=recipe.config.window,
                 blur=recipe.blur,
                 filmed=recipe.filmed_share,
                 background_level=(QUIETEST, recipe.background_loudest),
@@ -85,8 +87,8 @@ class ScenePairs:
             video = int(rng.integers(len(self.shots)))
             # A shot is cut at random: drawing on is another second of it.
             for _ in range(view + 1):
-                frames, sound = cut_shot(self.shots[video], rng, self.levels[0].size, self.levels[0].frames)
-            return Pair(torch.from_numpy(frames), torch.from_numpy(sound), video)
+                frames, sound = cut_shot(self.shots[video], rng, self.levels[0])
+            return Pair(torch.from_numpy(frames), self._heard(sound), video)
         return self._compose(self._level(rng, index), rng, index, view)
 
     def _unlocked(self, index: int) -> int:
@@ -111,14 +113,16 @@ class ScenePairs:
         video = len(self.shots) + index
         if self.recipe.clips_per_video == 1:
             scene = compose(self.library, rng, level, source)
-            return Pair(torch.from_numpy(scene.frames_THWC), torch.from_numpy(scene.waveform), video)
+            return Pair(torch.from_numpy(scene.frames_THWC), self._heard(scene.waveform), video)
         if self.recipe.objective.cross_modal:
             double = replace(level, frames=2 * level.frames, seconds=2 * level.seconds)
             scene = compose(self.library, rng, double, source)
-            frames, waveform = torch.from_numpy(scene.frames_THWC), torch.from_numpy(scene.waveform)
+            frames, waveform = torch.from_numpy(scene.frames_THWC), self._heard(scene.waveform)
             return Pair(frames.tensor_split(2)[view], waveform.tensor_split(2)[view], video)
         scene = compose(self.library, rng, level, source)
         view_rng = np.random.default_rng([self.recipe.seed, index, 1 + view])
-        return Pair(
-            *flip_and_gain(torch.from_numpy(scene.frames_THWC), torch.from_numpy(scene.waveform), view_rng), video
-        )
+        frames, waveform = torch.from_numpy(scene.frames_THWC), self._heard(scene.waveform)
+        return Pair(*flip_and_gain(frames, waveform, view_rng), video)
+
+    def _heard(self, waveform_N: np.ndarray) -> Tensor:
+        return at_rate(waveform_N, self.recipe.config.require_audio())

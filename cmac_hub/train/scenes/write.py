@@ -13,6 +13,7 @@ Without `--data` the package draws everything itself. The same seed gives the sa
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 from dataclasses import asdict, replace
@@ -126,11 +127,12 @@ def write_scenes(
         CMACError: the folder holds scenes of other settings, things or seed.
     """
     make_folder(folder)
-    given = {"seed": seed, "frame_rate": frame_rate, "things": [thing.name for thing in library.things]}
+    things = [thing.name for thing in library.things]
+    given = {"seed": seed, "frame_rate": frame_rate, "things": things, "library": _contents(library)}
     given |= json.loads(json.dumps(asdict(settings)))
     kept = folder / "settings.json"
     if kept.exists() and json.loads(kept.read_text(encoding="utf-8")) != given:
-        raise CMACError(f"{folder} holds scenes of other settings or another seed; choose another folder")
+        raise CMACError(f"{folder} holds scenes of other settings, pictures or sounds; choose another folder")
     write_json(kept, given)
     table = folder / "scenes.csv"
     with writing(table) as file:
@@ -144,3 +146,14 @@ def write_scenes(
             corners = [f"{v:.4f}" for v in box] if box else [""] * 4
             rows.writerow([path.name, scene.thing, scene.distractors, *corners])
     return table
+
+
+def _contents(library: Library) -> str:
+    """Twelve hexadecimal digits of all pictures and sounds: another split has the same names."""
+    digest = hashlib.sha256()
+    for thing in library.things:
+        for part in (*thing.pictures, *(sound.samples for sound in thing.sounds)):
+            digest.update(np.ascontiguousarray(part).tobytes())
+    for picture in (*library.distractors, *library.backgrounds):
+        digest.update(np.ascontiguousarray(picture).tobytes())
+    return digest.hexdigest()[:12]

@@ -34,6 +34,8 @@ from cmac_hub.train.writing import writing
 SOUNDED = 8
 """Seconds that are listened to, evenly over a video, before it counts as silent."""
 
+MISSING = "missing"
+
 LOST = {"picture": "video cannot be decoded", "sound": "audio cannot be decoded"}
 """What is there, but broken, encrypted, or of a codec that FFmpeg does not know."""
 
@@ -41,7 +43,7 @@ LOST = {"picture": "video cannot be decoded", "sound": "audio cannot be decoded"
 def inspect(candidate: Candidate, shortest: float = 1.0) -> tuple[str, float, float]:
     """(reason why it cannot be used or "", start, end in seconds)."""
     if candidate.path is None or not candidate.path.exists():
-        return "missing", 0.0, 0.0
+        return MISSING, 0.0, 0.0
     if is_drawn(candidate.path):
         return "drawn by cmac localize", 0.0, 0.0
     try:
@@ -98,13 +100,16 @@ def index(
     part = manifest.with_suffix(".partial.csv")
     targets = {} if cut is None else cut.targets(candidates)
     where = {one.key: _relative(targets.get(one.key, one.path), manifest) for one in candidates}
-    # What a call with other copies noted is looked at again.
-    done = {key: row for key, row in _read_partial(part).items() if row[6] or row[0] == where.get(key)}
+    # Copies of one long video are told by their group: their paths no longer tell.
+    groups = {one.key: _relative(one.path, manifest) for one in candidates if targets and one.start is not None}
+    # What a call with other copies noted, or did not find, is looked at again.
+    noted = _read_partial(part).items()
+    done = {key: row for key, row in noted if row[6] not in ("", MISSING) or (row[0] == where.get(key) and not row[6])}
     waiting = [(one, targets.get(one.key)) for one in candidates if one.key not in done]
     with naming(part), part.open("a", newline="", encoding="utf-8", errors=AS_BYTES) as file:
         writer = csv.writer(file)
         for one, (reason, start, end) in _look_at_all(cut, waiting, workers, progress):
-            row = [where[one.key], f"{start:.3f}", f"{end:.3f}", one.label, "", one.key, reason]
+            row = [where[one.key], f"{start:.3f}", f"{end:.3f}", one.label, groups.get(one.key, ""), one.key, reason]
             writer.writerow(row)
             file.flush()
             done[one.key] = row
@@ -116,7 +121,12 @@ def index(
 
 
 def _relative(path: Path | None, manifest: Path) -> str:
-    return "" if path is None else os.path.relpath(path, manifest.parent)
+    """From the manifest's folder to a video; where links are on the way, by the folders that they stand for."""
+    if path is None:
+        return ""
+    found = os.path.relpath(path, manifest.parent)
+    real, folder = os.path.realpath(path), os.path.realpath(manifest.parent)
+    return found if os.path.realpath(os.path.join(folder, found)) == real else os.path.relpath(real, folder)
 
 
 def _look(cut: Cut | None, job: tuple[Candidate, Path | None]) -> tuple[str, float, float]:

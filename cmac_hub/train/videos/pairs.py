@@ -11,7 +11,7 @@ from cmac_hub.errors import CMACError, MediaError
 from cmac_hub.inference import windows_for
 from cmac_hub.media import MediaInfo, probe
 from cmac_hub.train.augmentation import ZOOM, ClipAugmentation
-from cmac_hub.train.recipe import Recipe
+from cmac_hub.train.recipe import Recipe, RecipeError
 from cmac_hub.train.stream import Pair
 from cmac_hub.train.videos.manifest import Manifest, Segment
 from cmac_hub.windows import Window
@@ -35,12 +35,17 @@ class VideoPairs:
     Args:
         recipe: sizes, seed, augmentation.
         manifest: the videos.
+
+    Raises:
+        RecipeError: `color_jitter` without `crop`.
     """
 
     def __init__(self, recipe: Recipe, manifest: Manifest) -> None:
         self.recipe, self.manifest = recipe, manifest
         self.videos: int | None = len(manifest)
         visual = recipe.config.require_visual()
+        if recipe.color_jitter and not recipe.crop:
+            raise RecipeError("recipe key 'color_jitter' is True; it goes with crop=true alone")
         self.augmentation = ClipAugmentation(visual.size, recipe.color_jitter) if recipe.crop else None
         size = round(visual.size * ZOOM) if self.augmentation else visual.size
         # Crops are cut from frames of any size.

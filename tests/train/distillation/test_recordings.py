@@ -1,4 +1,5 @@
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -136,3 +137,14 @@ def test_what_is_missing_or_broken_is_one_line(tmp_path):
     (tmp_path / "things" / "dog" / names[0]).write_text("no sound")
     with pytest.raises(CMACError, match="is no sound that can be read"):
         load_recordings(tmp_path, progress=False)
+
+
+def test_things_that_training_never_sees_stay_unheard(own_folder, tmp_path):
+    shutil.copytree(own_folder / "things", tmp_path / "things")
+    name = next(iter(recording_files(tmp_path)))
+    pictures = [path for path in (tmp_path / "things" / name).iterdir() if path.suffix == ".png"]
+    for number, path in enumerate(pictures):
+        unseen = next(f"p{i}.png" for i in range(number * 100, 99999) if split_of(f"p{i}.png") == "test")
+        path.rename(path.with_name(unseen))
+    assert pictures and name not in recording_files(tmp_path)
+    assert recording_files(tmp_path).keys() == recording_files(own_folder).keys() - {name}

@@ -50,7 +50,7 @@ def test_held_out_shots_that_no_copy_has_are_told_in_one_line(tiny, data):
 
 
 def test_the_copy_is_read_as_the_original(data, tmp_path, capsys):
-    assert main(["pack", str(data), "-o", str(tmp_path / "small")]) == 0
+    assert main(["pack", str(data), "--size", "96", "-o", str(tmp_path / "small")]) == 0
     assert "16 picture, 16 sound, 8 background, 2 shot, 1 sound font" in capsys.readouterr().out
     for split in ("train", "validation", "test"):
         one, two = (load_library(root, split, progress=False) for root in (data, tmp_path / "small"))

@@ -8,7 +8,7 @@ from cmac_hub.errors import CMACError
 from cmac_hub.train.recipe import Recipe
 from cmac_hub.train.scenes.compose import compose
 from cmac_hub.train.scenes.footage import Shot, cut_shot, load_shots
-from cmac_hub.train.scenes.library import Library, Thing
+from cmac_hub.train.scenes.library import Library, Thing, at_rate
 from cmac_hub.train.scenes.pairs import ScenePairs
 from cmac_hub.train.scenes.settings import SceneSettings
 
@@ -60,7 +60,7 @@ def test_a_shot_is_cut_to_one_second_of_both_streams():
     shot = Shot(frames, np.repeat(np.arange(48), 16000 // Shot.RATE).astype(np.float32) / 480)
     rng = np.random.default_rng(0)
     for _ in range(10):
-        clip, sound = cut_shot(shot, rng, 64, 8)
+        clip, sound = cut_shot(shot, rng, SceneSettings(size=64, frames=8))
         assert clip.shape == (8, 64, 64, 3) and sound.shape == (16000,)
         assert (np.diff(clip[:, 0, 0, 0].astype(int)) >= 0).all()
         assert (np.diff(sound) >= 0).all()
@@ -111,3 +111,22 @@ def test_a_source_that_is_too_thin_gives_way_and_an_impossible_library_is_refuse
         compose(lonely, np.random.default_rng(0), SceneSettings(background_sound=1.0))
     with pytest.raises(CMACError, match="things could not be seen well enough"):
         compose(dataclasses.replace(library, things=(thin,), drawn=()), np.random.default_rng(0), SceneSettings())
+
+
+@pytest.mark.parametrize("views", [{}, {"within_positives": True}, {"cross_modal": False}])
+def test_sound_comes_at_the_rate_and_length_that_the_network_hears(tmp_path, views):
+    config = dataclasses.replace(RECIPE.config, window=1.5)
+    audio = dataclasses.replace(config.audio, sample_rate=24000)
+    dataclasses.replace(config, audio=audio).save(tmp_path / "other.json")
+    recipe = RECIPE.replace(architecture=str(tmp_path / "other.json"), **views)
+    waveform = ScenePairs(recipe, None).pair(30).waveform
+    assert waveform.shape == (36000,) and waveform.dtype == torch.float32
+
+
+def test_a_scene_sounds_as_high_at_another_rate():
+    audio = dataclasses.replace(RECIPE.config.audio, sample_rate=24000)
+    wave = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32) / 2
+    heard = at_rate(wave, audio)
+    expected = np.sin(2 * np.pi * 1000 * np.arange(24000) / 24000) / 2
+    assert np.abs(heard.numpy() - expected)[500:-500].max() < 0.01
+    assert at_rate(wave, RECIPE.config.audio).data_ptr() == torch.from_numpy(wave).data_ptr()

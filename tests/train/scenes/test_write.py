@@ -46,7 +46,8 @@ def test_a_folder_of_other_scenes_is_not_mixed(tmp_path, capsys):
     command = ["scenes", "--count", "1", "--size", "64", "--seconds", "1", "-o", str(tmp_path)]
     assert main(command) == 0
     assert main([*command, "--seed", "1"]) == 1
-    assert "holds scenes of other settings or another seed" in capsys.readouterr().err
+    assert main([*command, "--split", "validation"]) == 1
+    assert "holds scenes of other settings, pictures or sounds" in capsys.readouterr().err
 
 
 def test_a_source_outside_of_the_picture_has_no_box(tmp_path):

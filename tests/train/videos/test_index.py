@@ -74,6 +74,19 @@ def test_a_broken_off_call_goes_on(videos, tmp_path, monkeypatch):
     assert len(seen) == 4 + 3, "the three that were done are not looked at again"
 
 
+def test_what_was_missing_is_looked_for_again(videos, tmp_path):
+    row = ["", "0.000", "0.000", "dogs", "", "dogs/good.mp4", "missing"]
+    (tmp_path / "m.partial.csv").write_text(",".join(row) + "\n")
+    assert index(find_candidates(videos), tmp_path / "m.csv", workers=1, progress=False)[""] == 1
+
+
+def test_a_manifest_behind_a_link_names_its_videos(videos, tmp_path):
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "here").symlink_to(tmp_path / "far" / "away")
+    index(find_candidates(videos), tmp_path / "here" / "m.csv", workers=1, progress=False)
+    assert Path(Manifest.load(tmp_path / "here" / "m.csv")[0].path).exists()
+
+
 def test_overlays_and_names_of_other_days(videos, tmp_path):
     """An overlay beside its source is no training video; a name that is no UTF-8 is like any other."""
     for name in (b"dog.mp4", b"dog_attention.mp4", b"caf\xe9.mp4"):
@@ -267,6 +280,7 @@ def test_copies_are_cut_once_and_listed(videos, tmp_path):
     assert [Path(manifest[i].path).resolve() for i in range(2)] == made and len(manifest) == 2
     found = [(manifest[i].label, round(manifest[i].end - manifest[i].start, 1)) for i in range(2)]
     assert found == [("x", 2), ("y", 2)]
+    assert manifest[0].group == manifest[1].group == "aaa.mkv", "no copy of one film is held out from another"
     pair = VideoPairs(load_recipe("nano"), manifest).pair(0)
     assert pair.frames.shape[1:3] == (64, 64) and pair.waveform.abs().max() > 0.1
     stamps = [path.stat().st_mtime_ns for path in made]

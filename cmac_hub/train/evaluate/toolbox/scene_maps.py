@@ -16,8 +16,8 @@ from cmac_hub.geometry import CENTERED, Shift
 from cmac_hub.joint import speed
 from cmac_hub.model import CMAC
 from cmac_hub.train.scenes.compose import Scene, Scenes
-from cmac_hub.train.scenes.library import Library
-from cmac_hub.train.scenes.settings import CURRICULA, MEDIUM
+from cmac_hub.train.scenes.library import Library, at_rate
+from cmac_hub.train.scenes.settings import CURRICULA, MEDIUM, SceneSettings
 
 MAPS: tuple[Map, ...] = get_args(Map)
 
@@ -71,28 +71,30 @@ class ScenePredictions:
 
 def make_scenes(library: Library, config: CMACConfig, count: int, seed: int) -> list[Scene]:
     """Scenes of all levels of the curriculum in turn, at the network's size; the same seed gives the same scenes."""
-    levels = [
-        replace(s, size=config.require_visual().size, frames=config.require_visual().frames, drawn=0.0)
-        for s in CURRICULA["mixed"]
-    ]
+    levels = [for_network(level, config) for level in CURRICULA["mixed"]]
     return list(Scenes(library, levels, count, seed))
 
 
 def make_absent(library: Library, config: CMACConfig, count: int, seed: int, **changes: Any) -> list[Scene]:
     """Scenes of the medium level with another thing in the source's place. `changes` go to its `SceneSettings`."""
-    level = replace(
-        MEDIUM, size=config.require_visual().size, frames=config.require_visual().frames, drawn=0.0, **changes
-    )
+    level = for_network(MEDIUM, config, **changes)
     return list(Scenes(library, [replace(level, offscreen=1.0)], count, seed))
+
+
+def for_network(level: SceneSettings, config: CMACConfig, **changes: Any) -> SceneSettings:
+    """A level at a network's size, frames and window, with pictures from the library alone."""
+    visual = config.require_visual()
+    return replace(level, size=visual.size, frames=visual.frames, seconds=config.window, drawn=0.0, **changes)
 
 
 def _prepare(model: CMAC, scenes: Sequence[Scene]) -> Iterator[tuple[Tensor, Tensor]]:
     """Some scenes at a time: what the encoders take."""
+    audio = model.config.require_audio()
     for start in range(0, len(scenes), BATCH):
         batch = scenes[start : start + BATCH]
         clips, spectrograms = model.prepare(
             torch.from_numpy(np.stack([s.frames_THWC for s in batch])),
-            torch.from_numpy(np.stack([s.waveform for s in batch])),
+            torch.stack([at_rate(s.waveform, audio) for s in batch]),
         )
         assert clips is not None and spectrograms is not None
         yield clips, spectrograms
