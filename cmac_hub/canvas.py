@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -102,7 +103,8 @@ class Canvas:
         """
         if self._strip is not None and moment.log_mel_FS is not None and moment.audio_map_FS is not None:
             bands, length = moment.log_mel_FS.shape
-            count = min(length, round(self._hop * self._rate))
+            # Moments lie by less than a column off the columns' grid; what they share is appended once.
+            count = min(length, math.ceil(self._hop * self._rate) + 1)
             # The first moment also shows what came before its center.
             start = (length - count) // 2 if self._begun else 0
             stop = (length - count) // 2 + count

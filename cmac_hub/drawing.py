@@ -152,6 +152,12 @@ def spectrogram_image(log_mel_FS: np.ndarray) -> np.ndarray:
     return (np.clip((log_mel_FS[::-1] + 2) / 4.5, 0, 1) * 255).astype(np.uint8)
 
 
+def visible_from(limits: tuple[float, float]) -> float:
+    """The value of a map from which a place is seen to be lit on the absolute scale."""
+    low, high = limits
+    return low + (high - low) * VISIBLE / 255
+
+
 class SpectrogramStrip:
     """The last seconds of sound as a strip: a gray spectrogram, the frequency attention as heat, a cursor at now.
 

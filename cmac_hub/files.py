@@ -150,6 +150,7 @@ def _claim(path: Path, lock: ExitStack) -> Path:
                     return found
             except (OSError, ImportError):
                 # A file system, or a system, without locks.
+                opened.close()
                 found.unlink(missing_ok=True)
                 break
             except BaseException:

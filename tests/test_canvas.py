@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from making import CMAC_NANO
 
 from cmac_hub.canvas import Canvas
 from cmac_hub.config import DisplayConfig
@@ -67,3 +68,14 @@ def test_every_layout_takes_every_size(tiny_config, clip, layout, width, height)
     picture = as_yuv(np.full((height, width, 3), 90, np.uint8))
     drawn = canvas.draw(picture, 1.0, moment(1.0, 0, 1), moment(2.0, 3, 4))
     assert as_rgb(drawn).shape == (canvas.height, canvas.width, 3)
+
+
+@pytest.mark.parametrize("hop", [0.0333, 0.0417, 0.25, 0.333, 1.0])
+def test_the_strip_of_sound_has_no_holes(clip, hop):
+    canvas = Canvas(CMAC_NANO, "joint", "panel", probe(clip), hop)
+    for number in range(round(3 / hop)):
+        sound = np.ones((8, 100), np.float32)
+        one = moment(0.5 + number * hop, 1, 1)
+        canvas.add_sound(replace(one, log_mel_FS=sound, audio_map_FS=np.ones((4, 6), np.float32)))
+    columns = np.stack(list(canvas._strip._gray))
+    assert columns.min(1).all(), "black columns"

@@ -16,7 +16,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
 
@@ -142,7 +142,9 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(other, setup), daemon=True)
         self.place: int | None = None
         """Of the file that it works on; None until it is ready."""
-        # Ctrl-C reaches the whole group of processes; this one hears it, and ends the others.
+        # Ctrl-C reaches the whole group of processes; this one hears it, and ends the others. What tracks processes is
+        # started first, as its start would let Ctrl-C through.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.process.start()

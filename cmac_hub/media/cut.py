@@ -6,7 +6,6 @@ the mixing down of the sound. Key frames alone were tried: they gain nothing mor
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -51,7 +50,7 @@ def cut_video(info: MediaInfo, path: Path, *, size: int, start: float, stop: flo
     """
     width, height = fit_size(info.width, info.height, min(size, info.width, info.height), 2)
     scaler = Scaler(width, height)
-    with _CutWriter(path, dataclasses.replace(info, start=start), (width, height), stop) as writer:
+    with _CutWriter(path, info, (width, height), start, stop) as writer:
         for time, frame in decode_frames(info, start):
             if time >= stop:
                 break
@@ -66,13 +65,14 @@ class _CutWriter(VideoWriter):
 
     Args:
         path: .mp4.
-        info: of the source, `start` at the stretch's.
+        info: of the source.
         size: width and height in pixels.
-        stop: seconds on the source's clock.
+        start: seconds on the source's clock.
+        stop: seconds.
     """
 
-    def __init__(self, path: Path, info: MediaInfo, size: tuple[int, int], stop: float) -> None:
-        self._info, self._length = info, stop - info.start
+    def __init__(self, path: Path, info: MediaInfo, size: tuple[int, int], start: float, stop: float) -> None:
+        self._info, self._begin, self._length = info, start, stop - start
         rate = info.frame_rate or 25.0
         super().__init__(path, width=size[0], height=size[1], frame_rate=rate, source=info, overwrite=True)
 
@@ -82,7 +82,7 @@ class _CutWriter(VideoWriter):
         self._stream.options = {"preset": "superfast", "crf": "20", "tune": "fastdecode", "g": str(every)}
 
     def _copy_audio(self, source: str | Path | MediaInfo) -> None:
-        self._start = self._info.start
+        self._start = self._begin
         if self._info.has_audio:
             own = self._info.sample_rate or SAMPLE_RATE
             rate = max(known for known in AAC_RATES if known <= max(min(own, SAMPLE_RATE), AAC_RATES[0]))
@@ -95,7 +95,7 @@ class _CutWriter(VideoWriter):
 
     def _encoded(self, track: av.AudioStream, rate: int) -> Iterator[Timed]:
         given = 0
-        for sides in _seconds(decode_audio(self._info, rate, self._info.start), rate, round(self._length * rate)):
+        for sides in _seconds(decode_audio(self._info, rate, self._begin), rate, round(self._length * rate)):
             waveform, _ = mono(sides)
             part = np.ascontiguousarray(waveform.clip(-1, 1)[None], np.float32)
             frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")

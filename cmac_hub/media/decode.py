@@ -122,9 +122,9 @@ def _wound(packets: Iterator[av.Packet], time: float) -> Iterator[av.Packet]:
 
 
 def _stamp(frame: av.VideoFrame | av.AudioFrame) -> float:
-    """The earliest time a frame may belong to, s; without any stamp a seek cannot be trusted: infinity."""
+    """The latest time a frame may belong to, s; without any stamp a seek cannot be trusted: infinity."""
     stamps = [stamp for stamp in (frame.pts, frame.dts) if stamp is not None]
-    return float(min(stamps) * frame.time_base) if stamps and frame.time_base else float("inf")
+    return float(max(stamps) * frame.time_base) if stamps and frame.time_base else float("inf")
 
 
 def _only(container: InputContainer, info: MediaInfo, kind: Kind) -> Stream:

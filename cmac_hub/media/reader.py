@@ -211,7 +211,8 @@ class AudioBuffer:
         self._rate, self._origin = sample_rate, origin
         self._most = math.inf if stop is None else self._number(stop)
         self._buffer = np.zeros((2, 0), np.float32)
-        self._first = 0
+        self._first = self._wanted = 0
+        """Numbers of the first sample that is kept, and of the first that is still asked for."""
         self._info = info
         self.lost = ""
         """Why nothing of it, or nothing more, can be decoded."""
@@ -237,6 +238,8 @@ class AudioBuffer:
             parts.append(piece[:, : int(min(self._most - have, piece.shape[1]))])
             have += parts[-1].shape[1]
             self.end = self._origin + have / self._rate
+            if have <= self._wanted:
+                parts, self._first = [self._buffer[:, :0], self._buffer[:, :0]], have
         if len(parts) > 1:
             self._buffer = np.concatenate(parts, axis=1)
 
@@ -254,7 +257,8 @@ class AudioBuffer:
         return waveform
 
     def forget_before(self, time: float) -> None:
-        """Drops the sound before `time`."""
+        """Drops the sound before `time`, also what is still to be decoded."""
+        self._wanted = max(self._wanted, self._number(time))
         drop = min(self._buffer.shape[1], max(0, self._number(time) - self._first))
         self._buffer = self._buffer[:, drop:]
         self._first += drop

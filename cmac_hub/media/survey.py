@@ -114,8 +114,8 @@ def _add_alone(path: Path, index: int, rows: dict[int, list[array[int]]]) -> Non
 
 
 def _counts(packet: av.Packet) -> bool:
-    """Whether it is one of the file's; the others flush."""
-    return packet.size > 0 or packet.dts is not None or packet.pts is not None
+    """Whether it is one of the file's: others flush, or are decoded and never shown, as an edit list cuts them away."""
+    return (packet.size > 0 or packet.dts is not None or packet.pts is not None) and not packet.is_discard
 
 
 def _as_stamps(stream: Stream, *columns: array[int]) -> Stamps | None:

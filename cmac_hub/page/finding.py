@@ -11,6 +11,7 @@ from pathlib import Path
 from cmac_hub.checks import check_choice
 from cmac_hub.config import HEARING, Layout, Map, Scale
 from cmac_hub.demo import make_scene
+from cmac_hub.drawing import visible_from
 from cmac_hub.errors import MediaError
 from cmac_hub.hub import load
 from cmac_hub.media import write_video
@@ -48,7 +49,7 @@ class Found:
     peaks: tuple[Peak, ...]
     """One a window."""
     lit_from: float | None
-    """The lowest value that is lit; None where the likeliest places are."""
+    """The lowest value that is seen to be lit; None where the likeliest places are."""
     warnings: tuple[str, ...]
     """What was mended or left out."""
 
@@ -136,7 +137,7 @@ class Finder:
             width=info.width,
             height=info.height,
             peaks=tuple(peaks),
-            lit_from=limits[0] if scale == "absolute" else None,
+            lit_from=visible_from(limits) if scale == "absolute" else None,
             warnings=tuple(dict.fromkeys([*heard_of, *what_is_not_heard(info)])),
         )
 

@@ -7,10 +7,14 @@ import shutil
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 STALE = 10.0
 """Seconds after somebody has left in which what they asked for is no longer done."""
+
+VISITS = "visits"
+"""The folder of what is found for visitors, beside those of uploads."""
 
 
 class LeftError(Exception):
@@ -51,8 +55,10 @@ class Visits:
         return Path(tempfile.mkdtemp(prefix="found-", dir=home))
 
     def keep(self, visitor: str, upload: Path) -> None:
-        """Remembers a file that a visitor has uploaded; equal files of several visitors are one."""
-        if upload.resolve().is_relative_to(self.root.resolve()):
+        """Remembers a file that a visitor has uploaded, in a folder of its own below the root; equal files of several
+        visitors are one. What is none is left alone: its name comes from the browser."""
+        folder = upload.resolve().parent
+        if upload.is_file() and folder.parent == self.root.resolve() and folder.name != VISITS:
             with self._lock:
                 self._uploads.setdefault(visitor, set()).add(upload)
 
@@ -64,8 +70,11 @@ class Visits:
             shutil.rmtree(self._home(visitor), ignore_errors=True)
             theirs = self._uploads.pop(visitor, set())
             for upload in theirs.difference(*self._uploads.values()):
-                shutil.rmtree(upload.parent, ignore_errors=True)
+                # The folder is of all files with this content, whatever their names.
+                with suppress(OSError):
+                    upload.unlink()
+                    upload.parent.rmdir()
 
     def _home(self, visitor: str) -> Path:
         # The name comes from the browser: it is no path.
-        return self.root / "visits" / hashlib.sha256(visitor.encode()).hexdigest()[:16]
+        return self.root / VISITS / hashlib.sha256(visitor.encode()).hexdigest()[:16]

@@ -66,7 +66,7 @@ def what_was_found(peaks: Sequence[Peak], which: Map, lit_from: float | None) ->
     surest = max(telling, key=lambda peak: peak.score)
     said = f"Highest at {surest.time:.2f} s: {surest.score:.2f}, at x {surest.x:.0f}, y {surest.y:.0f}."
     if lit_from is not None:
-        lit = sum(peak.score > lit_from for peak in telling)
+        lit = sum(peak.lit for peak in telling)
         said += f" Something is lit in {lit} of {len(peaks)} windows."
         if not lit:
             said += " The scale relative lights the likeliest places, sure or not."

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from cmac_hub.config import CMACConfig, Map, Scale
-from cmac_hub.drawing import VISIBLE
+from cmac_hub.drawing import visible_from
 from cmac_hub.files import replacing
 from cmac_hub.report.markup import clock, escaped, isolated
 from cmac_hub.report.video import Video, entry
@@ -40,8 +40,7 @@ class About:
     @property
     def limit(self) -> float:
         """The value from which a peak is seen to be lit on the absolute scale."""
-        low, high = self.config.display.limits("visual", self.which)
-        return low + (high - low) * VISIBLE / 255
+        return visible_from(self.config.display.limits("visual", self.which))
 
 
 class Report:

@@ -51,8 +51,9 @@ def thumbnail(info: MediaInfo, moment: Moment, scale: Scale) -> bytes | None:
     box = moment.peak(info, scale).box
     if box is not None:
         across, down = drawn.width / info.width, drawn.height / info.height
-        corners = box[0] * across, box[1] * down, box[2] * across - 1, box[3] * down - 1
-        ImageDraw.Draw(drawn).rectangle([round(one) for one in corners], outline=(255, 255, 255))
+        left, top, right, bottom = map(round, (box[0] * across, box[1] * down, box[2] * across - 1, box[3] * down - 1))
+        # A cell may be less than a pixel of the thumbnail.
+        ImageDraw.Draw(drawn).rectangle((left, top, max(left, right), max(top, bottom)), outline=(255, 255, 255))
     file = io.BytesIO()
     drawn.save(file, "JPEG", quality=QUALITY, optimize=True)
     return file.getvalue()

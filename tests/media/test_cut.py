@@ -8,7 +8,7 @@ import pytest
 from making import tone, write_media
 
 from cmac_hub.errors import MediaError
-from cmac_hub.media import probe, read_audio, read_frames, windows
+from cmac_hub.media import audio, probe, read_audio, read_frames, windows
 from cmac_hub.media.cut import cut_video
 
 
@@ -58,3 +58,16 @@ def test_mute_and_empty(tmp_path):
     with pytest.raises(MediaError, match=r"mute\.mp4 gave no frame"):
         cut_video(probe(mute), tmp_path / "none.mp4", size=16, start=-1.0, stop=-0.5)
     assert not (tmp_path / "none.mp4").exists()
+
+
+def test_a_late_stretch_costs_no_more_than_an_early_one(video, tmp_path, monkeypatch):
+    asked = []
+    original = audio.decode_stream
+
+    def noting(info, kind, start=None):
+        asked.append(start)
+        return original(info, kind, start)
+
+    monkeypatch.setattr(audio, "decode_stream", noting)
+    cut_video(probe(video), tmp_path / "copy.mp4", size=64, start=4.5, stop=5.5)
+    assert asked[0] is not None and asked[0] > 3

@@ -10,7 +10,7 @@ import pytest
 from making import tone, write_media
 
 from cmac_hub.errors import MediaError
-from cmac_hub.media import info, opening, probe, read_frame
+from cmac_hub.media import info, opening, probe, read_frame, windows
 from cmac_hub.media.info import _frame_rate
 
 
@@ -77,3 +77,23 @@ def test_a_recording_of_a_browser_is_as_long_as_its_packets_say(tmp_path):
     with av.open(str(sent)) as container:
         assert container.duration is None
     assert probe(sent).duration == pytest.approx(2.0, abs=0.05)
+
+
+def test_what_an_edit_list_cuts_away_is_no_part_of_the_file(shared, tmp_path):
+    """Packets from the last key frame on, four seconds before the first that is shown: `ffmpeg -ss 4 -c copy`."""
+    (source,) = (shared / "clips").glob("000_*.mp4")
+    path = tmp_path / "cut.mp4"
+    with av.open(str(source)) as given, av.open(str(path), "w") as made:
+        streams = {stream.index: made.add_stream_from_template(stream) for stream in given.streams}
+        for packet in given.demux():
+            if packet.dts is None or (packet.stream.type == "audio" and packet.pts * packet.time_base < 4):
+                continue
+            shift = round(4 / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = streams[packet.stream.index]
+            made.mux(packet)
+    found = probe(path)
+    assert found.start == pytest.approx(0, abs=0.01) and found.duration == pytest.approx(6.01, abs=0.02)
+    cut = list(windows(path, hop=0.25, frames=2, size=32, sample_rate=8000))
+    assert len(cut) == 23 and cut[0].time == pytest.approx(0.5, abs=0.01)
+    assert np.abs(cut[0].waveform).max() > 1e-3

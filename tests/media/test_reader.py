@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -252,3 +253,37 @@ def test_every_real_format(shared):
         if info.has_video:
             first = next(iter(read_frames(path)))
             assert first.image.shape == (info.height, info.width, 3)
+
+
+def test_sound_between_windows_is_not_kept(tmp_path):
+    path = write_media(tmp_path / "long.m4a", sound=tone(120.0))
+    found = []
+    tracemalloc.start()
+    try:
+        for window in windows(path, window=1.0, hop=55.0, frames=1, size=16, sample_rate=16000):
+            found.append(window.waveform)
+            peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * 2**20, "a minute of both sides takes 7"
+    whole = read_audio(path, 16000)
+    for number, waveform in enumerate(found[:2]):
+        part = whole[55 * 16000 * number :][:16000]
+        np.testing.assert_allclose(waveform, part, atol=1e-4)
+
+
+def test_a_seek_gives_the_frame_that_reading_gives(tmp_path):
+    """In AVI frames go by their stamp of decoding, which B-frames have before that of presentation."""
+    path = tmp_path / "b.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "12", "bf": "2", "sc_threshold": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        images = np.random.default_rng(0).integers(0, 255, (75, 48, 64, 3), dtype=np.uint8)
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    frames = list(read_frames(path))
+    for frame in frames:
+        assert np.array_equal(read_frame(path, frame.time + 0.001).image, frame.image), frame.time

@@ -55,3 +55,16 @@ def test_a_name_from_the_browser_is_no_path_and_files_of_others_stay(tmp_path):
     visits.keep("../../x", root / ".." / "outside.mp4")
     visits.leave("../../x")
     assert outside.exists() and root.is_dir()
+
+
+def test_equal_files_of_other_names_and_what_is_no_upload_stay(tmp_path):
+    visits = Visits(tmp_path)
+    mine, theirs = (tmp_path / "hash" / name for name in ("mine.mp4", "theirs.mp4"))
+    mine.parent.mkdir()
+    for path in (mine, theirs, tmp_path / "page.html", visits.home("b") / "found.mp4"):
+        path.touch()
+    for path in (mine, tmp_path / "nothing.mp4", tmp_path / "page.html", tmp_path / "visits" / "x"):
+        visits.keep("a", path)
+    visits.leave("a")
+    assert not mine.exists() and theirs.exists()
+    assert (tmp_path / "page.html").exists() and (visits.home("b") / "found.mp4").exists()

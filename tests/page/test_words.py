@@ -32,7 +32,8 @@ def test_options_of_the_command_line_are_said_in_other_words(option):
 def peaks(scores, audible=None, padded=False):
     heard = audible or [True] * len(scores)
     return [
-        peak(i / 4, x=10.0 * i, y=5.0, score=score, audible=heard[i], padded=padded) for i, score in enumerate(scores)
+        peak(i / 4, x=10.0 * i, y=5.0, score=score, audible=heard[i], padded=padded, lit=score > 0.3)
+        for i, score in enumerate(scores)
     ]
 
 

@@ -59,3 +59,13 @@ def test_it_shows_the_heat_and_the_box_where_they_are(gray):
 def test_a_frame_that_cannot_be_decoded_has_none(gray, tmp_path):
     blind = write_media(tmp_path / "blind.mkv", times=np.arange(50) / 25, undecodable=True)
     assert thumbnail(dataclasses.replace(gray, path=blind), moment(0.1, 0.9), "absolute") is None
+
+
+def test_a_box_of_less_than_a_pixel_is_drawn(tmp_path):
+    path = write_media(tmp_path / "wide.mkv", times=np.arange(5) / 25, size=(1600, 60))
+    info = probe(path)
+    for row in range(14):
+        heat = np.full((14, 35), 0.5, np.float32)
+        heat[row, 3 * (row % 11)] = 0.6 + 0.2 * 64.3 / 255
+        one = Moment(0.0, heat, None, None, 0.1, False, Attention(), limits=(0.6, 0.8), shift=(0.2, 0.16))
+        assert thumbnail(info, one, "absolute")
