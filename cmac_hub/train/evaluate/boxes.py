@@ -8,6 +8,7 @@ Flickr-SoundNet's and VGG-SS's readers follow the official layouts; only VGG-SS'
 from __future__ import annotations
 
 import csv
+import math
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -82,6 +83,8 @@ def _rows_to_clips(rows: Iterable[dict[str, str]], find: Callable[[str], Path]) 
         x0, y0, x1, y1 = (float(row[name]) for name in ("x0", "y0", "x1", "y1"))
         if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
             raise ValueError(f"{row['file']} has the corners {x0:g}, {y0:g}, {x1:g}, {y1:g}")
+        if row.get("time") and not math.isfinite(float(row["time"])):
+            raise ValueError(f"{row['file']} has the time {row['time']}")
         boxes[row["file"], float(row["time"]) if row.get("time") else None].append((x0, y0, x1, y1))
     return [BoxedClip(find(file), time, tuple(found)) for (file, time), found in boxes.items()]
 

@@ -6,6 +6,7 @@ those of others of the clips, with which a map that hears must lose what the rig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import get_args
@@ -64,13 +65,16 @@ def encode_clip(model: CMAC, clip: BoxedClip) -> tuple[Tensor, Tensor]:
     """Visual map (1, C, T', H', W') and audio map (1, C, F', S') of the window around the clip's time.
 
     Raises:
-        MediaError: the file cannot be read or lacks video or audio.
+        MediaError: the file cannot be read, lacks video or audio, or has no such moment.
     """
     info = probe(clip.path)
     if not info.has_video or not info.has_audio:
         raise MediaError(f"{clip.path} lacks video or audio")
     window = model.config.window
     time = info.start + (info.duration or window) / 2 if clip.time is None else clip.time
+    end = math.inf if info.duration is None else info.start + info.duration
+    if not info.start - window / 2 < time < end + window / 2:
+        raise MediaError(f"{clip.path} has no moment {time:g} s")
     cut = windows_for(model.config, info, start=time - window / 2, stop=time + window / 2)
     batch = next(iter(batches(model, cut)))
     if batch.visual_map is None or batch.audio_map is None:

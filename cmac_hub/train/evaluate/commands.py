@@ -22,6 +22,8 @@ def localize(options: argparse.Namespace) -> int:
     for name, on in (("figure", "grounding"), ("sheet", "scenes")):
         if getattr(options, name) and options.on != on:
             raise CMACError(f"--{name} is drawn with --on {on} only, not with --on {options.on}")
+    if options.sheet and options.scenes < 2:
+        raise CMACError(f"--sheet shows best and worst scenes; give at least two, not --scenes {options.scenes}")
     chosen, path = find_set(options.evaluation, options.on), _needed_path(options)
     options.split = _chosen_split(options)
     model = load_network(options.model, options.device)

@@ -127,6 +127,7 @@ def finetune(
     recipe = {**asdict(settings), "weights": weights, "labels": labels, "videos": len(split.train)}
     if weights == "cmac":
         recipe["model"] = checkpoint_hash(model)
+    missing: set[str] = set()
     if (latest := checkpoints.latest()) is not None:
         state = read_checkpoint(latest)
         if state["recipe"] != recipe:
@@ -134,7 +135,7 @@ def finetune(
         classifier.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         epoch = int(state["step"])
-    missing: set[str] = set()
+        missing = set(state.get("missing", []))
     while epoch < settings.epochs:
         classifier.train()
         for frames, targets in _batches(split.train, labels, model, settings, epoch, missing, workers):
@@ -148,7 +149,7 @@ def finetune(
         epoch += 1
         config = model.config.to_dict()
         state = {"recipe": recipe, "config": config, "step": epoch, "model": classifier.state_dict()}
-        checkpoints.save({**state, "optimizer": optimizer.state_dict()}, epoch)
+        checkpoints.save({**state, "optimizer": optimizer.state_dict(), "missing": sorted(missing)}, epoch)
     report = accuracy_on(classifier.eval(), split.test, labels, model, settings, missing, workers)
     common = max(np.mean([one.label == label for one in split.test]) for label in labels)
     report |= {"chance": 1 / len(labels), "most frequent class": float(common), "settings": recipe}

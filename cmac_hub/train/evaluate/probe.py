@@ -148,8 +148,11 @@ def classify(features_NKD: np.ndarray, labels: np.ndarray, folds: np.ndarray, te
     else:
         held = np.random.default_rng(seed).random(len(inner)) < 0.2
     rows = np.flatnonzero(train)
-    tried = {c: (_fit(scaled, labels, rows[~held], rows[held], c) == labels[rows[held]]).mean() for c in STRENGTHS}
-    best = max(tried, key=lambda c: tried[c])
+    best = STRENGTHS[len(STRENGTHS) // 2]
+    # Of few recordings one class may be all that the inner split leaves to learn from.
+    if held.any() and len(set(labels[rows[~held]])) > 1:
+        tried = {c: (_fit(scaled, labels, rows[~held], rows[held], c) == labels[rows[held]]).mean() for c in STRENGTHS}
+        best = max(tried, key=lambda c: tried[c])
     return _fit(scaled, labels, rows, np.flatnonzero(~train), best)
 
 
@@ -199,7 +202,8 @@ def evaluate_probe(
         seed; counts.
 
     Raises:
-        CMACError: a fold that is not there, one class only, or scikit-learn is not installed.
+        CMACError: a fold that is not there, none to test on, one class only, in all or beside a fold; or scikit-learn
+            is not installed.
     """
     require_scikit_learn("the probe")
     labels, folds = np.array([one.label for one in sounds]), np.array([one.fold for one in sounds])
@@ -210,6 +214,11 @@ def evaluate_probe(
     classes = sorted(set(labels))
     if len(classes) < 2 or "" in classes:
         raise CMACError(f"the labels are {classes[:5]}; a probe needs at least two classes, and none without a name")
+    if not tested:
+        raise CMACError("all recordings are of the fold train; a probe needs others to test on")
+    for fold in tested:
+        if len(set(labels[folds != fold])) < 2:
+            raise CMACError(f"beside the fold {fold} there are not two classes to learn from; give more folds")
     config = model.config.require_audio()
     found: dict[str, list[dict[str, float]]] = {}
     truth, predicted = [], []

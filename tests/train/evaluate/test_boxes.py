@@ -55,7 +55,12 @@ def test_boxes_of_a_csv(tmp_path, clip):
     assert found[0] == BoxedClip(clip, 1.5, ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)))
     assert found[1] == BoxedClip(clip.parent / "other.mp4", None, ((0.0, 0.0, 1.0, 1.0),))
     assert flickr_boxes(table, clip.parent) == found
-    wrong = ("file,x,y\na,0,0\n", "file,x0,y0,x1,y1\na,10,20,200,210\n", "file,x0,y0,x1,y1\na,0.5,0,0.2,1\n")
+    wrong = (
+        "file,time,x0,y0,x1,y1\na,nan,0,0,1,1\n",
+        "file,x,y\na,0,0\n",
+        "file,x0,y0,x1,y1\na,10,20,200,210\n",
+        "file,x0,y0,x1,y1\na,0.5,0,0.2,1\n",
+    )
     for text in wrong:
         table.write_text(text)
         with pytest.raises(CMACError, match="is no csv of file,x0,y0,x1,y1 in shares"):

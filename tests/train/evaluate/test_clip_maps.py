@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmac_hub.errors import MediaError
 from cmac_hub.media import windows
 from cmac_hub.model import CMAC
 from cmac_hub.train.evaluate.boxes import BoxedClip
@@ -19,6 +20,9 @@ def test_the_map_is_of_the_window_around_the_time(tiny, clip):
     middle = guidance(None)
     np.testing.assert_array_equal(middle, guidance(1.5))
     assert not np.array_equal(middle, guidance(0.7))
+    for time in (-1.0, 100.0):
+        with pytest.raises(MediaError, match="has no moment"):
+            guidance(time)
     assert score_maps([middle], [np.ones((224, 224), bool)]).pointing == 1.0
 
 

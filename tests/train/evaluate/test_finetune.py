@@ -24,6 +24,10 @@ def test_finetuning_learns_resumes_and_reports(tiny, ucf, tmp_path):
     assert whole["tested"] == 2 and whole["chance"] == 0.5 and 0 <= whole["top1"] <= 1
     again = finetune(copy.deepcopy(tiny), split, tmp_path / "whole", settings)
     assert again["top1"] == whole["top1"], "nothing is trained twice"
+    broken = split._replace(train=[*split.train, split.train[0]._replace(path=tmp_path / "none.avi")])
+    for _ in range(2):
+        found = finetune(copy.deepcopy(tiny), broken, tmp_path / "broken", settings)
+        assert "none.avi" in str(found["missing"]), "a second call still says so"
     with pytest.raises(CMACError, match="holds a run of other settings"):
         finetune(copy.deepcopy(tiny), split, tmp_path / "whole", FinetuneSettings(epochs=3, batch=4))
     other = copy.deepcopy(tiny)

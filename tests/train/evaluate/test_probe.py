@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -184,6 +185,20 @@ def test_wrong_folds_classes_and_features(tiny, sounds, tmp_path):
         evaluate_probe(tiny, [one for one in found if one.label == "low"], Crops(1, 1.0))
     with pytest.raises(CMACError, match="there is no file"):
         find_sounds("esc50", tmp_path)
+    with pytest.raises(CMACError, match="all recordings are of the fold train"):
+        evaluate_probe(tiny, [dataclasses.replace(one, fold="train") for one in found], Crops(1, 1.0))
+    with pytest.raises(CMACError, match="beside the fold 1 there are not two classes"):
+        evaluate_probe(tiny, [dataclasses.replace(one, fold="1") for one in found], Crops(1, 1.0))
+    two = [dataclasses.replace(one, fold="1" if one.label == "low" else "2") for one in found]
+    with pytest.raises(CMACError, match="not two classes to learn from"):
+        evaluate_probe(tiny, two, Crops(1, 1.0))
+
+
+def test_an_inner_split_of_one_class_chooses_nothing():
+    """Fold 3, which the regularization would be chosen with, has all that is left of one class."""
+    features = np.random.default_rng(0).normal(size=(6, 1, 4))
+    labels, folds = np.array(["a", "b", "a", "a", "b", "b"]), np.array(["1", "1", "2", "2", "3", "3"])
+    assert set(classify(features, labels, folds, "1")) <= {"a", "b"}
 
 
 def test_features_that_are_not_finite_are_named(tiny, sounds):
