@@ -95,6 +95,20 @@ def test_readers_of_sets_take_what_the_page_says():
             assert len(inspect.signature(reader).parameters) == told[command].count("`, `") + 1
 
 
+def test_a_part_of_ones_own_is_made_as_the_page_says(tmp_path):
+    page = (DOCS / "extending.md").read_text(encoding="utf-8")
+    (code,) = (
+        block for block in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "Head" in block
+    )
+    scope: dict = {}
+    exec(code, scope)
+    scope["network"].save_pretrained(tmp_path)
+    again = scope["WithHead"].from_pretrained(tmp_path)
+    assert again.head.weight.equal(scope["network"].head.weight)
+    name = "visual_encoder.stem.0.weight"
+    assert again.state_dict()[name].equal(scope["trained"].state_dict()[name])
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """The site, built by a process that may open no connection."""
