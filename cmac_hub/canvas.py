@@ -45,10 +45,18 @@ class Canvas:
         info: of the video.
         hop: seconds between two moments.
         scale: see `cmac_hub.config.Scale`.
+        window: seconds that a moment describes; the default is the config's.
     """
 
     def __init__(
-        self, config: CMACConfig, which: Map, layout: Layout, info: MediaInfo, hop: float, scale: Scale = "absolute"
+        self,
+        config: CMACConfig,
+        which: Map,
+        layout: Layout,
+        info: MediaInfo,
+        hop: float,
+        scale: Scale = "absolute",
+        window: float | None = None,
     ) -> None:
         relative = scale == "relative"
         self._visual_limits = drawing.NO_LIMITS if relative else config.display.limits("visual", which)
@@ -66,7 +74,9 @@ class Canvas:
             # An even height keeps a video of even size encodable with the usual color resolution.
             strip_height = max(2, info.height // 8 * 2)
             self.height += strip_height
-            self._strip = drawing.SpectrogramStrip(info.width, strip_height, STRIP_SECONDS, self._rate, 2 + hop)
+            # The first moment has the columns of half a window before the first frame needs them.
+            ahead = max(2.0, (window or config.window) / 2) + hop
+            self._strip = drawing.SpectrogramStrip(info.width, strip_height, STRIP_SECONDS, self._rate, ahead)
 
     def draw(self, picture: YUV, time: float, before: Moment, after: Moment) -> YUV:
         """One frame.

@@ -193,7 +193,7 @@ class Visualizer(nn.Module):
         check_choice("layout", layout, get_args(Layout))
         check_choice("scale", scale, get_args(Scale))
         info, which = self._check(path, map, audio_track)
-        canvas = Canvas(self.model.config, which, layout, info, hop, scale)
+        canvas = Canvas(self.model.config, which, layout, info, hop, scale, window)
         peaks: list[Peak] = []
 
         def seen(moment: Moment) -> None:

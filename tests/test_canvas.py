@@ -70,6 +70,14 @@ def test_every_layout_takes_every_size(tiny_config, clip, layout, width, height)
     assert as_rgb(drawn).shape == (canvas.height, canvas.width, 3)
 
 
+def test_the_strip_of_a_long_window_begins_with_the_video(clip):
+    canvas = Canvas(CMAC_NANO, "joint", "panel", probe(clip), 0.25, window=16.0)
+    one = moment(8.0, 1, 1)
+    canvas.add_sound(replace(one, log_mel_FS=np.ones((8, 1600), np.float32), audio_map_FS=np.ones((4, 6), np.float32)))
+    strip = np.asarray(canvas._strip.draw(0.5))
+    assert strip[:, strip.shape[1] * 2 // 3 : strip.shape[1] * 3 // 4 - 3].max(2).min() > 0, "black before the cursor"
+
+
 @pytest.mark.parametrize("hop", [0.0333, 0.0417, 0.25, 0.333, 1.0])
 def test_the_strip_of_sound_has_no_holes(clip, hop):
     canvas = Canvas(CMAC_NANO, "joint", "panel", probe(clip), hop)
