@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
+import numpy as np
 import torch
 from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin
 from numpy.typing import ArrayLike
@@ -203,12 +204,11 @@ class CMAC(
 
 def _paths(media: object) -> list[str | os.PathLike[str]]:
     """Several paths. Raises ArgumentError for anything else."""
-    found: list[Any] = list(media) if isinstance(media, Iterable) and not isinstance(media, io.IOBase) else [media]
+    accepted = "a path, some paths, or arrays by keyword: frames= and frame_rate=, waveform= and sample_rate="
+    if not isinstance(media, Iterable) or isinstance(media, io.IOBase | np.ndarray | torch.Tensor | bytes):
+        raise ArgumentError(f"media is a {type(media).__name__}; give {accepted}")
+    found = list(media)
     for one in found:
         if not isinstance(one, str | os.PathLike):
-            given = f"is a {type(media).__name__}" if found == [media] else f"holds a {type(one).__name__}"
-            raise ArgumentError(
-                f"media {given}; give a path, some paths, or arrays by keyword: frames= and frame_rate=, waveform= and "
-                "sample_rate="
-            )
+            raise ArgumentError(f"media holds a {type(one).__name__}; give {accepted}")
     return found

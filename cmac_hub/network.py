@@ -16,7 +16,7 @@ from cmac_hub import attention, joint, preprocessing
 from cmac_hub.checks import check_choice
 from cmac_hub.config import CMACConfig, Map
 from cmac_hub.encoders.tiles import cut_tiles, lay_tiles
-from cmac_hub.errors import ArgumentError, MissingPartError
+from cmac_hub.errors import ArgumentError, MissingPartError, short
 from cmac_hub.eval_mode import evaluating
 from cmac_hub.outputs import Attention, Compared, Output, Stream
 from cmac_hub.registry import AudioConfig, VisualConfig, encoder_kind
@@ -51,7 +51,7 @@ class Network(nn.Module):
         config = CMACConfig() if config is None else config
         if not isinstance(config, CMACConfig):
             how = "CMAC.from_pretrained(name) gives trained weights, architecture(name) a config"
-            raise ArgumentError(f"config is {config!r}; give a CMACConfig: {how}")
+            raise ArgumentError(f"config is {short(repr(config))}; give a CMACConfig: {how}")
         self.config = config
         self.visual_encoder = None if config.visual is None else make_encoder(config.visual)
         self.audio_encoder = None if config.audio is None else make_encoder(config.audio)
@@ -328,6 +328,6 @@ def make_encoder(config: VisualConfig | AudioConfig) -> nn.Module:
     """An encoder of the kind that the config names, with random weights."""
     modality = VisualConfig if isinstance(config, VisualConfig) else AudioConfig
     encoder = encoder_kind(config.kind, modality).network_class(config)
-    if not isinstance(getattr(encoder, "channels", None), int):
+    if getattr(encoder, "channels", None) is None:
         raise ArgumentError(f"{type(encoder).__name__} has no channels; it must set self.channels, those of its map")
     return encoder

@@ -129,7 +129,7 @@ def _resampled_by_ffmpeg(samples: Tensor, given: int, wanted: int) -> Tensor:
     frame = av.AudioFrame.from_ndarray(samples.numpy()[None], format="fltp", layout="mono")
     frame.sample_rate = given
     resampler = av.AudioResampler("fltp", "mono", wanted)
-    pieces = [one.to_ndarray()[0] for given_ in (frame, None) for one in resampler.resample(given_)]
+    pieces = [one.to_ndarray()[0] for part in (frame, None) for one in resampler.resample(part)]
     return torch.from_numpy(np.concatenate(pieces)) if pieces else samples[:1]
 
 

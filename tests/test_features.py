@@ -157,12 +157,13 @@ def test_a_process_without_stderr_shows_no_progress(tiny, clip, monkeypatch):
 @pytest.mark.parametrize(
     ("media", "message"),
     [
-        (np.zeros((8, 64, 64, 3), np.uint8), "media holds a ndarray; give a path, some paths, or arrays by keyword"),
-        (torch.zeros(8, 64), "media holds a Tensor"),
-        (b"dog.mp4", "media holds a int"),
+        (np.zeros((8, 64, 64, 3), np.uint8), "media is a ndarray; give a path, some paths, or arrays by keyword"),
+        (torch.tensor(1.0), "media is a Tensor"),
+        (b"dog.mp4", "media is a bytes"),
         (io.BytesIO(b"dog"), "media is a BytesIO"),
         (5, "media is a int"),
         (["dog.mp4", None], "media holds a NoneType"),
+        ([np.zeros(3)], "media holds a ndarray"),
     ],
 )
 def test_what_is_no_path_is_refused(tiny, media, message):

@@ -24,6 +24,7 @@ from cmac_hub.files import make_folder
 from cmac_hub.media.find import Input, find_inputs
 
 LIKE_FILES = {".safetensors", ".csv", ".json", ".npz", ".npy", ".pt"}
+"""Suffixes of a name that is meant for one file."""
 
 
 def features(options: argparse.Namespace) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from tqdm import tqdm
@@ -21,12 +20,10 @@ from cmac_hub.train.scenes.layout import SEE_LAYOUT
 from cmac_hub.train.scenes.library import Library, Sound, Thing, load_sound
 from cmac_hub.train.scenes.real_shots import training_shots
 from cmac_hub.train.scenes.sound_font import with_notes
-from cmac_hub.train.scenes.splits import Split, load_splits
+from cmac_hub.train.scenes.splits import load_splits
 
 Files = dict[str, list[Path]]
 """Group -> its recordings."""
-
-PARTS = ({"train"}, set(get_args(Split)))
 
 
 def recording_files(root: Path) -> Files:
@@ -34,8 +31,9 @@ def recording_files(root: Path) -> Files:
     found: Files = defaultdict(list)
     if is_folder_library(root):
         files = folder_files(root)
-        seen, pictured = ({one.thing for one in files if one.kind == "picture" and one.split in part} for part in PARTS)
-        known = {one.thing for one in files} - (pictured - seen)
+        pictures = [one for one in files if one.kind == "picture"]
+        unseen = {one.thing for one in pictures} - {one.thing for one in pictures if one.split == "train"}
+        known = {one.thing for one in files} - unseen
     elif (root / "scenes").is_dir():
         files, known = collected_files(root), {r.name for r in load_splits().rows("thing") if r.split == "train"}
     else:
