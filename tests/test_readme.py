@@ -36,7 +36,7 @@ def videos(tmp_path_factory) -> Path:
 
 
 def test_readme_has_what_this_file_runs():
-    assert len(SNIPPETS) == 7 and len(COMMANDS) == 8 and len(TRAINING) == 34
+    assert len(SNIPPETS) == 8 and len(COMMANDS) == 8 and len(TRAINING) == 34
 
 
 def test_readme_is_read_in_three_minutes():
