@@ -145,7 +145,7 @@ def build(
         state = read_weights(folder / WEIGHTS, model.state_dict())
     except CheckpointError as error:
         own = model.state_dict().keys() - without_numbers(Network, config, folder / CONFIG).state_dict().keys()
-        if own:
+        if any(f"missing {name}" in str(error) for name in own):
             load = "load_state_dict(CMAC.from_pretrained(...).state_dict(), strict=False)"
             raise CheckpointError(f"{error}; {network.__name__} has parts of its own: make it, then {load}") from error
         raise

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from cmac_hub.checks import check_positive
+from cmac_hub.checks import check_most, check_positive
 from cmac_hub.config import CMACConfig
 from cmac_hub.errors import ArgumentError
 from cmac_hub.mel import mel_filters
@@ -27,6 +27,9 @@ MOST_SECONDS = 600.0
 
 LOUDEST = 32.0
 """Of full scale: what is louder was never divided by it."""
+
+FASTEST = 10_000_000
+"""Hertz: as of files, see `cmac_hub.media.heard`."""
 
 LARGEST_FILTER = 2**24
 """About so many numbers torchaudio's filter may have: 44100 to 16000 hertz, or 441 to 160, takes 441 * 160. Rates of no
@@ -92,7 +95,7 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
 
     Raises:
         ValueError: integers, also as floats (above `LOUDEST`), a shape that is neither, no samples, a value that is not
-            finite, or a rate below 1.
+            finite, or a rate below 1 or above `FASTEST`.
     """
     samples = _on_cpu(waveform)
     shape = tuple(samples.shape)
@@ -111,6 +114,7 @@ def resample(waveform: ArrayLike, sample_rate: float, config: AudioConfig) -> Te
     samples = samples.to(torch.float32).clamp(-1, 1)
     if isinstance(sample_rate, str) or not 1 <= sample_rate < float("inf"):
         raise ArgumentError(f"the sample rate is {sample_rate!r}; it must be at least 1 hertz")
+    check_most(sample_rate=(sample_rate, FASTEST))
     if samples.ndim == 2:
         samples = _mixed_down(samples)
     if round(sample_rate) == config.sample_rate:

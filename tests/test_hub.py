@@ -338,6 +338,11 @@ class WithHead(CMAC):
 def test_a_part_of_ones_own_is_told_how_it_gets_trained_weights(folder, tiny, tmp_path):
     with pytest.raises(CheckpointError, match=r"missing fc.weight.*WithHead has parts of its own: make it, then"):
         WithHead.from_pretrained(folder)
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(CheckpointError, match="no complete safetensors file") as caught:
+        WithHead.from_pretrained(folder)
+    assert "parts of its own" not in str(caught.value)
+    tiny.save_pretrained(folder)
     own = WithHead(tiny.config)
     own.load_state_dict(CMAC.from_pretrained(folder).state_dict(), strict=False)
     own.save_pretrained(tmp_path)

@@ -15,6 +15,7 @@ from making import CMAC_BASE, CMAC_LITE, CMAC_NANO, tone, write_media
 
 from cmac_hub import preprocessing
 from cmac_hub.errors import ArgumentError
+from cmac_hub.media import heard
 from cmac_hub.preprocessing import cut_windows, log_mel, normalize_clips, resample, resize_frames
 
 AUDIO, VISUAL = CMAC_NANO.audio, CMAC_NANO.visual
@@ -233,6 +234,12 @@ def test_common_rates_are_resampled_by_their_own_ratio(rate):
     samples = torch.randn(rate // 4, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
     expected = torchaudio.functional.resample(samples, rate, 16000)
     torch.testing.assert_close(resample(samples, rate, CMAC_NANO.audio), expected)
+
+
+def test_a_rate_that_no_file_may_have_is_refused():
+    assert preprocessing.FASTEST == heard.FASTEST
+    with pytest.raises(ArgumentError, match=r"sample_rate is 1000000000000.0; it must be at most 10,000,000"):
+        resample(np.ones(2000, np.float32) / 2, 1e12, CMAC_NANO.audio)
 
 
 def test_whole_numbers_as_floats_are_refused():

@@ -39,7 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     localize = commands.add_parser("localize", help="draw the attention over videos, sound kept")
     localize.add_argument("inputs", nargs="+", metavar="VIDEO", help="files, or folders that are searched")
-    localize.add_argument("-o", "--output", help="a file for one video, else a folder; default: beside the input")
+    localize.add_argument(
+        "-o", "--output", help="a file for one video, else a folder (NAME/ makes one); default: beside the input"
+    )
     localize.add_argument("--layout", choices=get_args(Layout), default="overlay")
     localize.add_argument("--map", choices=get_args(Map), help="default: the model's")
     localize.add_argument(

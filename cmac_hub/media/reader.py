@@ -239,6 +239,7 @@ class AudioBuffer:
             have += parts[-1].shape[1]
             self.end = self._origin + have / self._rate
             if have <= self._wanted:
+                # Nobody asks for it any more; of two empty parts the buffer is made anew below.
                 parts, self._first = [self._buffer[:, :0], self._buffer[:, :0]], have
         if len(parts) > 1:
             self._buffer = np.concatenate(parts, axis=1)

@@ -35,6 +35,7 @@ SOUNDED = 8
 """Seconds that are listened to, evenly over a video, before it counts as silent."""
 
 MISSING = "missing"
+"""Why a video is left out that another call may find."""
 
 LOST = {"picture": "video cannot be decoded", "sound": "audio cannot be decoded"}
 """What is there, but broken, encrypted, or of a codec that FFmpeg does not know."""
